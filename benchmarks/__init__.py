@@ -1,0 +1,1 @@
+"""Measure beside peers, in one run, and write the raw numbers down."""

@@ -1,0 +1,22 @@
+"""`python -m benchmarks [--only NAME]`: run the benchmarks; `make bench` calls this."""
+
+import argparse
+import sys
+
+from benchmarks import engine
+
+BENCHMARKS = {"engine": engine.main}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", choices=sorted(BENCHMARKS), help="one benchmark")
+    parser.add_argument("--short", action="store_true", help="fewer cells and repeats")
+    arguments = parser.parse_args()
+    for name in [arguments.only] if arguments.only else BENCHMARKS:
+        BENCHMARKS[name](short=arguments.short)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""Score one cell with one engine, in a process of its own: `python engines.py ENGINE CELL FOLDER`.
+
+Runs in each engine's own environment, so it imports nothing but the engine and numpy. Writes one
+JSON line: rows a second (median of several calls on all rows, one thread), seconds from the model's
+file to the first score, peak resident memory, and the scores' sum and hash.
+"""
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+for _name in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "TL2CGEN_NUM_THREADS",
+):
+    os.environ[_name] = "1"
+
+import numpy as np  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.models import CELLS, Cell, rows  # noqa: E402
+
+REPEATS = 7
+Score = Callable[[np.ndarray], np.ndarray]
+
+
+class CannotLoad(Exception):
+    """The engine does not take this model."""
+
+
+def lightgbm(path: Path, cell: Cell) -> Score:
+    if cell.library != "lightgbm":
+        raise CannotLoad("not its format")
+    import lightgbm as library
+
+    booster = library.Booster(model_file=str(path))
+    return lambda x: booster.predict(x, raw_score=True, num_threads=1)
+
+
+def xgboost(path: Path, cell: Cell) -> Score:
+    if cell.library != "xgboost":
+        raise CannotLoad("not its format")
+    import xgboost as library
+
+    booster = library.Booster({"nthread": 1}, model_file=str(path))
+    return lambda x: booster.inplace_predict(x, predict_type="margin")
+
+
+def onnxruntime(path: Path, cell: Cell) -> Score:
+    import onnxruntime as library
+    from onnxmltools import convert_lightgbm, convert_xgboost
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    kinds = [("x", FloatTensorType([None, cell.features]))]
+    if cell.library == "lightgbm":
+        import lightgbm as trainer
+
+        model = convert_lightgbm(trainer.Booster(model_file=str(path)), initial_types=kinds)
+    else:
+        import xgboost as trainer
+
+        model = convert_xgboost(trainer.Booster(model_file=str(path)), initial_types=kinds)
+    options = library.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = library.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: x.astype(np.float32, copy=False)})[0].ravel()
+
+
+def _treelite(path: Path, cell: Cell):
+    import treelite
+
+    load = (
+        treelite.frontend.load_lightgbm_model
+        if cell.library == "lightgbm"
+        else treelite.frontend.load_xgboost_model
+    )
+    return load(str(path))
+
+
+def treelite_gtil(path: Path, cell: Cell) -> Score:
+    import treelite
+
+    model = _treelite(path, cell)
+    return lambda x: treelite.gtil.predict(model, x, nthread=1, pred_margin=True).ravel()
+
+
+def tl2cgen(path: Path, cell: Cell) -> Score:
+    if cell.trees > 1000:
+        raise CannotLoad("not tried: minutes of gcc")
+    import tempfile
+
+    import tl2cgen as library
+
+    folder = tempfile.mkdtemp()
+    library.export_lib(
+        _treelite(path, cell),
+        toolchain="gcc",
+        libpath=f"{folder}/m.so",
+        params={"parallel_comp": 8},
+    )
+    predictor = library.Predictor(f"{folder}/m.so", nthread=1)
+    return lambda x: predictor.predict(library.DMatrix(x), pred_margin=True).ravel()
+
+
+def daal4py(path: Path, cell: Cell) -> Score:
+    from daal4py import daalinit, mb
+
+    daalinit(1)
+    if cell.library == "lightgbm":
+        import lightgbm as trainer
+
+        model = mb.convert_model(trainer.Booster(model_file=str(path)))
+    else:
+        import xgboost as trainer
+
+        model = mb.convert_model(trainer.Booster(model_file=str(path)))
+    return lambda x: model.predict(x).ravel()
+
+
+def lleaves(path: Path, cell: Cell) -> Score:
+    if cell.library != "lightgbm":
+        raise CannotLoad("LightGBM only")
+    if cell.trees > 1000:
+        raise CannotLoad("not tried: minutes of LLVM")
+    import lleaves as library
+
+    model = library.Model(model_file=str(path))
+    model.compile()
+    return lambda x: model.predict(x, n_jobs=1)
+
+
+def kyros(path: Path, cell: Cell, kernel: str = "auto") -> Score:
+    import kyros_spark.scoring  # noqa: F401  (its environment comes before numba's import)
+    from kyros_spark.model.import_any import import_model
+    from kyros_spark.scoring.scorer import Scorer
+
+    model = import_model(path, name="bench", target="y")
+    scorer = Scorer(model, kernel)
+    return lambda x: scorer.raw(list(x))
+
+
+def kyros_portable(path: Path, cell: Cell) -> Score:
+    return kyros(path, cell, "portable")
+
+
+ENGINES = {
+    f.__name__: f
+    for f in (
+        lightgbm, xgboost, onnxruntime, treelite_gtil, tl2cgen, daal4py, lleaves, kyros,
+        kyros_portable,
+    )
+}  # fmt: skip
+
+
+def measure(engine: str, cell: Cell, path: Path) -> dict:
+    """Return the cell's record; Kyros takes columns, as Arrow gives them, the others a matrix."""
+    x = rows(cell)
+    given = np.ascontiguousarray(x.T) if engine.startswith("kyros") else np.ascontiguousarray(x)
+    one = given[:, :1].copy() if engine.startswith("kyros") else given[:1]
+    before = time.perf_counter()
+    score = ENGINES[engine](path, cell)
+    score(one)
+    first = time.perf_counter() - before
+    score(given)
+    seconds = []
+    for _ in range(REPEATS):
+        before = time.perf_counter()
+        scores = score(given)
+        seconds.append(time.perf_counter() - before)
+    return {
+        "rows_per_second": len(x) / statistics.median(seconds),
+        "seconds": seconds,
+        "first_score_seconds": first,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "sum": float(np.asarray(scores, np.float64).sum()),
+    }
+
+
+if __name__ == "__main__":
+    chosen, number, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    try:
+        record = measure(chosen, CELLS[number], CELLS[number].path(folder))
+    except CannotLoad as why:
+        record = {"cannot": str(why)}
+    except Exception as error:
+        record = {"cannot": f"{type(error).__name__}: {str(error)[:200]}"}
+    sys.stdout.write("\n" + json.dumps(record) + "\n")

@@ -1,0 +1,52 @@
+"""Kyros Spark: trusted pricing models over very large portfolios, as Spark jobs over Delta tables.
+
+>>> import kyros_spark as ks
+>>> config = ks.load_config("conf/demo.yaml")
+>>> ks.clean(spark, config, batch="2023")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from kyros_spark.environment import package_version
+
+if TYPE_CHECKING:
+    from kyros_spark.config import Config, load_config
+    from kyros_spark.session import get_session
+    from kyros_spark.stages.chain import run
+    from kyros_spark.stages.clean import clean
+    from kyros_spark.stages.predict import predict
+    from kyros_spark.stages.prepare import prepare
+    from kyros_spark.stages.train import train
+
+__version__ = package_version()
+__all__ = [
+    "Config",
+    "clean",
+    "get_session",
+    "load_config",
+    "predict",
+    "prepare",
+    "run",
+    "train",
+]
+
+# Workers import this package too, and must not load a stage (or pyspark's SQL) to score.
+_HOMES = {
+    "Config": "config",
+    "load_config": "config",
+    "get_session": "session",
+    "run": "stages.chain",
+    "clean": "stages.clean",
+    "prepare": "stages.prepare",
+    "train": "stages.train",
+    "predict": "stages.predict",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kyros_spark' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"kyros_spark.{_HOMES[name]}"), name)

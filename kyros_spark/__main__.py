@@ -1,0 +1,7 @@
+"""`python -m kyros_spark` is the same as `kyros`."""
+
+import sys
+
+from kyros_spark.cli import main
+
+sys.exit(main())

@@ -1,0 +1,149 @@
+"""Read a settings file, apply ``--set`` overrides, and say exactly what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from kyros_spark.config.settings import Config
+from kyros_spark.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Loads as yaml.safe_load does, but refuses a key given twice, of which YAML keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{', '.join(twice)} is given twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def load_config(
+    uri: str, overrides: Sequence[str] = (), spark: SparkSession | None = None
+) -> Config:
+    """Read and check the settings of a portfolio.
+
+    Args:
+        uri: a local path, or any address Spark's file systems read (then ``spark`` is needed).
+        overrides: ``section.key=value`` texts; the value is read as YAML.
+        spark: the session that reads a remote file.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or a key or value is wrong.
+    """
+    return parse_config(_read_text(uri, spark), overrides, name=uri)
+
+
+def parse_config(text: str, overrides: Sequence[str] = (), name: str = "settings") -> Config:
+    """Check settings given as YAML text; errors name ``name`` as the file."""
+    try:
+        tree = yaml.load(text, _UniqueKeys)  # noqa: S506 - a safe loader that refuses more
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is not YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{name}: expected sections such as 'tables:' and 'sources:', found none")
+    for override in overrides:
+        _apply(tree, override)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        lines = [_sentence(detail) for detail in error.errors()]
+        raise ConfigError(f"{name}: " + "; ".join(lines)) from error
+
+
+def is_remote(uri: str) -> bool:
+    """Tell whether the address needs Spark's file systems (it names a scheme other than file)."""
+    return "://" in uri and not uri.startswith("file:")
+
+
+def _read_text(uri: str, spark: SparkSession | None) -> str:
+    if not is_remote(uri):
+        path = Path(uri.removeprefix("file://").removeprefix("file:"))
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{uri}: expected UTF-8 text, found other bytes") from error
+        except OSError as error:
+            raise ConfigError(
+                f"{uri}: expected a settings file, found none ({error.strerror}); "
+                "conf/demo.yaml is an example"
+            ) from error
+    if spark is None:
+        raise UsageError(f"{uri} needs a Spark session to be read")
+    from pyspark.errors import PySparkException
+
+    try:
+        rows = spark.read.text(uri, wholetext=True).collect()
+    except PySparkException as error:
+        raise ConfigError(f"{uri}: cannot be read ({error.getCondition()})") from error
+    return str(rows[0][0]) if rows else ""
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    key, sign, value = override.partition("=")
+    parts = key.strip().split(".")
+    if not sign or not all(parts):
+        raise UsageError(f"--set {override}: expected section.key=value")
+    node = tree
+    for depth, part in enumerate(parts[:-1]):
+        child = node.setdefault(part, {})
+        if not isinstance(child, dict):
+            place = ".".join(parts[: depth + 1])
+            raise UsageError(f"--set {override}: {place} is a value, not a section")
+        node = child
+    try:
+        node[parts[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {override}: the value is not YAML") from error
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in detail["loc"]) or "settings"
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(Config, detail["loc"][:-1])
+        near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"the nearest known one is '{near[0]}'" if near else f"known: {', '.join(known)}"
+        return f"unknown setting '{place}'; {hint}"
+    if detail["type"] == "missing":
+        return f"'{place}' is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    found = detail["input"]
+    shown = f", found {found!r}" if isinstance(found, (str, int, float, bool)) else ""
+    return f"'{place}': {message}{shown}" if "found" not in message else f"'{place}': {message}"
+
+
+def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Walk to the model at ``loc`` and return the keys it takes."""
+    kind: Any = model
+    for part in loc:
+        kind = _plain(kind)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[str(part)].annotation
+        else:  # dict[str, X] or tuple[X, ...]: step into X
+            kind = [arg for arg in typing.get_args(kind) if arg is not Ellipsis][-1]
+    kind = _plain(kind)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [field.alias or name for name, field in kind.model_fields.items()]
+    return []
+
+
+def _plain(kind: Any) -> Any:
+    """Take ``X | None`` as X."""
+    if typing.get_origin(kind) in (UnionType, typing.Union):
+        return next(arg for arg in typing.get_args(kind) if arg is not type(None))
+    return kind

@@ -1,0 +1,98 @@
+"""Settings of one portfolio: the whole, made of its sections."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from pydantic import field_validator, model_validator
+
+from kyros_spark.config.base import BATCH_PATTERN, Section, Text, alike
+from kyros_spark.config.budgets import BudgetSettings
+from kyros_spark.config.features import PrepareSettings
+from kyros_spark.config.models import PredictSettings, TrainSettings
+from kyros_spark.config.sources import CleanSettings, Sources
+
+
+class TableSettings(Section):
+    """Where the tables lie: under a path, or in a catalog's schema."""
+
+    base: str | None = None
+    catalog: str | None = None
+    artefacts: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> TableSettings:
+        if (self.base is None) == (self.catalog is None):
+            raise ValueError(
+                "give tables.base (a path) or tables.catalog (catalog.schema), not both"
+            )
+        if self.catalog is not None and self.artefacts is None:
+            raise ValueError("tables.catalog needs tables.artefacts, a folder for model files")
+        return self
+
+    @field_validator("base", "artefacts")
+    @classmethod
+    def _absolute(cls, value: str | None) -> str | None:
+        # SQL takes no relative path (delta.`build/x` would be a schema's name).
+        if value is None or ":" in value.split("/")[0]:
+            return value
+        return os.path.abspath(value)
+
+    def artefact_folder(self) -> str:
+        """Return the folder of the model files: tables.artefacts, or a folder under tables.base."""
+        return self.artefacts or f"{str(self.base).rstrip('/')}/artefacts"
+
+
+class SparkSettings(Section):
+    """What a local session is given; a cluster's own settings always win."""
+
+    driver_memory: str = "3g"
+    log_level: Literal["OFF", "FATAL", "ERROR", "WARN", "INFO"] = "FATAL"
+    conf: dict[str, Text] = {}
+
+
+class Config(Section):
+    """All settings of one portfolio."""
+
+    portfolio: str
+    tables: TableSettings
+    sources: Sources
+    clean: CleanSettings = CleanSettings()
+    prepare: PrepareSettings
+    train: TrainSettings | None = None
+    predict: PredictSettings = PredictSettings()
+    budgets: BudgetSettings = BudgetSettings()
+    spark: SparkSettings = SparkSettings()
+    batches: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _batches(self) -> Config:
+        train = self.train.batches if self.train is not None else ()
+        for batch in (*self.batches, *train):
+            if not BATCH_PATTERN.match(batch):
+                raise ValueError(
+                    f"batch id '{batch}': expected letters, digits, '.', '_', '-' (64 at most)"
+                )
+        for name in self.predict.products:
+            if self.train is not None and name in self.train.models:
+                raise ValueError(f"predict.products.{name} has the name of a model")
+        return self
+
+    @model_validator(mode="after")
+    def _names_apart(self) -> Config:
+        policies = self.sources.policies
+        if twice := alike([*policies.key, *self.prepare.features, *self.prepare.targets]):
+            raise ValueError(
+                f"prepare: {', '.join(twice)} is a column of sources.policies.key, which table "
+                "prepared holds too; give the feature or target another name"
+            )
+        sums = {"claim_count", "claim_amount", "claim_excess"} & {
+            n.lower() for n in policies.columns
+        }
+        if self.prepare.claims is not None and sums:
+            raise ValueError(
+                f"sources.policies.columns: {', '.join(sorted(sums))} is what prepare.claims sums "
+                "claims to; give the column another name, with from: for the source's own"
+            )
+        return self

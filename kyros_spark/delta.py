@@ -1,0 +1,234 @@
+"""Read and write Delta tables: the only place that does.
+
+Every write replaces whole batches or appends, in one commit that carries the run id, and is checked
+against the table's contract first. Plain SQL and the DataFrame reader and writer only, so that the
+same code runs on a Connect session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+
+from kyros_spark.config import TableSettings
+from kyros_spark.errors import (
+    BatchMissingError,
+    PlatformError,
+    TableConstraintError,
+    TableSchemaError,
+)
+from kyros_spark.tables.contract import Column, Table
+from kyros_spark.tables.ddl import create_statement, definitions, quoted, text
+
+_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A commit: where the table lies, its version after the commit, and the rows it added."""
+
+    place: str
+    version: int
+    rows: int
+
+
+class Tables:
+    """The tables of one portfolio, under a path or in a catalog's schema."""
+
+    def __init__(self, spark: SparkSession, settings: TableSettings) -> None:
+        """Take the session and where the tables lie."""
+        self.spark = spark
+        self._settings = settings
+
+    def place(self, name: str) -> str:
+        """Return the table's path, or its three-part name in the catalog."""
+        if self._settings.catalog is not None:
+            return f"{self._settings.catalog}.{name}"
+        return f"{str(self._settings.base).rstrip('/')}/{name}"
+
+    def reference(self, name: str) -> str:
+        """Return the table as SQL names it."""
+        if self._settings.catalog is not None:
+            parts = [*self._settings.catalog.split("."), name]
+            return ".".join(quoted(part) for part in parts)
+        return f"delta.{quoted(self.place(name))}"
+
+    def exists(self, name: str) -> bool:
+        """Tell whether the table is there."""
+        return self.version(name) is not None
+
+    def version(self, name: str) -> int | None:
+        """Return the latest version, or None where there is no such table."""
+        try:
+            row = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 1").first()
+        except PySparkException as error:
+            if _is_missing(error):
+                return None
+            raise
+        return None if row is None else int(row["version"])
+
+    def read(
+        self, name: str, version: int | None = None, batches: Sequence[str] | None = None
+    ) -> DataFrame:
+        """Read a table at one version (default: the latest), and only the batches asked for.
+
+        Raises:
+            BatchMissingError: the table, or that version of it, is not there.
+        """
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        try:
+            by_name = self._settings.catalog is not None
+            table = reader.table(self.place(name)) if by_name else reader.load(self.place(name))
+        except PySparkException as error:
+            raise BatchMissingError(
+                f"table {name}: expected version {version if version is not None else 'any'} at "
+                f"{self.place(name)}, found none ({error.getCondition()}); "
+                "run the stage that writes it again"
+            ) from error
+        if batches is None:
+            return table
+        return table.where(table["batch_id"].isin(list(batches)))
+
+    def replace(self, table: Table, rows: DataFrame, run_id: str, where: str) -> Written:
+        """Replace the rows that match ``where`` by ``rows``, in one commit.
+
+        Raises:
+            TableSchemaError: the table has a column of another type.
+            TableConstraintError: a row breaks a constraint; nothing was written.
+        """
+        before = self._ensure(table, run_id)
+        writer = rows.select(*table.names).write.mode("overwrite").option("replaceWhere", where)
+        return self._save(writer, table, run_id, before)
+
+    def append(self, table: Table, rows: DataFrame, run_id: str) -> Written:
+        """Append rows, in one commit."""
+        before = self._ensure(table, run_id)
+        writer = rows.select(*table.names).write.mode("append")
+        return self._save(writer, table, run_id, before)
+
+    def merge(self, table: Table, rows: DataFrame, run_id: str) -> Written:
+        """Insert rows by the table's key, or update those whose key is there, in one commit."""
+        before = self._ensure(table, run_id)
+        view = f"kyros_merge_{table.name}"
+        rows.select(*table.names).createOrReplaceTempView(view)
+        match = " AND ".join(f"t.{quoted(k)} = s.{quoted(k)}" for k in table.key)
+        with _constraints_named(table), self._stamped(run_id):
+            self.spark.sql(
+                f"MERGE INTO {self.reference(table.name)} t USING {view} s ON {match} "
+                "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+            )
+        self.spark.catalog.dropTempView(view)
+        return self._committed(table.name, run_id, before)
+
+    def _save(self, writer: DataFrameWriter, table: Table, run_id: str, before: int) -> Written:
+        writer = writer.format("delta").option("userMetadata", run_id)
+        with _constraints_named(table):
+            if self._settings.catalog is not None:
+                writer.saveAsTable(self.place(table.name))
+            else:
+                writer.save(self.place(table.name))
+        return self._committed(table.name, run_id, before)
+
+    def _committed(self, name: str, run_id: str, before: int) -> Written:
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 20")
+        # A run id may be given again, for another batch: only what came after ``before`` is ours.
+        ours = history.where((history["userMetadata"] == run_id) & (history["version"] > before))
+        ours = ours.orderBy("version", ascending=False)
+        row = ours.select("version", "operationMetrics").first()
+        if row is None:  # Delta makes no commit where nothing is removed and nothing is added
+            return Written(self.place(name), self.version(name) or 0, 0)
+        return Written(self.place(name), int(row["version"]), int(row[1].get("numOutputRows", "0")))
+
+    def _ensure(self, table: Table, run_id: str) -> int:
+        """Create the table, or add the columns it lacks; return the version it had before."""
+        version = self.version(table.name)
+        if version is None:
+            with self._stamped(run_id), _place_named(self.place(table.name)):
+                self.spark.sql(create_statement(table, self.reference(table.name)))
+            return 0
+        missing = self._lacks(table)
+        if missing:
+            alter = f"ALTER TABLE {self.reference(table.name)} ADD COLUMNS"
+            with self._stamped(run_id):
+                self.spark.sql(f"{alter} ({definitions(missing)})")
+        return version
+
+    def check(self, *tables: Table) -> None:
+        """Refuse contracts that the tables there are do not fit, before one of several is written.
+
+        Raises:
+            TableSchemaError: a table has a column of another type.
+        """
+        for table in tables:
+            if self.exists(table.name):
+                self._lacks(table)
+
+    def _lacks(self, table: Table) -> list[Column]:
+        found = {f.name: f.dataType.simpleString() for f in self.read(table.name).schema.fields}
+        for column in table.columns:
+            if column.name in found and found[column.name] != column.type:
+                raise TableSchemaError(
+                    f"table {table.name}, column {column.name}: expected {column.type}, found "
+                    f"{found[column.name]}; rename the column, or use another tables.base"
+                )
+        return [column for column in table.columns if column.name not in found]
+
+    @contextmanager
+    def _stamped(self, run_id: str) -> Iterator[None]:
+        self.spark.conf.set(_USER_METADATA, run_id)
+        try:
+            yield
+        finally:
+            self.spark.conf.unset(_USER_METADATA)
+
+
+def batch_is(batch: str) -> str:
+    """Return the predicate of one batch."""
+    return f"batch_id = {text(batch)}"
+
+
+def _is_missing(error: PySparkException) -> bool:
+    condition = error.getCondition() or ""
+    words = ("NOT_FOUND", "DELTA_MISSING", "DELTA_TABLE_ONLY_OPERATION", "NOT_A_DELTA")
+    return any(word in condition for word in words)
+
+
+@contextmanager
+def _place_named(place: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # Delta's own class reaches Python as a bare Java error
+        told = str(error)
+        if "DELTA_CANNOT_CREATE_LOG_PATH" not in told and "AccessControlException" not in told:
+            raise
+        raise PlatformError(
+            f"tables cannot be made at {place}: expected a folder that can be written, found none; "
+            "set tables.base to one"
+        ) from error
+
+
+@contextmanager
+def _constraints_named(table: Table) -> Iterator[None]:
+    try:
+        yield
+    except PySparkException as error:
+        told = str(error)
+        if "DELTA_VIOLATE_CONSTRAINT" not in told and "DELTA_NOT_NULL_CONSTRAINT" not in told:
+            raise
+        line = next(part for part in told.splitlines() if "constraint" in part.lower())
+        raise TableConstraintError(
+            f"table {table.name}: {line.split(']')[-1].strip()}; nothing was written, "
+            "see the table's constraints in docs/tables.md"
+        ) from error
+
+
+def source_version(spark: SparkSession, path: str) -> int:
+    """Return the latest version of a Delta table that is not ours: a source."""
+    row = spark.sql(f"DESCRIBE HISTORY delta.{quoted(path)} LIMIT 1").first()
+    return -1 if row is None else int(row["version"])

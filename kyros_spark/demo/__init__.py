@@ -1,0 +1,1 @@
+"""Generate a motor portfolio, and run everything on it."""

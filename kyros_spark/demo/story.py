@@ -1,0 +1,139 @@
+"""The demo's story: generate, run the chain, and tell in a short table what came of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from kyros_spark.config import Config
+from kyros_spark.delta import Tables
+from kyros_spark.demo import portfolio
+from kyros_spark.log import event
+from kyros_spark.result import chain_line
+from kyros_spark.stages.chain import run
+
+POLICIES_A_BATCH = 200_000
+
+
+def demo(spark: SparkSession, config: Config, config_uri: str, count: int | None) -> dict[str, Any]:
+    """Generate the portfolio where it is not there yet, run every stage, and show the outcome."""
+    generate(spark, config, count or POLICIES_A_BATCH)
+    chain = run(spark, config)
+    line = chain_line(chain, config_uri)
+    if chain.error is None:
+        sys.stdout.write(summary(spark, config, config_uri))
+        sys.stdout.flush()
+    return {**line, "stage": "demo"}
+
+
+def generate(spark: SparkSession, config: Config, count: int) -> None:
+    """Write the yearly extracts as CSV; those already there with the same size are kept."""
+    first = int(config.batches[0])
+    for batch in config.batches:
+        folder = Path(config.sources.policies.path.replace("{batch}", batch)).parent
+        marker = folder / "generated.json"
+        made = {"policies": count, "year": int(batch), "version": 1}
+        if marker.exists() and json.loads(marker.read_text()) == made:
+            event(f"extract {batch} is already there", folder=str(folder))
+            continue
+        event(f"generating extract {batch}: {count:,} policies", folder=str(folder))
+        marker.unlink(missing_ok=True)
+        drawn = portfolio.policies(spark, int(batch), first, count)
+        claims = portfolio.with_claim_dirt(portfolio.claims(drawn, int(batch)), int(batch))
+        _write(portfolio.with_policy_dirt(drawn, int(batch)), folder / "policies")
+        _write(claims, folder / "claims")
+        marker.write_text(json.dumps(made))
+
+
+def _write(frame: DataFrame, folder: Path) -> None:
+    frame.coalesce(2).write.mode("overwrite").option("header", "true").csv(str(folder))
+
+
+def summary(spark: SparkSession, config: Config, config_uri: str) -> str:
+    """Return the table that the demo ends with."""
+    tables = Tables(spark, config.tables)
+    parts = [
+        _cleaning(tables),
+        _rejections(tables),
+        _models(tables),
+        _actual_against_expected(tables),
+    ]
+    query = (
+        "SELECT model_name, round(sum(expected)) AS expected FROM predictions "
+        f"WHERE batch_id = '{config.batches[-1]}' GROUP BY model_name"
+    )
+    where = [
+        f"tables   {tables.place('policies').rsplit('/', 1)[0]}/",
+        f"settings {config_uri}",
+        "next     make sql      (a SQL prompt on these tables), or:",
+        f'         kyros sql --config {config_uri} -e "{query}"',
+    ]
+    return "\n".join(["", *parts, *where, ""])
+
+
+def _cleaning(tables: Tables) -> str:
+    runs = tables.read("runs").where("stage = 'clean' AND status = 'done'")
+    told = ("rows_in", "rows_duplicate", "rows_rejected", "rows_out")
+    last = runs.groupBy("batch_id").agg(F.max_by(F.struct(*told), "started_at").alias("r"))
+    rows = last.select("batch_id", "r.*").orderBy("batch_id").collect()
+    head = ("batch", "rows in", "duplicates", "rejected", "rows out")
+    body = [(r[0], *(f"{value:,}" for value in r[1:])) for r in rows]
+    return _table("Cleaned (policies and claims)", head, body)
+
+
+def _rejections(tables: Tables) -> str:
+    why = tables.read("rejects").groupBy("source", "rule", "column").count()
+    rows = why.orderBy(F.desc("count")).limit(8).collect()
+    body = [(r["source"], r["rule"], r["column"], f"{r['count']:,}") for r in rows]
+    return _table("Rejected, and why", ("source", "rule", "column", "rows"), body)
+
+
+def _models(tables: Tables) -> str:
+    rows = tables.read("models").where("status = 'champion'").orderBy("model_name").collect()
+    body = []
+    for row in rows:
+        told = row["metrics"]
+        body.append(
+            (
+                f"{row['model_name']}@{row['model_version']}",
+                f"{told['test_deviance']:.4f}",
+                f"{told['test_null_deviance']:.4f}",
+                f"{100 * told['test_d2']:.2f} %",
+                f"{told['test_balance']:.3f}",
+            )
+        )
+    head = ("model", "deviance", "intercept only", "explained", "predicted/observed")
+    return _table("Models, on the test part of the training batch", head, body)
+
+
+def _actual_against_expected(tables: Tables) -> str:
+    actual = tables.read("prepared").groupBy("batch_id")
+    sums = actual.agg(F.sum("claim_count").alias("counts"), F.sum("claim_amount").alias("amounts"))
+    expected = tables.read("predictions").groupBy("batch_id", "model_name")
+    joined = expected.agg(F.sum("expected").alias("expected")).join(sums, "batch_id")
+    body = []
+    for row in joined.where("expected IS NOT NULL").orderBy("model_name", "batch_id").collect():
+        is_amount = "premium" in row["model_name"]
+        seen = row["amounts"] if is_amount else row["counts"]
+        ratio = f"{100 * seen / row['expected']:.1f} %"
+        body.append(
+            (row["model_name"], row["batch_id"], f"{seen:,.0f}", f"{row['expected']:,.0f}", ratio)
+        )
+    head = ("model", "batch", "actual", "expected", "actual/expected")
+    return _table("Actual against expected", head, body)
+
+
+def _table(title: str, head: tuple[str, ...], body: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[n]) for row in (head, *body)) for n in range(len(head))]
+
+    def line(row: tuple[str, ...]) -> str:
+        first, *others = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        return "  ".join((first.strip().ljust(widths[0]), *others))
+
+    return "\n".join([title, *("  " + line(row) for row in (head, *body)), ""])

@@ -1,0 +1,140 @@
+"""Tell what a run ran on: code, commit, libraries, host, memory."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata, resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+_LIBRARIES = ("pyspark", "delta-spark", "pyarrow", "pandas", "numpy", "numba", "llvmlite")
+
+
+def package_version() -> str:
+    """Return the package's version, or 'checkout' where it is not installed."""
+    try:
+        return metadata.version("kyros-spark")
+    except metadata.PackageNotFoundError:
+        return "checkout"
+
+
+@functools.cache
+def code_hash() -> str:
+    """Return the SHA-256 of the package's Python source, in a zip or on disk."""
+    digest = hashlib.sha256()
+    for name, content in sorted(_sources(resources.files("kyros_spark"), "")):
+        digest.update(name.encode() + b"\0" + content + b"\0")
+    return digest.hexdigest()
+
+
+def _sources(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
+    found = []
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found += _sources(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".py"):
+            found.append((prefix + entry.name, entry.read_bytes()))
+    return found
+
+
+@functools.cache
+def git_commit() -> str:
+    """Return the checkout's commit ('+' appended where files differ from it), or ''."""
+    folder = Path(__file__).resolve().parent.parent
+    if not (folder / ".git").exists():
+        return ""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10
+        )
+        return done.stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit + ("+" if commit and git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+@functools.cache
+def libraries() -> dict[str, str]:
+    """Return the versions of Python and of the libraries a run depends on."""
+    found = {"python": platform.python_version(), "kyros-spark": package_version()}
+    for name in (*_LIBRARIES, "xgboost", "xgboost-cpu"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def user_and_host() -> tuple[str, str]:
+    """Return who runs this, and where."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's numeric user has no name
+        user = str(os.getuid())
+    return user, platform.node()
+
+
+def peak_memory() -> tuple[float | None, float | None]:
+    """Return peak resident MiB of (driver and its JVM, largest Python worker) on this host.
+
+    Read from /proc, so None where there is none; workers of other hosts are not seen here.
+    """
+    if not sys.platform.startswith("linux"):
+        return None, None
+    children = _children()
+    driver, worker, queue = _peak(os.getpid()), 0.0, list(children.get(os.getpid(), ()))
+    parent = os.getppid()
+    if "java" in _command(parent):  # spark-submit: the JVM started us
+        queue.append(parent)
+    seen = {os.getpid()}
+    while queue:
+        pid = queue.pop()
+        if pid in seen:
+            continue
+        seen.add(pid)
+        command = _command(pid)
+        if "java" in command:
+            driver += _peak(pid)
+        elif "pyspark" in command or "python" in command:
+            worker = max(worker, _peak(pid))
+        queue += children.get(pid, ())
+    return driver, worker or None
+
+
+def _children() -> dict[int, list[int]]:
+    tree: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            tree.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
+    return tree
+
+
+def _peak(pid: int) -> float:
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    return 0.0
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0:4].__str__()
+    except OSError:
+        return ""

@@ -1,0 +1,126 @@
+"""Name every error this package raises: one class, one sentence each.
+
+An error message says table, column, expected, found, and what to do next. The class decides the
+exit code of the job: 1 anything unforeseen, 2 wrong usage or settings, 3 the data broke its
+contract (nothing was written), 4 a gate refused.
+"""
+
+
+class KyrosError(Exception):
+    """Something this package foresaw went wrong; the base of all errors below."""
+
+    exit_code = 1
+
+
+class UsageError(KyrosError):
+    """The command line or the API was called with something it does not take."""
+
+    exit_code = 2
+
+
+class ConfigError(KyrosError):
+    """The settings file is missing, is not YAML, or holds an unknown key or a wrong value."""
+
+    exit_code = 2
+
+
+class PlatformError(KyrosError):
+    """The machine lacks what a job needs: Java, the Delta jars, a Python package."""
+
+    exit_code = 2
+
+
+class DataContractError(KyrosError):
+    """The data broke its contract; nothing was written. The base of all data errors."""
+
+    exit_code = 3
+
+
+class GateError(KyrosError):
+    """A declared budget or quality threshold was not met."""
+
+    exit_code = 4
+
+
+class ModelFormatError(DataContractError):
+    """A model file is damaged, hostile, of an unknown version, or not a model file at all."""
+
+
+class ModelNotSupportedError(UsageError):
+    """The model is sound but uses something the engine does not do; the message names it."""
+
+
+class KernelNotAvailableError(PlatformError):
+    """The settings force a kernel that this host's CPU cannot run."""
+
+
+class HostStoreError(PlatformError):
+    """The model could not be put on this host: disk full, foreign owner, not writable."""
+
+
+class SourceNotFoundError(DataContractError):
+    """The files of a source are not where the settings say."""
+
+
+class SourceSchemaError(DataContractError):
+    """A source's header or schema is not what the settings declare."""
+
+
+class EmptySourceError(DataContractError):
+    """A source holds no rows."""
+
+
+class SourceEncodingError(DataContractError):
+    """A source is not in the declared encoding."""
+
+
+class DamagedFileError(DataContractError):
+    """A file of a source or of a table cannot be read to its end."""
+
+
+class TooManyRejectsError(DataContractError):
+    """More rows were refused than the settings allow."""
+
+
+class BatchMissingError(DataContractError):
+    """A stage needs a batch that the stage before it has not written."""
+
+
+class TableSchemaError(DataContractError):
+    """A table has a column of another type than its contract states."""
+
+
+class TableConstraintError(DataContractError):
+    """Rows about to be written break a constraint of their table."""
+
+
+class ExposureError(DataContractError):
+    """Exposure is missing, not positive, or above its range."""
+
+
+class FeatureDefinitionError(ConfigError):
+    """A feature, target or exposure expression of the settings cannot be computed."""
+
+
+class ExpressionError(DataContractError):
+    """An expression of the settings failed on the data."""
+
+
+class TrainingDataError(DataContractError):
+    """The training part cannot carry the model: no rows, no claims, one level only."""
+
+
+class FitError(KyrosError):
+    """The solver did not arrive at a model."""
+
+
+class UnknownModelError(UsageError):
+    """A model name or version is not in the registry."""
+
+
+class FeatureMismatchError(DataContractError):
+    """The prepared batch's features are not those the model was trained on."""
+
+
+class ModelFileError(ModelFormatError):
+    """The registered model file is missing, or its bytes are not those that were registered."""

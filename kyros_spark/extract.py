@@ -1,0 +1,127 @@
+"""Read the raw extract as it came: every declared column by its declared name, nothing converted.
+
+Text formats are read as text. A header that is not the declared one is refused; a record with too
+few or too many fields keeps its text in `MALFORMED` and is refused later, as a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from kyros_spark.config import SourceSettings
+from kyros_spark.delta import source_version
+from kyros_spark.digest import digest
+from kyros_spark.errors import EmptySourceError, SourceNotFoundError, SourceSchemaError
+from kyros_spark.tables.ddl import quoted
+from kyros_spark.transforms.typed import MALFORMED
+
+
+def source_path(source: SourceSettings, batch: str) -> str:
+    """Return the source's path for a batch."""
+    return source.path.replace("{batch}", batch)
+
+
+def source_fingerprint(spark: SparkSession, name: str, source: SourceSettings, batch: str) -> str:
+    """Return what identifies the source's content: its files' names, sizes and times, or version.
+
+    Raises:
+        SourceNotFoundError: there is nothing at the path.
+    """
+    path = source_path(source, batch)
+    with _named_errors(name, path):
+        if source.format == "delta":
+            return f"{path}@{source_version(spark, path)}"
+        # Only the listing is read: Spark prunes the content column.
+        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
+        found = files.select("path", "length", "modificationTime").collect()
+    listed = sorted((f["path"], f["length"], str(f["modificationTime"])) for f in found)
+    if not listed or not sum(length for _, length, _ in listed):
+        raise EmptySourceError(
+            f"{name}: expected rows at {path}, found none: no file there holds "
+            "anything; check the extract, nothing was written"
+        )
+    return digest(listed)
+
+
+def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str) -> DataFrame:
+    """Return the declared columns under their declared names, and the text of malformed records.
+
+    Raises:
+        SourceNotFoundError: there is nothing at the path, or it cannot be read.
+        SourceSchemaError: a column is missing, or there is one that is not declared.
+    """
+    path = source_path(source, batch)
+    with _named_errors(name, path):
+        frame, header = _read(spark, source, path)
+    wanted = {c.source or n: n for n, c in source.columns.items() if c.sql is None}
+    _check_header(name, source, path, header, list(wanted))
+    if source.format in ("csv", "json"):
+        # CSV is read by position, so its undeclared columns stay in the schema; JSON by name.
+        named = header if source.format == "csv" else list(wanted)
+        fields = [StructField(column, StringType()) for column in named]
+        schema = StructType([*fields, StructField(MALFORMED, StringType())])
+        frame = _text_reader(spark, source).schema(schema).load(path)
+    malformed = _malformed(source, frame)
+    return frame.select(*(frame[quoted(c)].alias(n) for c, n in wanted.items()), malformed)
+
+
+def _malformed(source: SourceSettings, frame: DataFrame) -> Column:
+    known = source.format in ("csv", "json")
+    return (frame[MALFORMED] if known else F.lit(None).cast("string")).alias(MALFORMED)
+
+
+def _text_reader(spark: SparkSession, source: SourceSettings) -> DataFrameReader:
+    reader = spark.read.format(source.format).options(**source.options)
+    reader = reader.option("columnNameOfCorruptRecord", MALFORMED).option("mode", "PERMISSIVE")
+    if source.format == "csv":
+        # Each file's header is checked against the schema; pruning would hide short records.
+        reader = reader.option("header", "true").option("enforceSchema", "false")
+        return reader.option("columnPruning", "false")
+    return reader.option("primitivesAsString", "true")
+
+
+def _read(spark: SparkSession, source: SourceSettings, path: str) -> tuple[DataFrame, list[str]]:
+    if source.format == "delta":
+        frame = spark.read.format("delta").load(path)
+    elif source.format == "parquet":
+        frame = spark.read.options(**source.options).parquet(path)
+    else:
+        frame = _text_reader(spark, source).load(path)
+    return frame, [column for column in frame.columns if column != MALFORMED]
+
+
+def _check_header(
+    name: str, source: SourceSettings, path: str, header: list[str], wanted: list[str]
+) -> None:
+    missing = [column for column in wanted if column not in header]
+    extra = [column for column in header if column not in wanted]
+    if missing:
+        raise SourceSchemaError(
+            f"{name}, column {', '.join(missing)}: expected in {path}, found only "
+            f"{', '.join(header) or 'no columns'}; correct the extract, or sources.{name}.columns"
+        )
+    if extra and source.extra_columns == "refuse":
+        raise SourceSchemaError(
+            f"{name}, column {', '.join(extra)}: found in {path}, but not declared; declare it in "
+            f"sources.{name}.columns, or set sources.{name}.extra_columns: ignore"
+        )
+
+
+@contextmanager
+def _named_errors(name: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except PySparkException as error:
+        condition = error.getCondition() or type(error).__name__
+        if "UNABLE_TO_INFER_SCHEMA" in condition:
+            raise EmptySourceError(f"{name}: expected rows at {path}, found none") from error
+        raise SourceNotFoundError(
+            f"{name}: expected files at {path}, found none that can be read ({condition}); "
+            f"check sources.{name}.path and the batch id"
+        ) from error

@@ -1,0 +1,1 @@
+"""Fit models on prepared rows: the only rooms that call MLlib and xgboost."""

@@ -1,0 +1,71 @@
+"""Judge a model by its deviance: by part, against the intercept-only model, and in balance.
+
+Deviance a row, weighted: Poisson 2 (y log(y / mu) - (y - mu)),
+Gamma 2 (-log(y / mu) + (y - mu) / mu),
+Tweedie of power p 2 (y^(2-p) / ((1-p)(2-p)) - y mu^(1-p) / (1-p) + mu^(2-p) / (2-p)).
+Source: McCullagh and Nelder, Generalized Linear Models, 2nd edition; Joergensen, 1987.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from kyros_spark.config import ModelSettings
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+
+PREDICTED = "_predicted"
+
+
+def unit_deviance(label: Column, mean: Column, settings: ModelSettings) -> Column:
+    """Return the deviance of one row, before its weight."""
+    if settings.family == "poisson":
+        log_part = F.when(label > 0, label * F.log(label / mean)).otherwise(0.0)
+        return 2 * (log_part - (label - mean))
+    if settings.family == "gamma":
+        return 2 * (-F.log(label / mean) + (label - mean) / mean)
+    p = settings.tweedie_power
+    first = F.pow(label, 2 - p) / ((1 - p) * (2 - p))
+    second = label * F.pow(mean, 1 - p) / (1 - p)
+    return 2 * (first - second + F.pow(mean, 2 - p) / (2 - p))
+
+
+def quality(scored: DataFrame, settings: ModelSettings) -> dict[str, float]:
+    """Return metrics by part (train, valid, test) of rows that carry PREDICTED, per unit.
+
+    deviance and null_deviance are means a row (for Poisson) or a unit of weight; the null model
+    predicts the training part's mean everywhere; balance is predicted over observed.
+    """
+    unit = F.exp(OFFSET)
+    sums = (
+        scored.groupBy("split")
+        .agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.sum(F.col(LABEL) * F.col(WEIGHT)).alias("observed"),
+            F.sum(unit * F.col(WEIGHT)).alias("units"),
+        )
+        .collect()
+    )
+    parts = {row["split"]: row for row in sums}
+    train = parts["train"]
+    null_mean = train["observed"] / train["units"]
+    label, weight = F.col(LABEL), F.col(WEIGHT)
+    mean = F.col(PREDICTED) * unit
+    deviances = scored.groupBy("split").agg(
+        F.sum(weight * unit_deviance(label, mean, settings)).alias("model"),
+        F.sum(weight * unit_deviance(label, F.lit(null_mean) * unit, settings)).alias("null"),
+        F.sum(weight * mean).alias("predicted"),
+        F.sum(weight).alias("weight"),
+    )
+    told: dict[str, float] = {}
+    for row in deviances.collect():
+        part, total = row["split"], row["weight"]
+        told[f"{part}_rows"] = float(parts[part]["rows"])
+        told[f"{part}_deviance"] = row["model"] / total
+        told[f"{part}_null_deviance"] = row["null"] / total
+        told[f"{part}_d2"] = 1 - row["model"] / row["null"] if row["null"] else math.nan
+        observed = parts[part]["observed"]
+        told[f"{part}_balance"] = row["predicted"] / observed if observed else math.nan
+    return told

@@ -1,0 +1,27 @@
+"""Select the rows a model is fitted on, with label, weight and offset by family.
+
+Poisson: label = target, offset = log(per), the exposure as offset. Gamma: label = target / per,
+weight = per, on rows with a claim amount above zero. Tweedie: label = target / per, weight = per.
+Source: domain rules of motor pricing; see docs/models.md.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from kyros_spark.config import ModelSettings
+
+LABEL, WEIGHT, OFFSET = "_label", "_weight", "_offset"
+
+
+def model_rows(prepared: DataFrame, settings: ModelSettings) -> DataFrame:
+    """Return the rows that can train or judge the model, with label, weight and offset."""
+    target, per = F.col(settings.target), F.col(settings.per)
+    usable = target.isNotNull() & (per > 0)
+    if settings.family == "gamma":
+        usable = usable & (target > 0)
+    rows = prepared.where(usable)
+    if settings.family == "poisson":
+        return rows.withColumns({LABEL: target, WEIGHT: F.lit(1.0), OFFSET: F.log(per)})
+    return rows.withColumns({LABEL: target / per, WEIGHT: per, OFFSET: F.lit(0.0)})

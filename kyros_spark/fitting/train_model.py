@@ -1,0 +1,124 @@
+"""Train one model on prepared rows: select rows, fit features, fit, and make the model's file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from kyros_spark import environment
+from kyros_spark.config import ModelSettings, PrepareSettings
+from kyros_spark.errors import ConfigError, TrainingDataError
+from kyros_spark.fitting.boosting import fit_boosting
+from kyros_spark.fitting.glm import fit_glm
+from kyros_spark.fitting.rows import LABEL, WEIGHT, model_rows
+from kyros_spark.fitting.spec import fit_features, spec_hash
+from kyros_spark.model.artefact import Model
+from kyros_spark.model.glm import glm_model
+from kyros_spark.model.import_xgboost import trees_from_xgboost
+from kyros_spark.model.manifest import Feature, Manifest, Source
+
+
+def train_model(
+    name: str,
+    prepared: DataFrame,
+    settings: ModelSettings,
+    features: PrepareSettings,
+    training: Mapping[str, Any],
+) -> Model:
+    """Return the trained model.
+
+    training: provenance to store in its manifest (run, data versions, settings).
+
+    Raises:
+        TrainingDataError: the training part cannot carry the model.
+        FitError: the solver did not arrive at a model.
+    """
+    names = chosen_features(name, settings, features)
+    rows = model_rows(prepared, settings)
+    train_part = rows.where(F.col("split") == "train")
+    _check_rows(name, train_part, settings)
+    spec = fit_features(train_part, features, names, settings)
+    common: dict[str, Any] = {
+        "name": name,
+        "family": settings.family,
+        "link": "log",
+        "target": settings.target,
+        "per": settings.per,
+        "features": spec,
+        "feature_spec_hash": spec_hash(spec),
+    }
+    if settings.method == "glm":
+        return _glm(common, train_part, spec, settings, training)
+    return _boosted(common, rows, spec, settings, training)
+
+
+def chosen_features(name: str, settings: ModelSettings, features: PrepareSettings) -> list[str]:
+    """Return the model's features: those it names, or all.
+
+    Raises:
+        ConfigError: it names one that prepare does not make.
+    """
+    chosen = list(settings.features or features.features)
+    unknown = [feature for feature in chosen if feature not in features.features]
+    if unknown:
+        raise ConfigError(
+            f"train.models.{name}.features: '{', '.join(unknown)}' is not among prepare.features: "
+            f"{', '.join(features.features)}"
+        )
+    return chosen
+
+
+def _glm(
+    common: dict[str, Any],
+    train_part: DataFrame,
+    spec: tuple[Feature, ...],
+    settings: ModelSettings,
+    training: Mapping[str, Any],
+) -> Model:
+    fit = fit_glm(train_part, spec, settings)
+    manifest = Manifest(
+        **common,
+        kind="glm",
+        source=Source(library="spark-mllib", version=environment.libraries()["pyspark"]),
+        intercept=fit.intercept,
+        training={**training, "iterations": fit.iterations, "converged": fit.converged},
+    )
+    return glm_model(manifest, fit.tables, fit.slopes)
+
+
+def _boosted(
+    common: dict[str, Any],
+    rows: DataFrame,
+    spec: tuple[Feature, ...],
+    settings: ModelSettings,
+    training: Mapping[str, Any],
+) -> Model:
+    parts = rows.where(F.col("split").isin("train", "valid"))
+    fit = fit_boosting(parts, spec, settings)
+    imported = trees_from_xgboost(fit.booster, fit.rounds)
+    manifest = Manifest(
+        **common,
+        kind="trees",
+        source=Source(library="xgboost", version=imported.version),
+        objective=imported.objective,
+        intercept=fit.start,
+        training={**training, "rounds": fit.rounds},
+    )
+    return Model(manifest, imported.trees.as_dict())
+
+
+def _check_rows(name: str, train_part: DataFrame, settings: ModelSettings) -> None:
+    told = train_part.agg(
+        F.count(F.lit(1)).alias("rows"), F.sum(F.col(LABEL) * F.col(WEIGHT)).alias("observed")
+    ).first()
+    assert told is not None
+    if not told["rows"] or not told["observed"] or told["observed"] <= 0:
+        raise TrainingDataError(
+            f"model {name}: expected rows with {settings.target} above zero and {settings.per} in "
+            f"the training part of table prepared, found {told['rows']} rows with a total of "
+            f"{told['observed'] or 0:g}; are the claims of these batches known "
+            "(sources.claims.batches)?"
+        )

@@ -1,0 +1,1 @@
+"""Hold the loops over arrays: numba and numpy only, nothing of ours outside this package."""

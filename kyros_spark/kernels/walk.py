@@ -1,0 +1,84 @@
+"""Walk large trees row by row, on any CPU: for trees with more leaves than sliced.py takes."""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from kyros_spark.kernels.lanes import BYTE, LONG, load, number, store
+from kyros_spark.kernels.row_bits import ADDRESS, BLOCK_ROWS, address
+
+ROWS_IN_FLIGHT = 16
+COLUMN_SHIFT, SHIFT_SHIFT, THRESHOLD_SHIFT = 48, 41, 32
+LEAF_THRESHOLD = 256  # no code reaches it
+CHILD_MASK = 0xFFFFFFFF
+
+
+@intrinsic
+def descend_16(typing: Any, codes: Any, nodes: Any, root: Any, ends: Any) -> Any:
+    """Walk 16 neighbouring rows from the root to their leaves, side by side.
+
+    Their loads overlap, which hides most of the wait for each. The walk ends when a step moves no
+    row. Writes the 16 leaves' nodes to `ends`, as 64-bit numbers.
+    """
+
+    def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        codes, nodes, root, ends = arguments
+        before, loop, after = b.block, b.append_basic_block(), b.append_basic_block()
+        b.branch(loop)
+        b.position_at_end(loop)
+        places = [b.phi(LONG) for _ in range(ROWS_IN_FLIGHT)]
+        moved, below = number(0), []
+        for row, place in enumerate(places):
+            node = load(b, b.add(nodes, b.shl(place, number(3))), 0, LONG)
+            column = b.mul(b.lshr(node, number(COLUMN_SHIFT)), number(BLOCK_ROWS))
+            code = load(b, b.add(codes, column), row, BYTE)
+            less = b.and_(b.trunc(b.lshr(node, number(SHIFT_SHIFT)), BYTE), ir.Constant(BYTE, 1))
+            code = b.zext(b.sub(code, less), LONG)
+            least = b.and_(b.lshr(node, number(THRESHOLD_SHIFT)), number(511))
+            right = b.zext(b.icmp_unsigned(">=", code, least), LONG)
+            child = b.add(b.and_(node, number(CHILD_MASK)), right)
+            moved = b.or_(moved, b.xor(child, place))
+            below.append(child)
+        for place, child in zip(places, below, strict=True):
+            place.add_incoming(root, before)
+            place.add_incoming(child, loop)
+        b.cbranch(b.icmp_unsigned("!=", moved, number(0)), loop, after)
+        b.position_at_end(after)
+        for row, child in enumerate(below):
+            store(b, child, ends, 8 * row)
+        return context.get_dummy_value()
+
+    return types.void(ADDRESS, ADDRESS, types.int64, ADDRESS), generate
+
+
+def walk_trees(
+    codes: np.ndarray,
+    nodes: np.ndarray,
+    node_value: np.ndarray,
+    roots: np.ndarray,
+    first: int,
+    last: int,
+    ends: np.ndarray,
+    sums: np.ndarray,
+) -> None:
+    """Add each row's leaf of trees `first` to `last` (exclusive) to `sums`, tree by tree.
+
+    codes   uint8[blocks, columns, BLOCK_ROWS], see quantise.py
+    nodes   uint64: column (16 bits), shift (1, at bit 41), threshold (9, at bit 32), first child
+            (32). A row goes to the second child when `code - shift >= threshold`, modulo 256: see
+            sliced.py. A leaf is its own child and no code reaches its threshold.
+    node_value, sums  float32 or float64: a leaf's value by node, and the rows' sums
+    roots   int64: the first node of each tree
+    ends    int64[ROWS_IN_FLIGHT], scratch
+    """
+    code = address(codes)
+    for block in range(codes.shape[0]):
+        for tree in range(first, last):
+            for row in range(0, BLOCK_ROWS, ROWS_IN_FLIGHT):
+                descend_16(code + row, address(nodes), roots[tree], address(ends))
+                for k in range(ROWS_IN_FLIGHT):
+                    sums[block * BLOCK_ROWS + row + k] += node_value[ends[k]]
+        code += codes.shape[1] * BLOCK_ROWS

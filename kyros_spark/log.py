@@ -1,0 +1,58 @@
+"""Log to stderr: human lines on a terminal, JSON lines elsewhere. Nothing here prints to stdout."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+LOGGER_NAME = "kyros_spark"
+_OURS = "fields"
+
+
+def logger() -> logging.Logger:
+    """Return the package's logger."""
+    return logging.getLogger(LOGGER_NAME)
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Send the package's log to stderr, once; a host program's own handlers stay as they are."""
+    target = logger()
+    if target.handlers:
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_HumanLines() if sys.stderr.isatty() else _JsonLines())
+    target.addHandler(handler)
+    target.setLevel(level)
+    target.propagate = False
+    # PySpark repeats every failure as a page of JSON; ours says it in a sentence.
+    logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
+
+
+def event(message: str, level: int = logging.INFO, **fields: Any) -> None:
+    """Log one sentence with named fields."""
+    logger().log(level, message, extra={_OURS: fields})
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **getattr(record, _OURS, {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class _HumanLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        fields = " ".join(f"{k}={v}" for k, v in getattr(record, _OURS, {}).items())
+        text = f"{clock} {level}{record.getMessage()}" + (f"  ({fields})" if fields else "")
+        return text + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")

@@ -1,0 +1,108 @@
+"""Check a model's arrays: everything a kernel relies on, before a kernel touches them."""
+
+import numpy as np
+
+from kyros_spark.errors import ModelFormatError
+from kyros_spark.model.manifest import Manifest
+
+FLOATS = ("float32", "float64")
+TREE_DTYPES = {
+    "cut_value": FLOATS,
+    "cut_start": ("int64",),
+    "tree_start": ("int64",),
+    "split_cut": ("int32",),
+    "split_missing_left": ("uint8",),
+    "split_left": ("int32",),
+    "split_right": ("int32",),
+    "leaf_value": FLOATS,
+}
+GLM_DTYPES = {"table_value": ("float64",), "table_start": ("int64",)}
+
+
+def check_arrays(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
+    """Raise ModelFormatError naming the first array that a kernel could not rely on."""
+    expected = TREE_DTYPES if manifest.kind == "trees" else GLM_DTYPES
+    if set(arrays) != set(expected):
+        raise ModelFormatError(f"arrays: expected {sorted(expected)}, found {sorted(arrays)}")
+    for name, dtypes in expected.items():
+        array = arrays[name]
+        if array.ndim != 1 or array.dtype.name not in dtypes:
+            found = f"{array.dtype.name} with {array.ndim} dimensions"
+            expected_kind = " or ".join(dtypes)
+            raise ModelFormatError(f"{name}: expected {expected_kind} in a row, found {found}")
+    if manifest.kind == "trees":
+        _check_trees(len(manifest.features), arrays)
+    else:
+        _check_tables(manifest, arrays)
+
+
+def _check_tables(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
+    start, value = arrays["table_start"], arrays["table_value"]
+    sizes = [len(feature.levels) or 1 for feature in manifest.features]
+    expected = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    _require(np.array_equal(start, expected), "table_start", "one entry a level or slope", start)
+    _require(value.size == expected[-1], "table_value", f"{expected[-1]} values", value.size)
+    _require(bool(np.isfinite(value).all()), "table_value", "finite values", "NaN or infinity")
+
+
+def _check_trees(n_features: int, arrays: dict[str, np.ndarray]) -> None:
+    cut, start = arrays["cut_value"], arrays["cut_start"]
+    trees, leaf = arrays["tree_start"], arrays["leaf_value"]
+    _check_offsets("cut_start", start, n_features + 1, cut.size)
+    _require(trees.size >= 1, "tree_start", "at least one entry", 0)
+    n_splits = arrays["split_cut"].size
+    _check_offsets("tree_start", trees, trees.size, n_splits)
+    for name in ("split_missing_left", "split_left", "split_right"):
+        _require(arrays[name].size == n_splits, name, f"{n_splits} entries", arrays[name].size)
+    n_leaves = n_splits + trees.size - 1
+    _require(leaf.size == n_leaves, "leaf_value", f"{n_leaves} entries", leaf.size)
+    _require(bool(np.isfinite(leaf).all()), "leaf_value", "finite values", "NaN or infinity")
+    _require(not np.isnan(cut).any(), "cut_value", "numbers", "NaN")
+    steps = cut[1:] > cut[:-1]
+    inner = np.ones(max(cut.size - 1, 0), bool)
+    borders = start[(start > 0) & (start < cut.size)]
+    inner[borders - 1] = False
+    _require(bool(steps[inner].all()), "cut_value", "ascending cuts in each feature", "others")
+    if n_splits:
+        index = arrays["split_cut"]
+        low, high = int(index.min()), int(index.max())
+        inside = low >= 0 and high < cut.size
+        _require(inside, "split_cut", f"0 to {cut.size - 1}", f"{low} to {high}")
+        flag = arrays["split_missing_left"].max()
+        _require(flag <= 1, "split_missing_left", "0 or 1", flag)
+        _check_shape(trees, arrays["split_left"], arrays["split_right"])
+
+
+def _check_shape(tree_start: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+    """Every split but the root and every leaf has one parent, and parents have lower numbers."""
+    sizes = np.diff(tree_start)
+    tree = np.repeat(np.arange(sizes.size), sizes)
+    number = np.arange(left.size) - tree_start[tree]
+    split_parents = np.zeros(left.size, np.int64)
+    leaf_parents = np.zeros(left.size + sizes.size, np.int64)
+    for name, child in (("split_left", left), ("split_right", right)):
+        is_split = child >= 0
+        forward = (child[is_split] > number[is_split]) & (child[is_split] < sizes[tree[is_split]])
+        _require(bool(forward.all()), name, "a later split of the same tree", "another")
+        leaf = ~child[~is_split]
+        inside = leaf <= sizes[tree[~is_split]]
+        _require(bool(inside.all()), name, "a leaf of the same tree", "another")
+        place = tree_start[tree[is_split]] + child[is_split]
+        split_parents += np.bincount(place, minlength=left.size)
+        place = tree_start[tree[~is_split]] + tree[~is_split] + leaf
+        leaf_parents += np.bincount(place, minlength=leaf_parents.size)
+    split_parents[tree_start[:-1][sizes > 0]] += 1  # a root stands alone
+    leaf_parents[(tree_start[:-1] + np.arange(sizes.size))[sizes == 0]] += 1
+    _require(bool((split_parents == 1).all()), "split_left", "one parent a split", "none or two")
+    _require(bool((leaf_parents == 1).all()), "split_left", "one parent a leaf", "none or two")
+
+
+def _check_offsets(name: str, offsets: np.ndarray, size: int, last: int) -> None:
+    _require(offsets.size == size, name, f"{size} entries", offsets.size)
+    ordered = offsets[0] == 0 and offsets[-1] == last and (np.diff(offsets) >= 0).all()
+    _require(bool(ordered), name, f"ascending from 0 to {last}", f"{offsets[0]}..{offsets[-1]}")
+
+
+def _require(holds: bool, name: str, expected: object, found: object) -> None:
+    if not holds:
+        raise ModelFormatError(f"{name}: expected {expected}, found {found}")

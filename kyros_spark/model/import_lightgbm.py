@@ -1,0 +1,158 @@
+"""Import a LightGBM model from its text form (Booster.save_model, model_to_string).
+
+What LightGBM means by its text, checked against version 4.7: values are float64, and those within
+1e-35 of zero are zero before a tree sees them; `value <= threshold` goes left; leaves are summed
+in float64, tree by tree from 0. How a missing value is told is in import_lightgbm_splits.py. The
+text holds the iterations its saver kept: the best one of early stopping, unless asked otherwise.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+from kyros_spark.model.import_lightgbm_splits import Splits, nodes_of_splits
+from kyros_spark.model.import_result import Imported
+from kyros_spark.model.manifest import Family, Link
+from kyros_spark.model.trees import trees_from_nodes
+
+Block = dict[str, str]
+
+OBJECTIVES: dict[str, tuple[Family, Link]] = {
+    "regression": ("gaussian", "identity"),
+    "regression_l1": ("gaussian", "identity"),
+    "huber": ("gaussian", "identity"),
+    "fair": ("gaussian", "identity"),
+    "quantile": ("gaussian", "identity"),
+    "mape": ("gaussian", "identity"),
+    "poisson": ("poisson", "log"),
+    "gamma": ("gamma", "log"),
+    "tweedie": ("tweedie", "log"),
+    "binary": ("binomial", "logit"),
+    "cross_entropy": ("binomial", "logit"),
+}
+
+SPLIT_COLUMNS: dict[str, type] = {
+    "split_feature": np.int64,
+    "threshold": np.float64,
+    "decision_type": np.int64,
+    "left_child": np.int64,
+    "right_child": np.int64,
+}
+
+
+def import_lightgbm(text: str, iterations: int | None = None) -> Imported:
+    """Import a booster; `iterations` keeps the first so many trees, by default all in the text.
+
+    Averaged output (rf) divides every leaf by the number of trees, so its raw scores agree with
+    LightGBM's, which divides the sum, to the rounding of that sum; so do those of a `sigmoid`
+    other than 1, which multiplies the leaves. All others are bit-identical.
+
+    Raises ModelFormatError for a damaged text, ModelNotSupportedError for what the engine does
+    not do: several outputs, linear trees, categorical splits, objectives not listed here.
+    """
+    try:
+        return _import(text, iterations)
+    except (KeyError, IndexError, ValueError, OverflowError) as error:
+        raise ModelFormatError(f"LightGBM model: {type(error).__name__} {error}") from error
+
+
+def _import(text: str, iterations: int | None) -> Imported:
+    header, blocks = _parse(text)
+    outputs = max(int(header["num_class"]), int(header["num_tree_per_iteration"]))
+    if outputs != 1:
+        raise ModelNotSupportedError(f"LightGBM model: {outputs} outputs, the engine takes one")
+    objective, family, link, factor = _objective(header)
+    if iterations is not None:
+        if not 1 <= iterations <= len(blocks):
+            found = f"{iterations} iterations asked for, it has {len(blocks)}"
+            raise ModelFormatError(f"LightGBM model: {found}")
+        blocks = blocks[:iterations]
+    if not blocks:
+        raise ModelFormatError("LightGBM model: no trees; it has not been fitted")
+    n_features = int(header["max_feature_idx"]) + 1
+    names = tuple(header["feature_names"].split())
+    if len(names) != n_features:
+        raise ModelFormatError(f"LightGBM model: {n_features} features, {len(names)} names")
+    nodes = nodes_of_splits([_splits(number, block) for number, block in enumerate(blocks)])
+    trees = trees_from_nodes(nodes, n_features).as_dict()
+    if "average_output" in header:
+        trees["leaf_value"] = trees["leaf_value"] / len(blocks)
+    trees["leaf_value"] = trees["leaf_value"] * factor
+    return Imported(
+        kind="trees",
+        library="lightgbm",
+        version=header["version"],
+        objective=objective,
+        family=family,
+        link=link,
+        intercept=0.0,
+        feature_names=names,
+        n_features=n_features,
+        arrays=trees,
+    )
+
+
+def _objective(header: Block) -> tuple[str, Family, Link, float]:
+    """Return the objective, its family and link, and what the logit link multiplies scores by."""
+    if "objective" not in header:
+        raise ModelNotSupportedError("LightGBM model: no objective; a custom one is not supported")
+    name, *options = header["objective"].split()
+    if name not in OBJECTIVES:
+        raise ModelNotSupportedError(f"LightGBM model: objective {name!r} is not supported")
+    if "sqrt" in options:
+        raise ModelNotSupportedError("LightGBM model: reg_sqrt (a squared output) is not supported")
+    factor = 1.0
+    for option in options:
+        key, _, value = option.partition(":")
+        factor = float(value) if key == "sigmoid" else factor
+    if not 0 < factor < np.inf:
+        raise ModelFormatError(f"LightGBM model: sigmoid: expected above 0, found {factor}")
+    return name, *OBJECTIVES[name], factor
+
+
+def _parse(text: str) -> tuple[Block, list[Block]]:
+    """Return the header's keys, and those of every tree."""
+    head, end, _ = text.partition("\nend of trees")
+    if not head.startswith("tree"):
+        raise ModelFormatError("LightGBM model: expected the first line 'tree', found another")
+    if not end:
+        raise ModelFormatError("LightGBM model: the text ends before the line 'end of trees'")
+    header, *blocks = [_keys(part) for part in head.split("\nTree=")]
+    sizes = header.get("tree_sizes")  # absent in old texts
+    if sizes is not None and len(sizes.split()) != len(blocks):
+        found = f"{len(sizes.split())} tree_sizes, {len(blocks)} trees"
+        raise ModelFormatError(f"LightGBM model: {found}")
+    return header, blocks
+
+
+def _keys(part: str) -> Block:
+    pairs = (line.partition("=") for line in part.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs if key.strip()}
+
+
+def _splits(number: int, block: Block) -> Splits:
+    """Read one tree; a tree of one leaf has no splits, and no lines for them."""
+    if int(block.get("is_linear", "0")):
+        raise ModelNotSupportedError(f"LightGBM model: tree {number} is a linear tree")
+    leaves = int(block["num_leaves"])
+    if leaves < 1:
+        raise ModelFormatError(f"LightGBM model: tree {number} has {leaves} leaves")
+    value = _numbers(number, block, "leaf_value", np.float64, leaves)
+    feature, threshold, decision, left, right = (
+        _numbers(number, block, name, kind, leaves - 1) for name, kind in SPLIT_COLUMNS.items()
+    )
+    if int(block.get("num_cat", "0")) or (decision & 1).any():
+        raise ModelNotSupportedError(f"LightGBM model: tree {number} has a categorical split")
+    if (decision < 0).any() or (decision > 11).any():
+        raise ModelFormatError(f"LightGBM model: tree {number}: decision_type {decision.max()}")
+    return Splits(feature, threshold, decision, left, right, value)
+
+
+def _numbers(tree: int, block: Block, name: str, kind: type, size: int) -> np.ndarray:
+    read: Any = float if kind is np.float64 else int
+    values = [read(word) for word in block.get(name, "").split()] if size else []
+    if len(values) != size:
+        found = f"expected {size} values of {name}, found {len(values)}"
+        raise ModelFormatError(f"LightGBM model: tree {tree}: {found}")
+    return np.array(values, kind)

@@ -1,0 +1,194 @@
+"""Import an XGBoost model from its JSON or UBJSON form (Booster.save_raw, save_model).
+
+What XGBoost means by its numbers, checked against version 3.2 on the CPU: values and thresholds
+are float32 and `value < threshold` goes left; scores are summed in float32, tree by tree, starting
+from the link of base_score, or from the row's base margin INSTEAD when one is given.
+"""
+
+import ctypes
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+from kyros_spark.model.manifest import Family, Link
+from kyros_spark.model.trees import RawNodes, TreeArrays, trees_from_nodes
+from kyros_spark.model.ubjson import read_ubjson
+
+OBJECTIVES: dict[str, tuple[Family, Link]] = {
+    "count:poisson": ("poisson", "log"),
+    "reg:gamma": ("gamma", "log"),
+    "reg:tweedie": ("tweedie", "log"),
+    "reg:squarederror": ("gaussian", "identity"),
+    "reg:absoluteerror": ("gaussian", "identity"),
+    "reg:pseudohubererror": ("gaussian", "identity"),
+    "binary:logistic": ("binomial", "logit"),
+    "reg:logistic": ("binomial", "logit"),
+    "binary:logitraw": ("binomial", "identity"),
+}
+
+
+@dataclass(frozen=True)
+class XGBoostTrees:
+    """An imported booster: its trees and what a manifest needs to know about it.
+
+    intercept  float32 value the sum starts from when a row has no base margin of its own; a model
+               fitted with a base margin (an offset) starts from that margin instead, so its
+               manifest should say intercept 0
+    """
+
+    trees: TreeArrays
+    intercept: float
+    objective: str
+    family: Family
+    link: Link
+    version: str
+    feature_names: tuple[str, ...]
+
+
+def trees_from_xgboost(raw: bytes | bytearray, iterations: int | None = None) -> XGBoostTrees:
+    """Import a booster; `iterations` keeps the first so many rounds.
+
+    By default the rounds up to best_iteration, when early stopping recorded one, else all.
+    Raises ModelFormatError for a damaged document, ModelNotSupportedError for what the engine
+    does not do: linear boosters, categorical splits, several outputs, unknown objectives.
+    """
+    document = _parse(bytes(raw))
+    try:
+        return _import(document, iterations)
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+        raise ModelFormatError(f"XGBoost model: {type(error).__name__} {error}") from error
+
+
+def _parse(raw: bytes) -> Any:
+    start = raw[:2]
+    if not start.startswith(b"{"):
+        raise ModelFormatError("XGBoost model: neither JSON nor UBJSON (the old binary form?)")
+    if start[1:] in (b'"', b" ", b"\n", b"\t", b"\r"):
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            raise ModelFormatError(f"XGBoost model: not JSON: {error}") from None
+    return read_ubjson(raw)
+
+
+def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
+    learner = document["learner"]
+    parameters = learner["learner_model_param"]
+    outputs = max(int(parameters.get("num_class", 0)), int(parameters.get("num_target", 1)))
+    if outputs > 1:
+        raise ModelNotSupportedError(f"XGBoost model: {outputs} outputs, the engine takes one")
+    objective = learner["objective"]["name"]
+    if objective not in OBJECTIVES:
+        raise ModelNotSupportedError(f"XGBoost model: objective {objective!r} is not supported")
+    family, link = OBJECTIVES[objective]
+    model, weights = _booster(learner["gradient_booster"])
+    kept = _kept_trees(model, learner.get("attributes", {}), iterations)
+    if kept == 0:
+        raise ModelFormatError("XGBoost model: no trees; it has not been fitted")
+    n_features = int(parameters["num_feature"])
+    nodes = _nodes(model["trees"][:kept], weights)
+    return XGBoostTrees(
+        trees=trees_from_nodes(nodes, n_features),
+        intercept=_intercept(parameters["base_score"], objective),
+        objective=objective,
+        family=family,
+        link=link,
+        version=".".join(str(part) for part in document["version"]),
+        feature_names=tuple(learner.get("feature_names", ())),
+    )
+
+
+def _booster(booster: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None]:
+    name = booster["name"]
+    if name == "gbtree":
+        return booster["model"], None
+    if name == "dart":
+        weights = np.asarray(booster["weight_drop"], np.float32)
+        return booster["gbtree"]["model"], weights
+    raise ModelNotSupportedError(f"XGBoost model: booster {name!r} is not supported")
+
+
+def _kept_trees(model: dict[str, Any], attributes: dict[str, str], iterations: int | None) -> int:
+    """Number of trees in the rounds asked for; a round may have several parallel trees."""
+    n_trees = len(model["trees"])
+    if iterations is None and "best_iteration" in attributes:
+        iterations = int(attributes["best_iteration"]) + 1
+    if iterations is None:
+        return n_trees
+    parallel = max(int(model["gbtree_model_param"].get("num_parallel_tree", 1)), 1)
+    starts = model.get("iteration_indptr", ())  # absent before XGBoost 2
+    if len(starts) == 0:
+        starts = range(0, n_trees + 1, parallel)
+    if not 0 <= iterations < len(starts):
+        found = len(starts) - 1
+        raise ModelFormatError(f"XGBoost model: {iterations} rounds asked for, it has {found}")
+    return int(starts[iterations])
+
+
+def _intercept(text: Any, objective: str) -> float:
+    """Put base_score through the link, in float32 as XGBoost does; a vector since 3.1."""
+    value = json.loads(text) if isinstance(text, str) else text
+    if isinstance(value, list):
+        if len(value) != 1:
+            raise ModelNotSupportedError(f"XGBoost model: {len(value)} base scores, one is taken")
+        value = value[0]
+    score = np.float32(value)
+    logistic = objective in ("binary:logistic", "reg:logistic", "binary:logitraw")
+    if OBJECTIVES[objective][1] == "log":
+        return _logf(score)
+    return -_logf(np.float32(1) / score - np.float32(1)) if logistic else float(score)
+
+
+def _logf(value: np.float32) -> float:
+    """Logarithm as the C library's logf rounds it, which is what XGBoost calls.
+
+    Rounding a float64 logarithm instead is off by one bit now and then, and every score with it.
+    """
+    if not 0 < value < math.inf:
+        raise ModelFormatError(f"XGBoost model: base_score gives a logarithm of {value}")
+    try:
+        logf = ctypes.CDLL(None).logf
+    except (OSError, AttributeError):
+        return float(np.float32(math.log(value)))
+    logf.argtypes, logf.restype = [ctypes.c_float], ctypes.c_float
+    return float(logf(value))
+
+
+def _nodes(trees: list[dict[str, Any]], weights: np.ndarray | None) -> RawNodes:
+    """Concatenate the trees' node arrays; a dart tree's weight is multiplied into its leaves."""
+    for number, tree in enumerate(trees):
+        _check_tree(number, tree)
+
+    def joined(name: str, dtype: type) -> np.ndarray:
+        parts: list[np.ndarray] = [np.asarray(tree[name], dtype) for tree in trees]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype)
+
+    sizes = [len(tree["left_children"]) for tree in trees]
+    conditions = joined("split_conditions", np.float32)
+    values = conditions
+    if weights is not None:
+        values = conditions * np.repeat(weights[: len(trees)], sizes)
+    return RawNodes(
+        tree_start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        left=joined("left_children", np.int32),
+        right=joined("right_children", np.int32),
+        feature=joined("split_indices", np.int64),
+        threshold=conditions,
+        missing_left=joined("default_left", np.uint8),
+        value=values,
+    )
+
+
+def _check_tree(number: int, tree: dict[str, Any]) -> None:
+    if len(tree.get("categories_nodes", ())):
+        raise ModelNotSupportedError(f"XGBoost model: tree {number} has a categorical split")
+    if int(tree["tree_param"].get("size_leaf_vector", 1)) > 1:
+        raise ModelNotSupportedError(f"XGBoost model: tree {number} has vector leaves")
+    columns = ("left_children", "right_children", "split_indices", "split_conditions")
+    sizes = {name: len(tree[name]) for name in (*columns, "default_left")}
+    if len(set(sizes.values())) != 1:
+        raise ModelFormatError(f"XGBoost model: tree {number}: arrays of sizes {sizes}")

@@ -1,0 +1,160 @@
+"""Hold a tree ensemble as flat arrays, whatever library it came from.
+
+Every split asks `value < cut` (left) or not (right); a missing value goes where the split says.
+Splits and leaves are numbered apart within a tree: a child >= 0 is a split, a child < 0 is leaf
+`~child`. A child split always has a larger number than its parent, so a walk must end.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+
+MAX_FEATURES = 16_384
+MAX_TREES = 1_000_000
+MAX_NODES = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class TreeArrays:
+    """A tree ensemble.
+
+    cut_value           float32 or float64: each feature's thresholds, ascending, without repeats;
+                        values are compared in this precision
+    cut_start           int64[features + 1]: where each feature's cuts begin
+    tree_start          int64[trees + 1]: where each tree's splits begin; its leaves begin at
+                        tree_start[t] + t, since a tree has one leaf more than splits
+    split_cut           int32: index into cut_value, which also tells the feature
+    split_missing_left  uint8: 1 when a missing value goes left
+    split_left, split_right  int32: the children
+    leaf_value          float32 or float64: scores are summed in this precision, in tree order
+    """
+
+    cut_value: np.ndarray
+    cut_start: np.ndarray
+    tree_start: np.ndarray
+    split_cut: np.ndarray
+    split_missing_left: np.ndarray
+    split_left: np.ndarray
+    split_right: np.ndarray
+    leaf_value: np.ndarray
+
+    def as_dict(self) -> dict[str, np.ndarray]:
+        """Return the arrays by name, as a model file stores them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def n_trees(self) -> int:
+        """Number of trees."""
+        return self.tree_start.size - 1
+
+    @property
+    def n_features(self) -> int:
+        """Number of features, used or not."""
+        return self.cut_start.size - 1
+
+
+@dataclass(frozen=True)
+class RawNodes:
+    """A tree ensemble as libraries store it: splits and leaves in one numbering, root 0.
+
+    tree_start    int64[trees + 1]: where each tree's nodes begin in the arrays below
+    left, right   children, numbered within the tree; left < 0 marks a leaf
+    feature, threshold, missing_left   of a split: `value < threshold` goes left
+    value         of a leaf
+    """
+
+    tree_start: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    missing_left: np.ndarray
+    value: np.ndarray
+
+
+def trees_from_nodes(nodes: RawNodes, n_features: int) -> TreeArrays:
+    """Renumber a library's nodes; thresholds and leaf values keep their precision.
+
+    Nodes that no path reaches (pruned ones) are dropped. Raises ModelFormatError when the nodes
+    are not trees, ModelNotSupportedError beyond the declared limits.
+    """
+    _check_limits(nodes, n_features)
+    order, tree = _breadth_first(nodes)
+    is_split = nodes.left[order] >= 0
+    n_trees = nodes.tree_start.size - 1
+    splits = np.bincount(tree[is_split], minlength=n_trees)
+    tree_start = np.concatenate([[0], np.cumsum(splits)]).astype(np.int64)
+    number = np.zeros(nodes.left.size, np.int64)
+    number[order[is_split]] = np.arange(splits.sum()) - tree_start[tree[is_split]]
+    leaf_start = tree_start[:-1] + np.arange(n_trees)
+    number[order[~is_split]] = ~(np.arange(order.size - splits.sum()) - leaf_start[tree[~is_split]])
+    split, base = order[is_split], nodes.tree_start[tree[is_split]]
+    feature, threshold = nodes.feature[split].astype(np.int64), nodes.threshold[split]
+    if feature.size and (feature.min() < 0 or feature.max() >= n_features):
+        raise ModelFormatError(f"a split asks for feature {feature.max()} of {n_features}")
+    if np.isnan(threshold).any():
+        raise ModelFormatError("a split's threshold is NaN")
+    cut_value, cut_start, split_cut = _cuts(feature, threshold, n_features)
+    return TreeArrays(
+        cut_value=cut_value,
+        cut_start=cut_start,
+        tree_start=tree_start,
+        split_cut=split_cut,
+        split_missing_left=nodes.missing_left[split].astype(np.uint8),
+        split_left=number[nodes.left[split] + base].astype(np.int32),
+        split_right=number[nodes.right[split] + base].astype(np.int32),
+        leaf_value=np.ascontiguousarray(nodes.value[order[~is_split]]),
+    )
+
+
+def _check_limits(nodes: RawNodes, n_features: int) -> None:
+    limits = {
+        "features": (n_features, MAX_FEATURES),
+        "trees": (nodes.tree_start.size - 1, MAX_TREES),
+        "nodes": (nodes.left.size, MAX_NODES),
+    }
+    for what, (found, most) in limits.items():
+        if found > most:
+            raise ModelNotSupportedError(f"the model has {found} {what}, the engine takes {most}")
+
+
+def _breadth_first(nodes: RawNodes) -> tuple[np.ndarray, np.ndarray]:
+    """List the reachable nodes tree by tree, each level by level, and the tree of each."""
+    sizes = np.diff(nodes.tree_start)
+    if sizes.size and sizes.min() < 1:
+        raise ModelFormatError(f"tree {int(sizes.argmin())} has no nodes")
+    tree_of = np.repeat(np.arange(sizes.size), sizes)
+    parents = np.flatnonzero(nodes.left >= 0)
+    children = np.stack([nodes.left[parents], nodes.right[parents]], axis=1).astype(np.int64)
+    outside = (children < 1) | (children >= sizes[tree_of[parents]][:, None])
+    if outside.any():
+        raise ModelFormatError(f"tree {tree_of[parents[outside.any(1)][0]]}: child out of range")
+    children += nodes.tree_start[tree_of[parents]][:, None]
+    if np.bincount(children.ravel(), minlength=1).max(initial=0) > 1:
+        raise ModelFormatError("a node has two parents, so the nodes are not trees")
+    row_of = np.full(nodes.left.size, -1, np.int64)
+    row_of[parents] = np.arange(parents.size)
+    levels = [nodes.tree_start[:-1]]
+    while levels[-1].size:
+        rows = row_of[levels[-1]]
+        levels.append(children[rows[rows >= 0]].ravel())
+    order = np.concatenate(levels)
+    order = order[np.argsort(tree_of[order], kind="stable")]
+    return order, tree_of[order]
+
+
+def _cuts(
+    feature: np.ndarray, threshold: np.ndarray, n_features: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sort and number the distinct (feature, threshold) pairs; -0.0 and 0.0 are one threshold."""
+    threshold = threshold + threshold.dtype.type(0)
+    order = np.lexsort((threshold, feature))
+    by_feature, by_value = feature[order], threshold[order]
+    new = np.ones(order.size, bool)
+    new[1:] = (by_feature[1:] != by_feature[:-1]) | (by_value[1:] != by_value[:-1])
+    number = np.empty(order.size, np.int32)
+    number[order] = np.cumsum(new) - 1
+    counts = np.bincount(by_feature[new], minlength=n_features)
+    return by_value[new], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), number

@@ -1,0 +1,85 @@
+"""Lay out a tree model's cuts as code columns, and its splits as tests of those columns."""
+
+import numpy as np
+
+from kyros_spark.errors import ModelNotSupportedError
+from kyros_spark.kernels.quantise import CUTS_A_COLUMN, SEARCH_STEPS
+
+Arrays = dict[str, np.ndarray]
+MAX_COLUMNS = 2**16
+HEAP_ENTRIES = 1 << SEARCH_STEPS[-1]
+
+
+def build_columns(model: Arrays) -> Arrays:
+    """Return the columns' features and heaps, see kernels/quantise.py.
+
+    column_feature  int64[columns]; a feature with more than 254 cuts has several columns, one that
+                    no split asks for has none
+    column_steps    int64[columns]
+    heaps           float32 or float64[columns, 256]
+    and for float64 cuts
+    rounded_heaps   float32[columns, 256]: the cuts rounded
+    reached         float64[columns, 256]: the cut that each rank has reached
+    is_distinct     uint8[columns]: 1 when the rounded cuts differ from each other
+    """
+    runs = _runs(model["cut_start"])
+    feature, first, count = runs
+    cuts = model["cut_value"]
+    steps = np.array(SEARCH_STEPS)[np.searchsorted(1 << np.array(SEARCH_STEPS), count, "right")]
+    tables: Arrays = {
+        "column_feature": feature,
+        "column_steps": steps,
+        "heaps": np.full((feature.size, HEAP_ENTRIES), np.nan, cuts.dtype),
+    }
+    exact = cuts.dtype == np.float64
+    if exact:
+        tables["rounded_heaps"] = np.full((feature.size, HEAP_ENTRIES), np.nan, np.float32)
+        tables["reached"] = np.full((feature.size, HEAP_ENTRIES), -np.inf)
+        tables["is_distinct"] = np.zeros(feature.size, np.uint8)
+    for column, (start, size) in enumerate(zip(first, count, strict=True)):
+        own = cuts[start : start + size]
+        tables["heaps"][column] = _heap(own, steps[column])
+        if exact:
+            with np.errstate(over="ignore"):
+                rounded = own.astype(np.float32)
+            tables["rounded_heaps"][column] = _heap(rounded, steps[column])
+            tables["reached"][column, 1 : size + 1] = own
+            tables["is_distinct"][column] = (rounded[1:] > rounded[:-1]).all()
+    return tables
+
+
+def build_tests(model: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each split's column, threshold and shift: right when `code - shift >= threshold`."""
+    starts = model["cut_start"]
+    per_feature = -(-np.diff(starts) // CUTS_A_COLUMN)
+    first_column = np.concatenate([[0], np.cumsum(per_feature)])
+    cut = model["split_cut"].astype(np.int64)
+    feature = np.searchsorted(starts, cut, side="right") - 1
+    rank = cut - starts[feature]
+    column = first_column[feature] + rank // CUTS_A_COLUMN
+    shift = 1 - model["split_missing_left"].astype(np.int64)
+    return column, rank % CUTS_A_COLUMN + 2 - shift, shift  # a code is the rank + 1
+
+
+def _runs(starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut each feature's cuts into runs of at most 254: feature, first cut, number of cuts."""
+    counts = np.diff(starts)
+    per_feature = -(-counts // CUTS_A_COLUMN)
+    columns = int(per_feature.sum())
+    if columns > MAX_COLUMNS:
+        raise ModelNotSupportedError(f"{columns} code columns are needed, the engine has 65536")
+    feature = np.repeat(np.arange(counts.size), per_feature)
+    before = np.cumsum(per_feature) - per_feature
+    within = (np.arange(columns) - before[feature]) * CUTS_A_COLUMN
+    return feature, starts[feature] + within, np.minimum(counts[feature] - within, CUTS_A_COLUMN)
+
+
+def _heap(cuts: np.ndarray, steps: int) -> np.ndarray:
+    """Lay out sorted cuts as a search heap of 2**steps entries, NaN where there is no cut."""
+    padded = np.full((1 << steps) - 1, np.nan, cuts.dtype)
+    padded[: cuts.size] = cuts
+    heap = np.full(HEAP_ENTRIES, np.nan, cuts.dtype)
+    for step in range(steps):
+        half = 1 << (steps - step - 1)
+        heap[1 << step : 2 << step] = padded[half - 1 :: 2 * half]
+    return heap

@@ -1,0 +1,132 @@
+"""Call the tree kernels: each with the one list of argument types it is compiled for.
+
+A kernel is looked up by the dtypes alone: building Numba's types anew cost more than a call.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from numba import types
+
+from kyros_spark.kernels.compile import compiled, read_only, writable
+from kyros_spark.kernels.leaf_bytes import add_leaf_bytes
+from kyros_spark.kernels.leaf_values import add_leaf_values
+from kyros_spark.kernels.quantise import quantise_column, quantise_column_by_permutes
+from kyros_spark.kernels.row_bits import BLOCK_ROWS
+from kyros_spark.kernels.sliced import find_leaves
+from kyros_spark.kernels.walk import walk_trees
+
+Arrays = dict[str, np.ndarray]
+WHOLE = 64  # values that the vector search codes at once
+INT = types.int64
+Kernel = Callable[..., None]
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """Return a read-only view: kernels are compiled for read-only inputs."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def quantise(
+    values: np.ndarray,
+    heap: np.ndarray,
+    steps: int,
+    reached: np.ndarray | None,
+    codes: np.ndarray,
+    column: int,
+) -> None:
+    """Write one column's codes; with `reached`, by the AVX-512 search.
+
+    A last part of less than 64 values is coded from a copy, so that no kernel reads past an end.
+    """
+    if reached is not None and values.dtype != np.float64 and reached.dtype == np.float64:
+        values = frozen(values.astype(np.float64))
+    whole = values.size // BLOCK_ROWS * BLOCK_ROWS
+    _quantise_whole(values[:whole], heap, steps, reached, codes, column)
+    if whole < values.size:
+        tail = np.zeros(-(-(values.size - whole) // WHOLE) * WHOLE, values.dtype)
+        tail[: values.size - whole] = values[whole:]
+        last = codes[whole // BLOCK_ROWS :]
+        _quantise_whole(frozen(tail), heap, steps, reached, last, column)
+
+
+def _quantise_whole(
+    values: np.ndarray,
+    heap: np.ndarray,
+    steps: int,
+    reached: np.ndarray | None,
+    codes: np.ndarray,
+    column: int,
+) -> None:
+    if reached is None:
+        _search(values.dtype, heap.dtype)(values, heap, steps, codes, column)
+    else:
+        search = _search_by_permutes(values.dtype, reached.dtype)
+        search(values, heap, steps, reached, codes, column)
+
+
+def find(
+    codes: np.ndarray, t: Arrays, first: int, last: int, scratch: np.ndarray, numbers: np.ndarray
+) -> None:
+    """Find the leaf numbers of small trees."""
+    _find()(codes, t["tree_start"], first, last, t["tests"], t["slots"], scratch, numbers)
+
+
+def add_values(numbers: np.ndarray, t: Arrays, first: int, last: int, sums: np.ndarray) -> None:
+    """Add small trees' leaf values, on any CPU."""
+    add = _add_values(sums.dtype)
+    add(frozen(numbers), t["tree_start"], first, last, t["leaf_value"], sums)
+
+
+def add_bytes(numbers: np.ndarray, t: Arrays, first: int, last: int, sums: np.ndarray) -> None:
+    """Add small trees' leaf values, by AVX-512 VBMI."""
+    add = _add_bytes(sums.dtype)
+    add(frozen(numbers), t["byte_start"], first, last, t["leaf_bytes"], sums)
+
+
+def walk(
+    codes: np.ndarray, t: Arrays, first: int, last: int, ends: np.ndarray, sums: np.ndarray
+) -> None:
+    """Add large trees' leaf values."""
+    add = _walk(sums.dtype)
+    add(codes, t["nodes"], t["node_value"], t["roots"], first, last, ends, sums)
+
+
+@cache
+def _search(value: np.dtype, cut: np.dtype) -> Kernel:
+    out = writable("u1", 3)
+    return compiled(quantise_column, read_only(value), read_only(cut), INT, out, INT)
+
+
+@cache
+def _search_by_permutes(value: np.dtype, exact: np.dtype) -> Kernel:
+    heap, out = read_only("f4"), writable("u1", 3)
+    kinds = (read_only(value), heap, INT, read_only(exact), out, INT)
+    return compiled(quantise_column_by_permutes, *kinds)
+
+
+@cache
+def _find() -> Kernel:
+    trees = (read_only("i8"), INT, INT, read_only("u4"), read_only("u4"))
+    return compiled(find_leaves, read_only("u1", 3), *trees, writable("u1"), writable("u1"))
+
+
+@cache
+def _add_values(dtype: np.dtype) -> Kernel:
+    trees = (read_only("i8"), INT, INT, read_only(dtype))
+    return compiled(add_leaf_values, read_only("u1"), *trees, writable(dtype))
+
+
+@cache
+def _add_bytes(dtype: np.dtype) -> Kernel:
+    trees = (read_only("i8"), INT, INT, read_only("u1"))
+    return compiled(add_leaf_bytes, read_only("u1"), *trees, writable(dtype))
+
+
+@cache
+def _walk(dtype: np.dtype) -> Kernel:
+    trees = (read_only("u8"), read_only(dtype), read_only("i8"), INT, INT)
+    return compiled(walk_trees, read_only("u1", 3), *trees, writable("i8"), writable(dtype))

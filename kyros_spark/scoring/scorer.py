@@ -1,0 +1,79 @@
+"""Score rows: the model's raw score and response for columns of values."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from kyros_spark.errors import DataContractError
+from kyros_spark.kernels.cpu import describe_host
+from kyros_spark.model.artefact import Model
+from kyros_spark.scoring.glm_scorer import GlmScorer
+from kyros_spark.scoring.tree_scorer import TreeScorer
+
+INVERSE_LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "log": np.exp,
+    "identity": lambda raw: raw,
+    "logit": lambda raw: 1.0 / (1.0 + np.exp(-raw)),
+}
+
+
+class Scorer:
+    """A model ready to score on this host.
+
+    kernel  auto, or the name of one: a forced kernel that this host's CPU cannot run raises
+            KernelNotAvailableError; afterwards the attribute names the kernel in use
+    """
+
+    def __init__(self, model: Model, kernel: str = "auto") -> None:
+        self.manifest = model.manifest
+        trees = model.manifest.kind == "trees"
+        self._engine = TreeScorer(model, kernel) if trees else GlmScorer(model)
+        self.kernel: str = self._engine.kernel
+
+    def raw(self, columns: Sequence[np.ndarray], offset: np.ndarray | None = None) -> np.ndarray:
+        """Return float64[n]: intercept + offset + the model's sum.
+
+        columns  one array a feature, in the manifest's order, all of one length: numbers with NaN
+                 where missing, or level codes (float or integer, missing already given its code)
+        offset   per row, for example log(exposure); for trees the sum starts from it in the
+                 library's own precision, as from XGBoost's base margin
+        Raises DataContractError for a wrong number, length or type of columns, or an unknown code.
+        """
+        name, expected = self.manifest.name, len(self.manifest.features)
+        if len(columns) != expected:
+            raise DataContractError(f"{name}: expected {expected} columns, found {len(columns)}")
+        arrays = [
+            _as_input(name, feature.name, column)
+            for feature, column in zip(self.manifest.features, columns, strict=True)
+        ]
+        if offset is not None:
+            offset = _as_input(name, "offset", offset)
+        sizes = {array.size for array in [*arrays, *([] if offset is None else [offset])]}
+        if len(sizes) > 1:
+            raise DataContractError(f"{name}: columns of different lengths: {sorted(sizes)}")
+        start = np.full(max(sizes, default=0), self.manifest.intercept)
+        if offset is not None:
+            start += offset
+        return self._engine.raw(arrays, start)
+
+    def describe(self) -> dict[str, object]:
+        """Return the kernel in use and what decided about it, for the `runs` row."""
+        return {"kernel": self.kernel, **describe_host()}
+
+    def response(
+        self, columns: Sequence[np.ndarray], offset: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return float64[n]: the inverse link of the raw score."""
+        return INVERSE_LINKS[self.manifest.link](self.raw(columns, offset))
+
+
+def _as_input(model: str, name: str, column: np.ndarray) -> np.ndarray:
+    """Return the column as a contiguous, read-only float32 or float64 array."""
+    array = np.asarray(column)
+    if array.ndim != 1 or array.dtype.kind not in "fiub":
+        found = f"{array.dtype} with {array.ndim} dimensions"
+        raise DataContractError(f"{model}: column {name}: expected numbers in a row, found {found}")
+    dtype = np.float32 if array.dtype == np.float32 else np.float64
+    array = np.ascontiguousarray(array, dtype).view()
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,157 @@
+"""Make or adapt the Spark session: the only place that does.
+
+Three cases. A session already runs (Databricks, a notebook, Connect): it is used as it is, and
+only checked for Delta. ``spark-submit`` started us: its settings win, Delta's are added where
+absent. Else this process starts a local Spark with settings that suit one machine.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from kyros_spark import runtime
+from kyros_spark.config import SparkSettings
+from kyros_spark.errors import PlatformError
+from kyros_spark.log import event
+
+DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+# Small commits are most of a local run: Delta's default of 50 snapshot partitions and Spark's 200
+# shuffle partitions make each several times slower on one machine.
+LOCAL = {
+    "spark.master": "local[*]",
+    "spark.ui.enabled": "false",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.shuffle.partitions": "8",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    "spark.databricks.delta.properties.defaults.checkpointInterval": "20",
+    # The byte cap makes Spark 4 size a batch at every row; rows bound the memory instead.
+    "spark.sql.execution.arrow.maxBytesPerBatch": "2147483647b",
+}
+
+
+def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark") -> SparkSession:
+    """Return the running session, or make one.
+
+    Raises:
+        PlatformError: there is no Java, or Delta is not on the class path.
+    """
+    running = SparkSession.getActiveSession()
+    if running is not None:
+        return _with_delta(running)
+    chosen = settings or SparkSettings()
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ
+    event("starting Spark" if not submitted else "joining the submitted Spark application")
+    builder = SparkSession.builder.appName(app)
+    given = _submitted_conf() if submitted else {}
+    wanted = {**DELTA, **({} if submitted else _local(chosen)), **chosen.conf}
+    for key, value in wanted.items():
+        if key not in given:
+            builder = builder.config(key, value)
+    try:
+        session = builder.getOrCreate()
+    except (PySparkException, OSError, RuntimeError) as error:
+        raise PlatformError(
+            f"Spark did not start: {_first_line(error)}; KYROS_SPARK_LOG=WARN shows Spark's own log"
+        ) from error
+    if not submitted:
+        session.sparkContext.setLogLevel(
+            os.environ.get("KYROS_SPARK_LOG", chosen.log_level).upper()
+        )
+    return _with_delta(session)
+
+
+def _submitted_conf() -> dict[str, str]:
+    from pyspark import SparkConf, SparkContext
+
+    SparkContext._ensure_initialized()  # the JVM that spark-submit started holds its settings
+    return dict(SparkConf().getAll())
+
+
+def _local(settings: SparkSettings) -> dict[str, str]:
+    """Return the settings of a local session, and point this process at Java and its own Python."""
+    os.environ["JAVA_HOME"] = str(runtime.find_java().home)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    log4j = resources.files("kyros_spark") / "log4j2.properties"
+    return {
+        **LOCAL,
+        **_delta_on_class_path(),
+        "spark.driver.memory": settings.driver_memory,
+        "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j}",
+    }
+
+
+def _delta_on_class_path() -> dict[str, str]:
+    jars = runtime.delta_jars()
+    if jars is None:
+        event("fetching the two Delta jars, once for this machine")
+        jars = runtime.fetch_delta_jars()
+    beside_spark = all(jar.parent.name == "jars" and "pyspark" in jar.parts for jar in jars)
+    return {} if beside_spark else {"spark.jars": ",".join(str(jar) for jar in jars)}
+
+
+def _with_delta(session: SparkSession) -> SparkSession:
+    try:
+        extensions = session.conf.get("spark.sql.extensions", "") or ""
+        databricks = session.conf.get("spark.databricks.clusterUsageTags.sparkVersion", "") or ""
+    except PySparkException:  # a Connect server may refuse to tell; Delta then answers for itself
+        return session
+    if "DeltaSparkSessionExtension" in extensions or databricks:
+        return session
+    from pyspark import __version__
+
+    raise PlatformError(
+        "this Spark session has no Delta: expected spark.sql.extensions to hold "
+        f"{DELTA['spark.sql.extensions']}, found '{extensions}'; start it with "
+        f"--properties-file conf/spark/local.conf, or --packages "
+        f"{runtime.delta_coordinates(__version__)} and the two Delta settings"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def application(session: SparkSession) -> dict[str, Any]:
+    """Return what the ledger tells of the session: Spark's version, master and application id."""
+    context = getattr(session, "sparkContext", None) if not _is_connect(session) else None
+    return {
+        "spark": session.version,
+        "master": context.master if context is not None else "connect",
+        "application": context.applicationId if context is not None else "",
+    }
+
+
+def _is_connect(session: SparkSession) -> bool:
+    return "connect" in type(session).__module__
+
+
+def can_broadcast(session: SparkSession) -> bool:
+    """Tell whether the session has broadcast variables; Spark Connect has none."""
+    return not _is_connect(session)
+
+
+@contextmanager
+def arrow_batch_rows(session: SparkSession, rows: int) -> Iterator[None]:
+    """Bound the rows of an Arrow batch while a stage scores."""
+    key = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    before = session.conf.get(key)
+    session.conf.set(key, str(rows))
+    try:
+        yield
+    finally:
+        session.conf.set(key, str(before))

@@ -1,0 +1,188 @@
+"""Run one stage on one batch: fingerprint, skip, work, ledger. The frame of every stage's story."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from kyros_spark.config import BATCH_PATTERN, Config
+from kyros_spark.delta import Tables
+from kyros_spark.digest import digest
+from kyros_spark.errors import (
+    BatchMissingError,
+    DamagedFileError,
+    ExpressionError,
+    KyrosError,
+    SourceSchemaError,
+    UsageError,
+)
+from kyros_spark.log import event
+from kyros_spark.runs import Done, Ledger, Run, fingerprint, new_run_id
+
+# What Spark calls an expression that fails on the data, under ANSI rules.
+_DATA_FAULTS = re.compile(
+    r"DIVIDE_BY_ZERO|CAST_INVALID_INPUT|CAST_OVERFLOW|ARITHMETIC_OVERFLOW|CANNOT_PARSE|"
+    r"INVALID_ARRAY_INDEX|NUMERIC_VALUE_OUT_OF_RANGE"
+)
+_FILE = re.compile(r"FAILED_READ_FILE.*?reading file (\S+?)\.?\s", re.DOTALL)
+
+
+@dataclass
+class Workplace:
+    """What a stage works with: the session, the settings, the tables, the ledger."""
+
+    spark: SparkSession
+    config: Config
+    # A chain of many skipped steps writes their ledger rows in one commit, at its end.
+    waiting: list[Run] | None = None
+    tables: Tables = field(init=False)
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Open the tables and the ledger of the portfolio."""
+        self.tables = Tables(self.spark, self.config.tables)
+        self.ledger = Ledger(self.tables, self.config.portfolio)
+
+    def done(self, stage: str, batch: str, needed_by: str) -> Done:
+        """Return the last finished run of an earlier stage.
+
+        Raises:
+            BatchMissingError: that stage has not written the batch.
+        """
+        done = self.ledger.last_done(stage, batch)
+        if done is None:
+            raise BatchMissingError(
+                f"{needed_by} {batch}: expected batch '{batch}' from stage {stage}, found none in "
+                f"{self.tables.place('runs')}; run: kyros {stage} --batch {batch}"
+            )
+        return done
+
+
+def execute(
+    place: Workplace,
+    run: Run,
+    inputs: Callable[[], Mapping[str, str]],
+    settings: Mapping[str, Any],
+    work: Callable[[Run], None],
+) -> Run:
+    """Do the work unless the same inputs, settings and code have already done it.
+
+    Raises:
+        KyrosError: the work failed; the failure is in the ledger.
+    """
+    try:
+        with run.phase("inputs"):
+            run.inputs = dict(inputs())
+        run.settings_hash = digest(settings)
+        run.fingerprint = fingerprint(run.stage, run.inputs, run.settings_hash)
+        before = place.ledger.last_done(run.stage, run.batch)
+        if before is not None and _still_there(place.tables, run, before):
+            run.status, run.rows_out, run.details = "skipped", before.rows_out, before.details
+        else:
+            with _failures_named(run):
+                work(run)
+            run.status = "done"
+    except BaseException as error:
+        run.error, run.ended = error, time.time()
+        error.kyros_run = run  # type: ignore[attr-defined]  # for the result line
+        _record_failure(place.ledger, run)
+        raise
+    run.ended = time.time()
+    if run.status == "skipped" and place.waiting is not None:
+        place.waiting.append(run)
+    else:
+        place.ledger.record(run)
+    event(f"{run.stage} {run.batch}: {run.status}", rows_out=run.rows_out)
+    return run
+
+
+def start(stage: str, batch: str | None, config: Config, run_id: str | None) -> Run:
+    """Begin a run; without a batch id, the settings must name exactly one batch.
+
+    Raises:
+        UsageError: no batch was given, and there is not exactly one to take.
+    """
+    if batch is None:
+        if len(config.batches) != 1:
+            raise UsageError(
+                f"{stage}: give --batch ID; the settings name {', '.join(config.batches) or 'none'}"
+            )
+        batch = config.batches[0]
+    if not BATCH_PATTERN.match(batch):
+        raise UsageError(
+            f"{stage} --batch {batch!r}: expected letters, digits, '.', '_', '-' (64 at most), "
+            "starting with a letter or a digit"
+        )
+    return Run(stage, batch, run_id or new_run_id())
+
+
+@contextmanager
+def held(frame: DataFrame) -> Iterator[DataFrame]:
+    """Keep a frame that is read more than once on the executors' disks, where the platform can."""
+    try:
+        kept = frame.persist(StorageLevel.DISK_ONLY)
+    except PySparkException:  # serverless has no cache: the frame is then computed each time
+        yield frame
+        return
+    try:
+        yield kept
+    finally:
+        kept.unpersist()
+
+
+def _still_there(tables: Tables, run: Run, before: Done) -> bool:
+    if before.fingerprint != run.fingerprint:
+        return False
+    versions = {name: tables.version(name) for name in before.outputs}
+    return all(
+        found is not None and found >= before.outputs[name] for name, found in versions.items()
+    )
+
+
+@contextmanager
+def _failures_named(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except KyrosError:
+        raise
+    except Exception as error:  # some of Spark's reach Python as bare Java errors
+        _name_failure(run, error)
+        raise
+
+
+def _name_failure(run: Run, error: Exception) -> None:
+    """Raise what we call Spark's failure, where it has a name."""
+    text = str(error)
+    file = _FILE.search(text)
+    if file is not None and "header does not conform" in text:
+        raise SourceSchemaError(
+            f"{run.stage} {run.batch}: expected in {file[1]} the header of the source's first "
+            "file, found another; deliver all files with the same columns in the same order"
+        ) from error
+    if file is not None:
+        raise DamagedFileError(
+            f"{run.stage} {run.batch}: expected to read {file[1]}, found it damaged or cut short; "
+            "restore it: deliver the extract again, or run the stage that wrote the table again"
+        ) from error
+    fault = _DATA_FAULTS.search(text)
+    if fault is not None:
+        line = text[text.index("[") :].strip().splitlines()[0] if "[" in text else fault[0]
+        raise ExpressionError(
+            f"{run.stage} {run.batch}: an expression of the settings failed on the data: {line}; "
+            "use try_divide, try_cast or nullif in it"
+        ) from error
+
+
+def _record_failure(ledger: Ledger, run: Run) -> None:
+    try:
+        ledger.record(run)
+    except (KyrosError, PySparkException, OSError) as error:
+        event(f"the failure could not be written to the ledger: {error}")

@@ -1,0 +1,74 @@
+"""Measure what a model costs on one core of this host, and hold it against the budgets."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import numpy as np
+
+from kyros_spark.config import BudgetSettings
+from kyros_spark.errors import GateError
+from kyros_spark.model.artefact import Model, model_to_bytes, read_model
+from kyros_spark.scoring.scorer import Scorer
+
+SAMPLE_ROWS = 8192
+SECONDS = 0.5  # spent on repeating the sample, of which the fastest pass counts
+
+
+def measure(model: Model) -> dict[str, float]:
+    """Return rows_per_second, model_bytes and first_score_seconds of a model.
+
+    The first score is from the file's bytes on, with whatever had to be compiled in this process;
+    the sample's values lie between the model's own thresholds, so that every branch is walked.
+    """
+    data = model_to_bytes(model)
+    columns = _sample(model)
+    start = time.perf_counter()
+    scorer = Scorer(read_model(data))
+    scorer.response([column[:64] for column in columns])
+    first = time.perf_counter() - start
+    passes: list[float] = []
+    while sum(passes) < SECONDS:
+        start = time.perf_counter()
+        scorer.response(columns)
+        passes.append(time.perf_counter() - start)
+    return {
+        "rows_per_second": round(SAMPLE_ROWS / min(passes), 1),
+        "model_bytes": float(len(data)),
+        "first_score_seconds": round(first, 4),
+    }
+
+
+def check_budgets(name: str, cost: dict[str, float], budgets: BudgetSettings) -> None:
+    """Raise GateError for a model over budget, naming every budget it breaks."""
+    limits = {
+        "min_rows_per_second": (budgets.min_rows_per_second, cost["rows_per_second"], "at least"),
+        "max_model_bytes": (budgets.max_model_bytes, cost["model_bytes"], "at most"),
+        "max_first_score_seconds": (
+            budgets.max_first_score_seconds,
+            cost["first_score_seconds"],
+            "at most",
+        ),
+    }
+    broken = [
+        f"budgets.{key}: expected {side} {limit:g}, found {found:g}"
+        for key, (limit, found, side) in limits.items()
+        if limit is not None and (found < limit if side == "at least" else found > limit)
+    ]
+    if broken:
+        raise GateError(f"model {name}: {'; '.join(broken)}; nothing was registered")
+
+
+def _sample(model: Model) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    count = len(model.manifest.features)
+    if model.manifest.kind == "glm":
+        return [rng.normal(size=SAMPLE_ROWS) for _ in range(count)]
+    cuts, starts = model.arrays["cut_value"], model.arrays["cut_start"]
+    columns = []
+    for begin, end in pairwise(starts):
+        own = cuts[begin:end]
+        own = own[np.isfinite(own)]
+        columns.append(rng.choice(own, SAMPLE_ROWS) if own.size else np.zeros(SAMPLE_ROWS))
+    return columns

@@ -1,0 +1,229 @@
+"""predict: one prepared batch and registered models -> `predictions`, all models in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from kyros_spark.config import Config
+from kyros_spark.delta import batch_is
+from kyros_spark.errors import ConfigError, FeatureMismatchError, UsageError
+from kyros_spark.log import event
+from kyros_spark.model.manifest import Feature
+from kyros_spark.registry import Entry, Registry
+from kyros_spark.runs import Done, Run
+from kyros_spark.scoring.udf import Served, predictions
+from kyros_spark.session import arrow_batch_rows, can_broadcast
+from kyros_spark.stages.execute import Workplace, execute, start
+from kyros_spark.tables.predictions import predictions as predictions_table
+from kyros_spark.transforms.encode import input_hash, is_unseen
+
+
+@dataclass(frozen=True)
+class _Output:
+    """One model name of the result: its version, the models it multiplies, and its unit."""
+
+    name: str
+    version: str
+    parts: tuple[str, ...]
+    per_exposure: bool
+
+
+def predict(
+    spark: SparkSession,
+    config: Config,
+    batch: str | None = None,
+    run_id: str | None = None,
+    models: Sequence[str] = (),
+    place: Workplace | None = None,
+) -> Run:
+    """Apply registered models to one prepared batch.
+
+    models: NAME, NAME@VERSION or NAME@champion; default the settings' predict.models, or every
+    model of train. Products of the settings are written where all their parts are applied.
+
+    Raises:
+        UnknownModelError: a model is not in the registry.
+        ModelFileError: a model's file is missing or not the one that was registered.
+        FeatureMismatchError: the batch was prepared with other features than a model's.
+    """
+    place = place or Workplace(spark, config)
+    run = start("predict", batch, config, run_id)
+    registry = Registry(place.tables, config.tables.artefact_folder())
+    chosen: list[Entry] = []
+
+    def inputs() -> dict[str, str]:
+        done = place.done("prepare", run.batch, "predict")
+        wanted = models or config.predict.models or (config.train.models if config.train else ())
+        if not wanted:
+            raise ConfigError("predict: name models in predict.models, or give --model NAME")
+        chosen.extend(registry.find(reference) for reference in wanted)
+        _check_names(config, chosen, whole=not models)
+        return {
+            "prepared": f"{done.outputs['prepared']} of run {done.run_id}",
+            **{f"model {e.name}": f"{e.version} {e.sha256}" for e in chosen},
+        }
+
+    return execute(
+        place,
+        run,
+        inputs,
+        config.predict.model_dump(mode="json"),
+        lambda run: _work(place, run, registry, chosen),
+    )
+
+
+def _check_names(config: Config, chosen: list[Entry], whole: bool) -> None:
+    names = [entry.name for entry in chosen]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"predict: {', '.join(twice)} is asked for twice; table predictions holds one version "
+            "of a model name at a time, so apply the versions one after the other"
+        )
+    for name, parts in config.predict.products.items():
+        unknown = [part for part in parts if part not in names]
+        if whole and unknown:
+            raise ConfigError(
+                f"predict.products.{name}: expected models among {', '.join(names)}, found "
+                f"'{', '.join(unknown)}'"
+            )
+
+
+def _work(place: Workplace, run: Run, registry: Registry, chosen: list[Entry]) -> None:
+    config = place.config
+    done = place.done("prepare", run.batch, "predict")
+    with run.phase("load models"):
+        served = [Served(entry.name, *registry.load(entry)) for entry in chosen]
+        _check_features(place, run, done, served)
+    prepared = place.tables.read("prepared", done.outputs["prepared"], [run.batch])
+    outputs = _outputs(config, chosen, served)
+    paths = None if can_broadcast(place.spark) else [entry.path for entry in chosen]
+    seen = Observation()
+    score = predictions(place.spark, served, paths, config.predict.kernel)
+    rows = _scored(config, prepared, score, served, outputs)
+    rows = rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *_counts(served, outputs))
+    names = ", ".join(f"'{output.name}'" for output in outputs)
+    where = f"{batch_is(run.batch)} AND model_name IN ({names})"
+    contract = predictions_table(config.sources.policies)
+    with (
+        run.phase("score and write"),
+        arrow_batch_rows(place.spark, config.predict.rows_per_arrow_batch),
+    ):
+        long = _long(config, rows, outputs, run)
+        run.outputs["predictions"] = place.tables.replace(contract, long, run.run_id, where)
+    run.rows_out = run.outputs["predictions"].rows
+    _tell(run, config, outputs, seen.get)
+
+
+def _check_features(place: Workplace, run: Run, done: Done, served: list[Served]) -> None:
+    log = place.tables.read("feature_log", done.outputs["feature_log"], [run.batch])
+    prepared = {row["feature"]: row for row in log.collect()}
+    for one in served:
+        for feature in one.model.manifest.features:
+            found = prepared.get(feature.name)
+            if found is None or found["definition_hash"] != feature.definition_hash:
+                raise FeatureMismatchError(
+                    f"prepared, batch {run.batch}, feature {feature.name}: expected the definition "
+                    f"that model {one.name} was trained on (hash {feature.definition_hash[:12]}), "
+                    f"found {found['definition'] if found else 'no such feature'}; prepare the "
+                    "batch with the model's settings, or train the model again"
+                )
+
+
+def _outputs(config: Config, chosen: list[Entry], served: list[Served]) -> list[_Output]:
+    versions = {entry.name: str(entry.version) for entry in chosen}
+    units = {one.name: one.model.manifest.per == "exposure" for one in served}
+    outputs = [_Output(name, versions[name], (name,), units[name]) for name in versions]
+    for name, parts in config.predict.products.items():
+        if all(part in versions for part in parts):
+            version = "*".join(f"{part}@{versions[part]}" for part in parts)
+            outputs.append(_Output(name, version, parts, any(units[part] for part in parts)))
+    return outputs
+
+
+def _features(served: list[Served]) -> list[Feature]:
+    by_name = {f.name: f for one in served for f in one.model.manifest.features}
+    return list(by_name.values())
+
+
+def _scored(
+    config: Config,
+    prepared: DataFrame,
+    score: Column,
+    served: list[Served],
+    outputs: list[_Output],
+) -> DataFrame:
+    key = config.sources.policies.key
+    names = [feature.name for feature in _features(served)]
+    needed = prepared.select(*key, "exposure", *names)
+    scored = needed.withColumns({"_score": score, "input_hash": input_hash(names)})
+    for output in outputs:
+        value = F.col(f"_score.{output.parts[0]}")
+        for part in output.parts[1:]:
+            value = value * F.col(f"_score.{part}")
+        scored = scored.withColumn(f"_{output.name}", value)
+    return scored
+
+
+def _counts(served: list[Served], outputs: list[_Output]) -> list[Column]:
+    """Return what rides along with the write: unseen levels and expected totals."""
+    levels = [feature for feature in _features(served) if feature.kind == "levels"]
+    unseen = [F.count_if(is_unseen(f)).alias(f"unseen_{f.name}") for f in levels]
+    totals = [
+        F.sum(F.col(f"_{o.name}") * F.col("exposure")).alias(f"expected_{o.name}")
+        for o in outputs
+        if o.per_exposure
+    ]
+    return [*unseen, *totals]
+
+
+def _long(config: Config, rows: DataFrame, outputs: list[_Output], run: Run) -> DataFrame:
+    each = F.array(
+        *(
+            F.struct(
+                F.lit(o.name).alias("model_name"),
+                F.lit(o.version).alias("model_version"),
+                F.col(f"_{o.name}").alias("prediction"),
+                (F.col(f"_{o.name}") * F.col("exposure") if o.per_exposure else F.lit(None))
+                .cast("double")
+                .alias("expected"),
+            )
+            for o in outputs
+        )
+    )
+    return rows.select(
+        *config.sources.policies.key, F.inline(each), "exposure", "input_hash"
+    ).withColumns(
+        {
+            "predicted_at": F.current_timestamp(),
+            "batch_id": F.lit(run.batch),
+            "run_id": F.lit(run.run_id),
+        }
+    )
+
+
+def _tell(run: Run, config: Config, outputs: list[_Output], seen: dict[str, float]) -> None:
+    run.rows_in = int(seen["_rows"])
+    unseen = {
+        k.removeprefix("unseen_"): int(v) for k, v in seen.items() if k.startswith("unseen_") and v
+    }
+    run.details = {
+        "models": {o.name: o.version for o in outputs},
+        "expected": {
+            o.name: round(seen[f"expected_{o.name}"], 2)
+            for o in outputs
+            if seen.get(f"expected_{o.name}") is not None
+        },
+        "unseen_levels": unseen,
+    }
+    for name, count in unseen.items():
+        if count > config.predict.unseen_warning_share * max(run.rows_in, 1):
+            event(
+                f"feature {name}: {count} of {run.rows_in} rows hold a level that training never "
+                "saw; they score as the base level",
+                level=30,
+            )

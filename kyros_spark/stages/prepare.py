@@ -1,0 +1,182 @@
+"""prepare: clean policies and claims -> `prepared` and `feature_log`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from kyros_spark.config import Config, PrepareSettings
+from kyros_spark.delta import batch_is
+from kyros_spark.errors import ConfigError, ExposureError, FeatureDefinitionError
+from kyros_spark.runs import Done, Run
+from kyros_spark.stages.execute import Workplace, execute, start
+from kyros_spark.tables.feature_log import FEATURE_LOG
+from kyros_spark.tables.prepared import prepared as prepared_table
+from kyros_spark.transforms.definitions import definition_hash, schema_hash
+from kyros_spark.transforms.features import (
+    check_definitions,
+    exposure_value,
+    feature_value,
+    split_value,
+)
+from kyros_spark.transforms.targets import claims_by_policy, with_claims, with_claims_unknown
+
+
+def prepare(
+    spark: SparkSession,
+    config: Config,
+    batch: str | None = None,
+    run_id: str | None = None,
+    place: Workplace | None = None,
+) -> Run:
+    """Join claims to policies, and compute exposure, targets, split and features of one batch.
+
+    Raises:
+        BatchMissingError: the batch has not been cleaned.
+        ExposureError: exposure is missing, not positive, or above its range; nothing was written.
+    """
+    place = place or Workplace(spark, config)
+    run = start("prepare", batch, config, run_id)
+
+    def inputs() -> dict[str, str]:
+        done = place.done("clean", run.batch, "prepare")
+        return {n: f"{done.outputs[n]} of run {done.run_id}" for n in _needed(config, run.batch)}
+
+    settings = {
+        "prepare": config.prepare.model_dump(mode="json"),
+        "keys": [config.sources.policies.key, _reference(config)],
+    }
+    return execute(place, run, inputs, settings, lambda run: _work(place, run))
+
+
+def _needed(config: Config, batch: str) -> list[str]:
+    return ["policies", "claims"] if _claims_known(config, batch) else ["policies"]
+
+
+def _claims_known(config: Config, batch: str) -> bool:
+    claims = config.sources.claims
+    return config.prepare.claims is not None and claims is not None and claims.holds(batch)
+
+
+def _reference(config: Config) -> tuple[str, ...]:
+    return config.sources.claims.reference if config.sources.claims is not None else ()
+
+
+def _work(place: Workplace, run: Run) -> None:
+    settings = place.config.prepare
+    done = place.done("clean", run.batch, "prepare")
+    policies = place.tables.read("policies", done.outputs["policies"], [run.batch])
+    with run.phase("check"):
+        columns = place.config.sources.policies.columns
+        derived = {name: column.sql for name, column in columns.items() if column.sql is not None}
+        check_definitions(policies, settings, derived)
+        _check_exposure(run, policies, settings)
+    rows, seen = _prepared_rows(place, run, policies, done)
+    contract = prepared_table(place.config.sources.policies, settings)
+    with run.phase("write"):
+        where = batch_is(run.batch)
+        run.outputs["prepared"] = place.tables.replace(contract, rows, run.run_id, where)
+        run.rows_out = run.outputs["prepared"].rows
+        log = _feature_log(place.spark, run, settings, seen.get)
+        run.outputs["feature_log"] = place.tables.replace(FEATURE_LOG, log, run.run_id, where)
+
+
+def _prepared_rows(
+    place: Workplace, run: Run, policies: DataFrame, done: Done
+) -> tuple[DataFrame, Observation]:
+    config, settings = place.config, place.config.prepare
+    key = config.sources.policies.key
+    kept = {f"_feature_{name}": feature_value(name, f) for name, f in settings.features.items()}
+    rows = policies.withColumns({**kept, "_exposure": exposure_value(settings)})
+    rows = rows.withColumn("split", split_value(settings.split))
+    if settings.claims is not None:
+        if config.sources.claims is None:
+            raise ConfigError("prepare.claims is given, but sources.claims is not")
+        if _claims_known(config, run.batch):
+            claims = place.tables.read("claims", done.outputs["claims"], [run.batch])
+            try:
+                sums = claims_by_policy(claims, _reference(config), settings.claims)
+            except AnalysisException as error:
+                line = str(error).strip().splitlines()[0]
+                raise FeatureDefinitionError(
+                    "prepare.claims: count, amount or where cannot be computed from table claims "
+                    f"({', '.join(claims.columns)}): {line}"
+                ) from error
+            rows = with_claims(rows, sums, key, _reference(config))
+        else:
+            rows = with_claims_unknown(rows)
+    claim_columns = ("claim_count", "claim_amount", "claim_excess") if settings.claims else ()
+    try:
+        rows = rows.select(
+            *key,
+            F.col("_exposure").alias("exposure"),
+            *claim_columns,
+            *(F.expr(sql).cast("double").alias(name) for name, sql in settings.targets.items()),
+            "split",
+            *(F.col(f"_feature_{name}").alias(name) for name in settings.features),
+            F.lit(run.batch).alias("batch_id"),
+            F.lit(run.run_id).alias("run_id"),
+        )
+    except AnalysisException as error:
+        line = str(error).strip().splitlines()[0]
+        raise FeatureDefinitionError(f"prepare.targets: cannot be computed: {line}") from error
+    seen = Observation()
+    # Null counts ride along with the write: no second pass over the batch.
+    missing = (F.count_if(F.col(name).isNull()).alias(name) for name in settings.features)
+    return rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *missing), seen
+
+
+def _check_exposure(run: Run, policies: DataFrame, settings: PrepareSettings) -> None:
+    told = (
+        policies.select(exposure_value(settings))
+        .agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.count_if(_out_of_range(settings)).alias("bad"),
+            F.min(F.when(_out_of_range(settings), F.col("exposure"))).alias("least"),
+            F.max(F.when(_out_of_range(settings), F.col("exposure"))).alias("most"),
+        )
+        .first()
+    )
+    assert told is not None
+    run.rows_in = told["rows"]
+    if told["bad"]:
+        raise ExposureError(
+            f"policies, batch {run.batch}, exposure '{settings.exposure}': expected above 0 and at "
+            f"most {settings.max_exposure:g}, found {told['bad']} of {told['rows']} rows outside "
+            f"(from {told['least']} to {told['most']}, or missing); add min and max to the column "
+            "so that clean rejects them, nothing was written"
+        )
+
+
+def _out_of_range(settings: PrepareSettings) -> Column:
+    value = F.col("exposure")
+    above = (value > settings.max_exposure) | F.isnan(value)
+    return value.isNull() | (value <= 0) | above
+
+
+def _feature_log(
+    spark: SparkSession, run: Run, settings: PrepareSettings, seen: dict[str, Any]
+) -> DataFrame:
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "batch_id": run.batch,
+            "feature": name,
+            "type": feature.kind,
+            "definition": json.dumps(feature.model_dump(mode="json", exclude_defaults=True)),
+            "definition_hash": definition_hash(feature),
+            "schema_hash": schema_hash(settings),
+            "null_count": seen[name],
+            "row_count": seen["_rows"],
+            "logged_at": now,
+            "run_id": run.run_id,
+        }
+        for name, feature in settings.features.items()
+    ]
+    schema = ", ".join(f"{column.name} {column.type}" for column in FEATURE_LOG.columns)
+    return spark.createDataFrame(rows, schema).coalesce(1)

@@ -1,0 +1,168 @@
+"""train: prepared batches -> model files, registered in `models`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from kyros_spark.config import Config, ModelSettings, TrainSettings
+from kyros_spark.digest import digest
+from kyros_spark.errors import ConfigError, FitError, UsageError
+from kyros_spark.fitting.metrics import PREDICTED, quality
+from kyros_spark.fitting.rows import model_rows
+from kyros_spark.fitting.train_model import chosen_features, train_model
+from kyros_spark.model.artefact import Model, model_to_bytes
+from kyros_spark.registry import Entry, Registry, Trained
+from kyros_spark.runs import Run, fingerprint, new_run_id
+from kyros_spark.scoring.udf import Served, predictions
+from kyros_spark.stages.execute import Workplace, execute, held
+
+
+def train(
+    spark: SparkSession,
+    config: Config,
+    batch: str | None = None,
+    run_id: str | None = None,
+    place: Workplace | None = None,
+) -> Run:
+    """Train the settings' models on their training batches and register what is new.
+
+    A model whose inputs, settings and code are those of a registered version is kept, not trained
+    again.
+
+    Raises:
+        BatchMissingError: a training batch has not been prepared.
+        TrainingDataError: the training part cannot carry a model.
+    """
+    settings = config.train
+    if settings is None:
+        raise ConfigError("train: the settings have no section 'train'")
+    if batch is not None and batch not in settings.batches:
+        raise UsageError(
+            f"train --batch {batch}: expected one of train.batches {', '.join(settings.batches)}; "
+            f"to train on it: --set 'train.batches=[{batch}]'"
+        )
+    place = place or Workplace(spark, config)
+    for name, model in settings.models.items():
+        _check_names(config, name, model)
+    run = Run("train", "+".join(settings.batches), run_id or new_run_id())
+
+    def inputs() -> dict[str, str]:
+        done = {b: place.done("prepare", b, "train") for b in settings.batches}
+        return {
+            f"prepared {b}": f"{d.outputs['prepared']} of run {d.run_id}" for b, d in done.items()
+        }
+
+    return execute(
+        place,
+        run,
+        inputs,
+        settings.model_dump(mode="json"),
+        lambda run: _work(place, run, settings),
+    )
+
+
+def _check_names(config: Config, name: str, model: ModelSettings) -> None:
+    chosen_features(name, model, config.prepare)
+    known = {"exposure", *config.prepare.targets}
+    if config.prepare.claims is not None:
+        known |= {"claim_count", "claim_amount", "claim_excess"}
+    for setting, column in (("target", model.target), ("per", model.per)):
+        if column not in known:
+            raise ConfigError(
+                f"train.models.{name}.{setting}: expected one of {', '.join(sorted(known))}, found "
+                f"'{column}'"
+            )
+
+
+def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
+    registry = Registry(place.tables, place.config.tables.artefact_folder())
+    known = {entry.fingerprint: entry for entry in registry.entries()}
+    prints = {
+        name: fingerprint(f"train {name}", run.inputs, digest(model.model_dump(mode="json")))
+        for name, model in settings.models.items()
+    }
+    new = [name for name in settings.models if prints[name] not in known]
+    with held(_prepared(place, settings)) as prepared:
+        trained = [_train(place, run, prepared, name, settings, prints[name]) for name in new]
+    run.rows_in = int(max((one.metrics.get("all_rows", 0) for one in trained), default=0))
+    with run.phase("register"):
+        kept = [known[prints[name]] for name in settings.models if name not in new]
+        written, changed = registry.register(trained, kept, settings.status, run.batch, run.run_id)
+        if written is not None:
+            run.outputs["models"] = written
+        known |= {entry.fingerprint: entry for entry in changed}
+    run.rows_out = len(trained)
+    run.details = {
+        name: _told(known[prints[name]], "trained" if name in new else "kept")
+        for name in settings.models
+    }
+
+
+def _prepared(place: Workplace, settings: TrainSettings) -> DataFrame:
+    frames = []
+    for batch in settings.batches:
+        version = place.done("prepare", batch, "train").outputs["prepared"]
+        frames.append(place.tables.read("prepared", version, [batch]))
+    whole = frames[0]
+    for frame in frames[1:]:
+        whole = whole.unionByName(frame)
+    return whole
+
+
+def _train(
+    place: Workplace,
+    run: Run,
+    prepared: DataFrame,
+    name: str,
+    settings: TrainSettings,
+    model_fingerprint: str,
+) -> Trained:
+    chosen = settings.models[name]
+    provenance = {
+        "run_id": run.run_id,
+        "inputs": run.inputs,
+        "batches": list(settings.batches),
+        "settings": chosen.model_dump(mode="json"),
+    }
+    with run.phase(f"fit {name}"):
+        model = train_model(name, prepared, chosen, place.config.prepare, provenance)
+    with run.phase(f"judge {name}"):
+        metrics = _judge(place.spark, name, model, prepared, chosen)
+    _check_fit(name, chosen, metrics)
+    finished = model.manifest.model_copy(
+        update={"training": {**model.manifest.training, "metrics": metrics}}
+    )
+    return Trained(name, Model(finished, model.arrays), chosen, model_fingerprint, metrics)
+
+
+def _check_fit(name: str, settings: ModelSettings, metrics: Mapping[str, float]) -> None:
+    """Refuse a GLM that fits its own training part worse than the intercept alone: it diverged."""
+    if settings.method == "glm" and not metrics["train_d2"] >= -1e-6:
+        raise FitError(
+            f"model {name}: expected a deviance on the training part of at most "
+            f"{metrics['train_null_deviance']:g} (intercept only), found "
+            f"{metrics['train_deviance']:g}: the solver diverged; use fewer levels, or set "
+            f"train.models.{name}.glm.reg_param"
+        )
+
+
+def _judge(
+    spark: SparkSession, name: str, model: Model, prepared: DataFrame, settings: ModelSettings
+) -> dict[str, float]:
+    """Score the rows as predict will, and measure."""
+    rows = model_rows(prepared, settings)
+    score = predictions(spark, [Served(name, model, model_to_bytes(model))])
+    scored = rows.withColumn("_score", score).withColumn(PREDICTED, F.col(f"_score.{name}"))
+    metrics = quality(scored, settings)
+    metrics["all_rows"] = sum(v for k, v in metrics.items() if k.endswith("_rows"))
+    return metrics
+
+
+def _told(entry: Entry, how: str) -> dict[str, Any]:
+    keys = ("test_deviance", "test_null_deviance", "test_d2", "train_balance", "test_balance")
+    metrics = {key: round(entry.metrics[key], 6) for key in keys if key in entry.metrics}
+    return {"version": entry.version, "status": entry.status, "how": how, **metrics}

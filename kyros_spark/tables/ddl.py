@@ -1,0 +1,39 @@
+"""Word the SQL that makes a table from its contract."""
+
+from __future__ import annotations
+
+from kyros_spark.tables.contract import Column, Table
+
+# Downstream stages read the version a batch was written in; the default of 30 days would forget it.
+_PROPERTIES = {"delta.logRetentionDuration": "interval 365 days"}
+
+
+def create_statement(table: Table, reference: str) -> str:
+    """Return the statement that creates a table: columns with comments, partitioning, constraints.
+
+    reference: the table as SQL names it.
+    """
+    rules = {f"delta.constraints.{name}": rule for name, rule in table.constraints.items()}
+    properties = {**_PROPERTIES, **rules}.items()
+    stated = ", ".join(f"{text(key)} = {text(value)}" for key, value in properties)
+    partition = ", ".join(quoted(name) for name in table.partition_by)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {reference} ({definitions(table.columns)}) USING DELTA "
+        + (f"PARTITIONED BY ({partition}) " if partition else "")
+        + f"COMMENT {text(table.comment)} TBLPROPERTIES ({stated})"
+    )
+
+
+def definitions(columns: tuple[Column, ...] | list[Column]) -> str:
+    """Return columns as CREATE and ALTER TABLE take them."""
+    return ", ".join(f"{quoted(c.name)} {c.type} COMMENT {text(c.comment)}" for c in columns)
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL quotes it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def text(value: str) -> str:
+    """Return a text as a SQL literal."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,31 @@
+"""`models`: the registry, one row a trained or imported model version."""
+
+from kyros_spark.tables.contract import BATCH_ID, RUN_ID, Column, Table
+
+MODELS = Table(
+    name="models",
+    comment="Every model version: where its file lies, what it was trained on, how it fared.",
+    columns=(
+        Column("model_name", "string", "the name the settings give the model"),
+        Column("model_version", "int", "1, 2, 3 ... for each name"),
+        Column("status", "string", "candidate, champion or retired"),
+        Column("method", "string", "glm or boosting"),
+        Column("family", "string", "poisson, gamma or tweedie"),
+        Column("target", "string", "what it predicts"),
+        Column("per", "string", "per unit of what (exposure, claim_count)"),
+        Column("path", "string", "the model file"),
+        Column("sha256", "string", "hash of the model file; checked on every load"),
+        Column(
+            "feature_spec_hash", "string", "hash of the features' definitions it was trained on"
+        ),
+        Column("fingerprint", "string", "hash of inputs, settings and code of its training"),
+        Column("metrics", "map<string,double>", "deviance and D2 by split, rows, balance"),
+        Column("settings", "string", "the model's own settings, as JSON text"),
+        Column("trained_at", "timestamp", "when"),
+        BATCH_ID,
+        RUN_ID,
+    ),
+    key=("model_name", "model_version"),
+    partition_by=(),
+    constraints={"known_status": "status IN ('candidate', 'champion', 'retired')"},
+)

@@ -1,0 +1,61 @@
+"""Write docs/tables.md from the contracts: `python -m kyros_spark.tables.page > docs/tables.md`."""
+
+from __future__ import annotations
+
+import sys
+
+from kyros_spark.config import Config, load_config
+from kyros_spark.tables.claims import claims
+from kyros_spark.tables.contract import Table
+from kyros_spark.tables.feature_log import FEATURE_LOG
+from kyros_spark.tables.models import MODELS
+from kyros_spark.tables.policies import policies
+from kyros_spark.tables.predictions import predictions
+from kyros_spark.tables.prepared import prepared
+from kyros_spark.tables.rejects import REJECTS
+from kyros_spark.tables.runs import RUNS
+
+_HEAD = """# Tables
+
+Each is a Delta table under `tables.base`, or in `tables.catalog`. The comments are the tables'
+own (`DESCRIBE TABLE EXTENDED`), the constraints are enforced on every write, and every commit's
+`userMetadata` is the run id. Columns that the settings declare are shown for `conf/demo.yaml`.
+This page is made from the contracts in `kyros_spark/tables/`; a test holds it to them.
+"""
+
+
+def all_tables(config: Config) -> tuple[Table, ...]:
+    """Return the contracts of every table of a portfolio, in the order of the stages."""
+    sources = config.sources
+    return (
+        policies(sources.policies),
+        *((claims(sources.claims),) if sources.claims is not None else ()),
+        REJECTS,
+        prepared(sources.policies, config.prepare),
+        FEATURE_LOG,
+        MODELS,
+        predictions(sources.policies),
+        RUNS,
+    )
+
+
+def page(config: Config) -> str:
+    """Return the page as Markdown."""
+    return "\n".join([_HEAD, *(_section(table) for table in all_tables(config))])
+
+
+def _section(table: Table) -> str:
+    lines = [f"## {table.name}", table.comment, ""]
+    facts = {
+        "key": ", ".join(f"`{name}`" for name in table.key),
+        "partitioned by": ", ".join(f"`{name}`" for name in table.partition_by),
+        "constraints": "; ".join(f"`{rule}`" for rule in table.constraints.values()),
+    }
+    lines += [f"- {name}: {told}" for name, told in facts.items() if told]
+    lines += ["", "| column | type | meaning |", "|---|---|---|"]
+    lines += [f"| `{c.name}` | {c.type} | {c.comment} |" for c in table.columns]
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page(load_config("conf/demo.yaml")))

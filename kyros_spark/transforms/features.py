@@ -1,0 +1,125 @@
+"""Compute what a model may see: exposure, targets, split and features, as the settings define them.
+
+Nothing is fitted here. Features are computed from policies alone, before claims are joined, so that
+nothing known from claims can reach one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from kyros_spark.config import FeatureSettings, PrepareSettings, SplitSettings
+from kyros_spark.errors import FeatureDefinitionError
+
+_SPLIT_STEPS = 1_000_000
+
+
+def exposure_value(settings: PrepareSettings) -> Column:
+    """Return the exposure in policy-years."""
+    return F.expr(settings.exposure).cast("double").alias("exposure")
+
+
+def split_value(settings: SplitSettings) -> Column:
+    """Return train, valid or test: shares of a hash of the key, alike on every cluster."""
+    key = [F.col(name).cast("string") for name in settings.by]
+    place = F.pmod(F.xxhash64(F.lit(settings.salt), *key), F.lit(_SPLIT_STEPS))
+    train_end = round(settings.train * _SPLIT_STEPS)
+    valid_end = round((settings.train + settings.valid) * _SPLIT_STEPS)
+    part = F.when(place < train_end, "train").when(place < valid_end, "valid").otherwise("test")
+    return part.alias("split")
+
+
+def feature_value(name: str, settings: FeatureSettings) -> Column:
+    """Return a feature: a double, a level's text, or the label of a bin."""
+    value = F.expr(expression_of(name, settings))
+    if settings.kind == "levels":
+        return value.cast("string").alias(name)
+    number = value.cast("double")
+    number = F.when(~F.isnan(number), number)
+    return (number if settings.kind == "numeric" else _bin_label(number, settings.bins)).alias(name)
+
+
+def expression_of(name: str, settings: FeatureSettings) -> str:
+    """Return the SQL a feature is computed by; a feature without one is the column of its name."""
+    if settings.sql is not None:
+        return settings.sql
+    return f"`{settings.column or name}`"
+
+
+def bin_labels(bins: Iterable[float]) -> list[str]:
+    """Return the labels of left-closed bins, in order: '<18', '18-<25', '25+'."""
+    cuts = [f"{cut:g}" for cut in bins]
+    inner = [f"{low}-<{high}" for low, high in itertools.pairwise(cuts)]
+    return [f"<{cuts[0]}", *inner, f"{cuts[-1]}+"]
+
+
+def _bin_label(number: Column, bins: tuple[float, ...]) -> Column:
+    labels = bin_labels(bins)
+    chosen = F.when(number.isNull(), F.lit(None).cast("string"))
+    for cut, label in zip(bins, labels, strict=False):
+        chosen = chosen.when(number < cut, label)
+    return chosen.otherwise(labels[-1])
+
+
+def check_definitions(
+    policies: DataFrame, settings: PrepareSettings, derived: Mapping[str, str]
+) -> None:
+    """Refuse expressions that cannot be computed, and features made from exposure or a target.
+
+    derived: the columns of policies that clean computed, with their SQL.
+
+    Raises:
+        FeatureDefinitionError: names the feature or target, and why.
+    """
+    _computable(policies, "prepare.exposure", settings.exposure, "double")
+    for column in settings.split.by:
+        _computable(policies, "prepare.split.by", f"`{column}`")
+    forbidden = _never_features(settings, derived) & {c.lower() for c in policies.columns}
+    for name, feature in settings.features.items():
+        sql = expression_of(name, feature)
+        kind = "string" if feature.kind == "levels" else "double"
+        _computable(policies, f"prepare.features.{name}", sql, kind)
+        used = sorted(_words(sql) & forbidden)
+        if used:
+            raise FeatureDefinitionError(
+                f"prepare.features.{name}: expected columns known before the year, found "
+                f"{', '.join(used)}, from which exposure or a target is made; exposure is an "
+                "offset or a weight, never a feature"
+            )
+
+
+def _never_features(settings: PrepareSettings, derived: Mapping[str, str]) -> set[str]:
+    """Return what exposure and targets are made of, and then what is made of any of that."""
+    found = {"exposure"}.union(*map(_words, (settings.exposure, *settings.targets.values())))
+    made_of = {name.lower(): _words(sql) for name, sql in derived.items()}
+    for _ in made_of:  # at most as many steps as there are columns
+        found = found.union(*(made_of[name] for name in found & set(made_of)))
+    named = set(found)
+    for _ in made_of:
+        found |= {name for name, words in made_of.items() if words & found}
+    return found | named
+
+
+def _computable(policies: DataFrame, place: str, sql: str, kind: str = "string") -> None:
+    try:
+        # Added to the rows as it will be: an aggregate, or rows made of one row, are refused too.
+        policies.withColumn("_computed", F.expr(sql).cast(kind))
+    except AnalysisException as error:
+        line = str(error).strip().splitlines()[0]
+        raise FeatureDefinitionError(
+            f"{place}: '{sql}' cannot be computed from table policies "
+            f"({', '.join(policies.columns)}): {line}"
+        ) from error
+    except Exception as error:  # a parse error is not an AnalysisException on every Spark
+        raise FeatureDefinitionError(f"{place}: '{sql}' is not Spark SQL: {error}") from error
+
+
+def _words(sql: str) -> set[str]:
+    without_texts = re.sub(r"'(?:[^'\\]|\\.)*'", " ", sql)
+    return {word.lower() for word in re.findall(r"[A-Za-z_][A-Za-z0-9_]*", without_texts)}

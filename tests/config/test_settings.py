@@ -1,0 +1,184 @@
+"""Settings that are wrong: the error says which, what was found, and which name was meant."""
+
+import copy
+import json
+
+import pytest
+import yaml
+from portfolio import SETTINGS
+
+from kyros_spark.cli import main
+from kyros_spark.config import parse_config
+from kyros_spark.errors import ConfigError, UsageError
+
+
+def text(**changes):
+    """Return the tiny portfolio's settings as YAML, with dotted paths changed."""
+    settings = copy.deepcopy(SETTINGS)
+    settings["tables"]["base"] = "nowhere"
+    for source in settings["sources"].values():
+        source["path"] = "nowhere"
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        node = settings
+        for parent in parents:
+            node = node[parent]
+        if value is ...:
+            del node[last]
+        else:
+            node[last] = value
+    return yaml.safe_dump(settings)
+
+
+def test_the_tiny_portfolio_is_right():
+    assert parse_config(text()).batches == ("2023", "2024")
+
+
+UNKNOWN = {
+    "at the top": ("tabels", {}, "tables"),
+    "in a section": ("clean__max_reject_share", 0.1, "max_rejected_share"),
+    "in a source": ("sources__policies__keys", [], "key"),
+    "in a column": ("sources__policies__columns__age__requird", True, "required"),
+    "in a column, by alias": ("sources__policies__columns__age__frm", "x", "from"),
+    "in the split": ("prepare__split__tain", 0.5, "train"),
+    "in claims": ("prepare__claims__capp", 1, "cap"),
+    "in a feature": ("prepare__features__driver__bin", [1], "bins"),
+    "in a model": ("train__models__frequency__familly", "poisson", "family"),
+    "in a model's solver": ("train__models__boosted__boosting__max_dept", 3, "max_depth"),
+}
+
+
+@pytest.mark.parametrize("path, value, nearest", UNKNOWN.values(), ids=list(UNKNOWN))
+def test_an_unknown_setting_is_refused_with_the_nearest_known_one(path, value, nearest):
+    with pytest.raises(ConfigError) as error:
+        parse_config(text(**{path: value}))
+    assert f"unknown setting '{path.replace('__', '.')}'" in str(error.value)
+    assert f"the nearest known one is '{nearest}'" in str(error.value)
+
+
+WRONG = {
+    "no such section": ({"prepare": ...}, "'prepare' is missing"),
+    "no such type": ({"sources__policies__columns__age__type": "integer"}, "found 'integer'"),
+    "key is no column": ({"sources__policies__key": ["id"]}, "'id', which is not among"),
+    "no key": ({"sources__policies__key": []}, "sources.policies.key is empty"),
+    "reference of another length": ({"sources__claims__reference": []}, "as many columns"),
+    "reserved column": ({"sources__policies__columns__batch_id": {"type": "int"}}, "reserved"),
+    "column that is no SQL name": ({"sources__policies__columns__a b": {"type": "int"}}, "'a b'"),
+    "shares above one": ({"prepare__split__train": 0.9}, "expected at most 1"),
+    "bins fall": ({"prepare__features__driver__bins": [50, 30]}, "rise strictly"),
+    "bins of a number": ({"prepare__features__power__bins": [1]}, "kind: bins"),
+    "column and sql": ({"prepare__features__place__column": "area"}, "not both"),
+    "feature named as a fixed column": (
+        {"prepare__features__claim_count": {"kind": "numeric"}}, "'claim_count' is reserved"),
+    "feature named as a target": ({"prepare__targets": {"fuel": "1"}}, "cannot be a feature"),
+    "feature named as the key": (
+        {"prepare__features__policy_id": {"kind": "levels"}}, "policy_id"),
+    "features that differ by case only": (
+        {"prepare__features__FUEL": {"kind": "levels", "column": "fuel"}}, "fuel (SQL ignores"),
+    "columns that differ by case only": (
+        {"sources__policies__columns__AGE": {"type": "int"}}, "age (SQL ignores case)"),
+    "policies bring a column of the claims' sums": (
+        {"sources__policies__columns__claim_count": {"type": "int"}}, "claim_count"),
+    "batch id with a quote": ({"batches": ["a'b"]}, "batch id 'a'b'"),
+    "training batch that leaves the folder": ({"train__batches": ["../x"]}, "batch id '../x'"),
+    "no tables": ({"tables__base": None}, "tables.base"),
+    "catalog without artefacts": (
+        {"tables": {"catalog": "main.pricing"}}, "tables.artefacts"),
+    "model name that is a path": (
+        {"train__models": {"../x": SETTINGS["train"]["models"]["severity"]}}, "'../x'"),
+    "share above one": ({"clean__max_rejected_share": 1.5}, "found 1.5"),
+    "power of the Tweedie family": (
+        {"train__models__premium__tweedie_power": 2.0}, "train.models.premium.tweedie_power"),
+    "product named as a model": (
+        {"predict__products": {"frequency": ["severity"]}}, "predict.products.frequency"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes, says", WRONG.values(), ids=list(WRONG))
+def test_a_wrong_value_is_refused_and_named(changes, says):
+    with pytest.raises(ConfigError) as error:
+        parse_config(text(**changes), name="tiny.yaml")
+    assert "tiny.yaml: " in str(error.value)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "override, says",
+    [
+        ("clean", "expected section.key=value"),
+        ("=3", "expected section.key=value"),
+        ("clean..x=3", "expected section.key=value"),
+        ("portfolio.name=x", "portfolio is a value, not a section"),
+        ("clean.max_rejected_share=[", "the value is not YAML"),
+    ],
+)
+def test_a_wrong_override_is_a_usage_error(override, says):
+    with pytest.raises(UsageError) as error:
+        parse_config(text(), [override])
+    assert says in str(error.value) and override in str(error.value)
+
+
+def test_an_override_reads_its_value_as_yaml():
+    config = parse_config(text(), ["batches=[2023, 2024-05]", "prepare.claims.cap=1e4"])
+    assert config.batches == ("2023", "2024-05")
+    assert config.prepare.claims.cap == 10_000
+
+
+def test_an_override_of_an_unknown_setting_names_the_nearest():
+    with pytest.raises(ConfigError, match="the nearest known one is 'max_rejected_share'"):
+        parse_config(text(), ["clean.max_rejected_shares=0.1"])
+
+
+def test_the_same_setting_twice_is_refused_not_overridden_in_silence():
+    with pytest.raises(ConfigError, match="clean is given twice"):
+        parse_config(text() + "\nclean: {max_rejected_share: 1.0}\n")
+
+
+def test_a_date_and_a_number_as_bounds_need_no_quotes():
+    changed = text().replace("'2000-01-01'", "2000-01-01")
+    assert parse_config(changed).sources.policies.columns["start"].min == "2000-01-01"
+
+
+def test_numbers_that_yaml_reads_stay_texts_where_texts_are_meant():
+    config = parse_config(text(batches=[2023, 202401], sources__claims__batches=[2023]))
+    assert config.batches == ("2023", "202401")
+    assert config.sources.claims.holds("2023")
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        parse_config(text()).clean.max_rejected_share = 1.0
+
+
+BROKEN_FILES = {
+    "not there": (None, "expected a settings file, found none"),
+    "not YAML": (b"tables: [", "is not YAML"),
+    "a tab": (b"tables:\n\tbase: x", "is not YAML"),
+    "not text": (b"portfolio: caf\xe9", "expected UTF-8"),
+    "empty": (b"", "found none"),
+    "a list": (b"- a\n- b\n", "found none"),
+    "code": (b"portfolio: !!python/object/apply:os.system ['true']", "is not YAML"),
+}
+
+
+@pytest.mark.parametrize("content, says", BROKEN_FILES.values(), ids=list(BROKEN_FILES))
+def test_a_broken_settings_file_ends_with_exit_code_2(content, says, tmp_path, capsys):
+    path = tmp_path / "settings.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["clean", "--config", str(path), "--batch", "x"]) == 2
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (line["status"], line["error"]["type"]) == ("failed", "ConfigError")
+    assert says in line["error"]["message"] and str(path) in line["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["clena"], ["clean"], ["clean", "--config"], ["clean", "--config", "x", "--model", "y"]],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_ends_with_exit_code_2_and_a_result_line(words, capsys):
+    assert main(words) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1
+    assert json.loads(lines[0])["error"]["type"] == "UsageError"

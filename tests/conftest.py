@@ -1,0 +1,103 @@
+"""What all tests share: one Spark session, one finished tiny portfolio, and where real data lie."""
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+
+import pytest
+from portfolio import FIRST, SECOND, Portfolio, snapshot
+
+# Kyros would otherwise bind its log to the first test's captured stderr.
+logging.getLogger("kyros_spark").addHandler(logging.NullHandler())
+
+
+@pytest.fixture(scope="session")
+def spark():
+    """The one session of the test run, made by the package itself, for tables of a few rows."""
+    from kyros_spark.config import SparkSettings
+    from kyros_spark.session import get_session
+
+    session = get_session(
+        SparkSettings(
+            driver_memory="1500m",
+            conf={
+                "spark.master": "local[2]",
+                "spark.sql.shuffle.partitions": "2",
+                "spark.databricks.delta.snapshotPartitions": "1",
+                "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
+                "spark.python.worker.idleTimeoutSeconds": "600",
+            },
+        )
+    )
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def finished(spark, tmp_path_factory):
+    """The tiny portfolio with every stage done on both batches. Read it only; spoil a copy."""
+    portfolio = Portfolio(tmp_path_factory.mktemp("finished")).write_sources()
+    with kept_fits() as portfolio.fits:
+        portfolio.line = portfolio.must(f"run --batch {FIRST} --batch {SECOND}")
+    return portfolio
+
+
+@contextlib.contextmanager
+def kept_fits():
+    """Keep what the libraries fitted, model by model, beside what the train stage makes of it."""
+    from kyros_spark.fitting import train_model
+
+    fits, solvers = [], (train_model.fit_glm, train_model.fit_boosting)
+
+    def keeping(fit):
+        def kept(rows, features, settings):
+            fits.append((rows, features, settings, fit(rows, features, settings)))
+            return fits[-1][-1]
+
+        return kept
+
+    train_model.fit_glm, train_model.fit_boosting = map(keeping, solvers)
+    try:
+        yield fits
+    finally:
+        train_model.fit_glm, train_model.fit_boosting = solvers
+
+
+@pytest.fixture
+def portfolio(finished, tmp_path):
+    """A copy of the finished portfolio that a test may spoil."""
+    return finished.copy_to(tmp_path)
+
+
+@pytest.fixture
+def raw_portfolio(spark, tmp_path):
+    """The tiny portfolio before its first run: sources and settings, no tables."""
+    return Portfolio(tmp_path).write_sources()
+
+
+@pytest.fixture
+def tables_as_before():
+    """Assert at the test's end that no table but `runs` changed since it was called."""
+    kept = {}
+
+    def take(base):
+        kept[Path(base)] = snapshot(Path(base))
+
+    yield take
+    assert kept, "tables_as_before was never given a folder"
+    for base, before in kept.items():
+        assert snapshot(base) == before, f"tables under {base} changed"
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """Return the folder of a real data set by name, or skip."""
+    root = Path(os.environ.get("KYROS_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+    def folder(name):
+        if not (root / name).is_dir():
+            pytest.skip(f"no data set {name} under {root}: set KYROS_DATA")
+        return root / name
+
+    return folder

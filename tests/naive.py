@@ -1,0 +1,64 @@
+"""Slow, obvious twins of the kernels: plain Python, one row at a time, written from the formats.
+
+They share no code with the package beyond the names of a model's arrays.
+"""
+
+import bisect
+import math
+
+import numpy as np
+
+
+def rank(value, cuts):
+    """Number of cuts that are <= value, by definition."""
+    return sum(1 for cut in cuts if cut <= value)
+
+
+def split_feature(arrays, split):
+    return bisect.bisect_right(arrays["cut_start"].tolist(), int(arrays["split_cut"][split])) - 1
+
+
+def leaf_of(arrays, tree, row):
+    """Walk one tree for one row (already in the cuts' precision); return the leaf's number."""
+    start = int(arrays["tree_start"][tree])
+    if start == arrays["tree_start"][tree + 1]:
+        return 0
+    at = 0
+    while at >= 0:
+        split = start + at
+        value = row[split_feature(arrays, split)]
+        if math.isnan(value):
+            left = bool(arrays["split_missing_left"][split])
+        else:
+            left = bool(value < arrays["cut_value"][arrays["split_cut"][split]])
+        at = int(arrays["split_left" if left else "split_right"][split])
+    return ~at
+
+
+def tree_scores(arrays, rows, start):
+    """Sum leaf by leaf in tree order, in the precision of the leaf values."""
+    dtype = arrays["leaf_value"].dtype.type
+    rows = np.asarray(rows).astype(arrays["cut_value"].dtype)
+    scores = []
+    for number, row in enumerate(rows):
+        total = dtype(start[number])
+        for tree in range(arrays["tree_start"].size - 1):
+            first = int(arrays["tree_start"][tree]) + tree
+            total = dtype(total + arrays["leaf_value"][first + leaf_of(arrays, tree, row)])
+        scores.append(float(total))
+    return np.array(scores)
+
+
+def glm_scores(features, tables, columns, start):
+    """Sum a GLM's terms with math.fsum: the textbook linear predictor, rounded once."""
+    scores = []
+    for number in range(len(start)):
+        terms = [start[number]]
+        for (_name, kind, impute), table, column in zip(features, tables, columns, strict=True):
+            if kind == "levels":
+                terms.append(table[int(column[number])])
+            else:
+                value = impute if math.isnan(column[number]) else column[number]
+                terms.append(table[0] * value)
+        scores.append(math.fsum(terms))
+    return np.array(scores)

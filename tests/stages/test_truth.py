@@ -1,0 +1,138 @@
+"""Stored predictions and metrics against those who should know: MLlib, xgboost, scikit-learn."""
+
+import numpy as np
+import pytest
+import xgboost
+from portfolio import FIRST, SECOND
+from pyspark.sql import functions as F
+from sklearn import metrics as sk
+
+from kyros_spark.fitting.glm import DESIGN, _scales, design_rows
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.transforms.encode import encoded
+
+GLMS = ("frequency", "severity", "premium")
+
+
+@pytest.fixture(scope="module")
+def fits(finished):
+    """What the libraries fitted in the train stage: rows, features, settings, fit by model."""
+    return dict(zip(finished.settings["train"]["models"], finished.fits, strict=True))
+
+
+@pytest.fixture(scope="module")
+def stored(finished, spark):
+    """Return what predict wrote for a model, by batch and policy."""
+
+    def of(name):
+        rows = finished.read(spark, "predictions").where(F.col("model_name") == name).collect()
+        assert len(rows) == 240
+        return {(row["batch_id"], row["policy_id"]): row for row in rows}
+
+    return of
+
+
+@pytest.mark.parametrize("name", GLMS)
+def test_stored_glm_predictions_are_mllibs_own(name, fits, stored, finished, spark):
+    rows, features, _, fit = fits[name]
+    prepared = finished.read(spark, "prepared").withColumn(OFFSET, F.lit(0.0))
+    design = design_rows(prepared, features, _scales(rows, features))
+    told = fit.mllib.transform(design.select("batch_id", "policy_id", DESIGN, OFFSET)).collect()
+    ours = stored(name)
+    found = np.array([ours[(row["batch_id"], row["policy_id"])]["prediction"] for row in told])
+    expected = np.array([row["prediction"] for row in told]) * fit.unit
+    assert found.min() > 0 and found.std() > 0
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_stored_boosted_scores_are_xgboosts_own_margin(fits, stored, finished, spark):
+    _, features, _, fit = fits["boosted"]
+    columns = [encoded(feature, impute=False).cast("double") for feature in features]
+    prepared = finished.read(spark, "prepared")
+    rows = prepared.select("batch_id", "policy_id", "exposure", *columns).collect()
+    values = np.array([row[3:] for row in rows], np.float64)  # None becomes NaN
+    assert np.isnan(values).any()
+    booster = xgboost.Booster(model_file=bytearray(fit.booster))
+    matrix = xgboost.DMatrix(values.astype(np.float32), feature_names=booster.feature_names)
+    matrix.set_base_margin(np.full(len(rows), fit.start))
+    margin = booster.predict(matrix, output_margin=True, iteration_range=(0, fit.rounds))
+    ours = stored("boosted")
+    found = [ours[(row["batch_id"], row["policy_id"])] for row in rows]
+    assert len(np.unique(margin)) > 10
+    np.testing.assert_allclose(np.log([row["prediction"] for row in found]), margin, rtol=1e-6)
+    # ... and with the exposure as offset in the margin, xgboost gives the expected count. In a new
+    # matrix: a booster remembers what it predicted for one, whatever its margin becomes.
+    matrix = xgboost.DMatrix(values.astype(np.float32), feature_names=booster.feature_names)
+    matrix.set_base_margin(fit.start + np.log([row["exposure"] for row in rows]))
+    counts = booster.predict(matrix, iteration_range=(0, fit.rounds))
+    np.testing.assert_allclose([row["expected"] for row in found], counts, rtol=2e-6)
+
+
+def test_the_glms_coefficients_maximise_the_likelihood(fits, finished, spark):
+    """The score equations of a canonical link: observed equals predicted, overall and by level."""
+    rows, features, _, _ = fits["frequency"]
+    keys = ["policy_id", "fuel", "driver"]
+    predicted = finished.read(spark, "predictions", FIRST).where("model_name = 'frequency'")
+    joined = rows.select(*keys, LABEL).join(predicted.select("policy_id", "expected"), "policy_id")
+    for grouped in (joined.groupBy("fuel"), joined.groupBy("driver"), joined.groupBy()):
+        for row in grouped.agg(
+            F.sum(LABEL).alias("seen"), F.sum("expected").alias("told")
+        ).collect():
+            assert row["told"] == pytest.approx(row["seen"], rel=1e-6)
+    assert [feature.name for feature in features][:2] == ["fuel", "place"]
+
+
+DEVIANCES = {
+    "frequency": lambda y, mu, w: sk.mean_poisson_deviance(y, mu, sample_weight=w),
+    "boosted": lambda y, mu, w: sk.mean_poisson_deviance(y, mu, sample_weight=w),
+    "severity": lambda y, mu, w: sk.mean_gamma_deviance(y, mu, sample_weight=w),
+    "premium": lambda y, mu, w: sk.mean_tweedie_deviance(y, mu, sample_weight=w, power=1.5),
+}
+
+
+@pytest.mark.parametrize("name", list(DEVIANCES))
+def test_metrics_in_the_registry_are_scikit_learns(name, stored, finished, spark):
+    settings = finished.settings["train"]["models"][name]
+    target, per = settings["target"], settings["per"]
+    ours = stored(name)
+    parts = {"train": [], "valid": [], "test": []}
+    for row in finished.read(spark, "prepared", FIRST).collect():
+        if row[per] > 0 and (settings["family"] != "gamma" or row[target] > 0):
+            rate = ours[(FIRST, row["policy_id"])]["prediction"]
+            if settings["family"] == "poisson":
+                parts[row["split"]].append((row[target], rate * row[per], 1.0, row[per]))
+            else:
+                parts[row["split"]].append((row[target] / row[per], rate, row[per], 1.0))
+    y, _, w, unit = np.array(parts["train"]).T
+    null = (y * w).sum() / (unit * w).sum()
+    models = {row["model_name"]: row["metrics"] for row in finished.read(spark, "models").collect()}
+    told = models[name]
+    for part, rows in parts.items():
+        y, mu, w, unit = np.array(rows).T
+        deviance, nothing = DEVIANCES[name](y, mu, w), DEVIANCES[name](y, null * unit, w)
+        assert told[f"{part}_rows"] == len(rows)
+        assert told[f"{part}_deviance"] == pytest.approx(deviance, rel=1e-9)
+        assert told[f"{part}_null_deviance"] == pytest.approx(nothing, rel=1e-9)
+        assert told[f"{part}_d2"] == pytest.approx(1 - deviance / nothing, rel=1e-9, abs=1e-9)
+        assert told[f"{part}_balance"] == pytest.approx((mu * w).sum() / (y * w).sum(), rel=1e-9)
+
+
+def test_a_product_is_the_product_and_a_severity_expects_nothing(stored):
+    frequency, severity, both = stored("frequency"), stored("severity"), stored("pure_premium")
+    for key, row in both.items():
+        product = frequency[key]["prediction"] * severity[key]["prediction"]
+        assert row["prediction"] == product
+        assert row["expected"] == product * row["exposure"]
+        assert row["model_version"] == "frequency@1*severity@1"
+        assert severity[key]["expected"] is None
+        assert frequency[key]["expected"] == frequency[key]["prediction"] * row["exposure"]
+    assert {batch for batch, _ in both} == {FIRST, SECOND}
+
+
+def test_weights_and_offsets_follow_the_family(fits):
+    frequency, severity, premium = (fits[name][0].collect() for name in GLMS)
+    assert all(row[WEIGHT] == 1.0 and row[LABEL] == row["claim_count"] for row in frequency)
+    assert all(np.exp(row[OFFSET]) == pytest.approx(row["exposure"]) for row in frequency)
+    assert all(row["claim_amount"] > 0 and row[WEIGHT] == row["claim_count"] for row in severity)
+    assert all(row[LABEL] == row["claim_amount"] / row["exposure"] for row in premium)
+    assert any(row[LABEL] == 0 for row in premium)

@@ -1,0 +1,166 @@
+"""kyros import registers another library's model, within features and budgets, or nothing at all."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import xgboost
+
+FEATURES = ["log_bonus", "power"]  # not the order of prepare.features: names decide
+
+
+def booster(names=FEATURES, rounds=8, **parameters):
+    rng = np.random.default_rng(1)
+    x = np.stack([rng.choice([-1.0, -0.5, 0.0], 500), rng.uniform(50, 140, 500)], axis=1)
+    y = rng.poisson(np.exp(x[:, 0] + (x[:, 1] > 100)))
+    x[rng.random(x.shape) < 0.1] = np.nan
+    matrix = xgboost.DMatrix(x, y, feature_names=names)
+    settings = {"objective": "count:poisson", "max_depth": 4, "nthread": 1, **parameters}
+    return xgboost.train(settings, matrix, rounds)
+
+
+def saved(portfolio, model=None, name="model.ubj"):
+    path = portfolio.folder / name
+    path.write_bytes((model or booster()).save_raw("ubj"))
+    return path
+
+
+def importing(portfolio, path, *words):
+    return portfolio.kyros(
+        ["import", "--model-file", str(path), "--name", "other", "--target", "claim_count", *words]
+    )
+
+
+def versions(spark, portfolio):
+    if not (portfolio.base / "models").exists():
+        return []
+    rows = portfolio.read(spark, "models").where("model_name = 'other'").collect()
+    return sorted((row.model_version, row.status) for row in rows)
+
+
+def test_an_imported_model_predicts_a_batch_as_its_library_does(spark, portfolio):
+    fitted = booster()
+    outcome = importing(portfolio, saved(portfolio, fitted), "--per", "exposure")
+    assert outcome.status == "done" and outcome.line["details"]["other"]["version"] == 1
+    portfolio.must("predict --batch 2023 --model other")
+    scored = portfolio.read(spark, "predictions", "2023").where("model_name = 'other'")
+    rows = scored.join(portfolio.read(spark, "prepared", "2023"), "policy_id").collect()
+    x = np.array([[row[name] for name in FEATURES] for row in rows], np.float64)
+    expected = fitted.predict(xgboost.DMatrix(x, feature_names=FEATURES))
+    np.testing.assert_allclose([row["prediction"] for row in rows], expected, rtol=1e-6)
+
+
+def test_what_it_costs_is_measured_and_kept_in_the_registry(spark, raw_portfolio):
+    path = saved(raw_portfolio)
+    outcome = importing(raw_portfolio, path)
+    row = raw_portfolio.read(spark, "models").first()
+    assert row["method"] == "imported xgboost" and row["status"] == "champion"
+    assert set(row["metrics"]) == {"rows_per_second", "model_bytes", "first_score_seconds"}
+    assert row["metrics"]["rows_per_second"] > 0
+    assert row["metrics"]["model_bytes"] == outcome.line["details"]["other"]["model_bytes"]
+    assert json.loads(row["settings"])["target"] == "claim_count"
+
+
+def test_the_same_file_is_registered_once_and_another_retires_it(spark, raw_portfolio):
+    path = saved(raw_portfolio)
+    assert importing(raw_portfolio, path).status == "done"
+    assert importing(raw_portfolio, path).status == "skipped"
+    raw_portfolio.set("budgets", {"max_model_bytes": 10_000_000})
+    assert importing(raw_portfolio, path).line["details"]["other"]["how"] == "kept"
+    assert versions(spark, raw_portfolio) == [(1, "champion")]
+    other = saved(raw_portfolio, booster(rounds=9), "other.ubj")
+    assert importing(raw_portfolio, other).status == "done"
+    assert versions(spark, raw_portfolio) == [(1, "retired"), (2, "champion")]
+    third = saved(raw_portfolio, booster(rounds=10), "third.ubj")
+    importing(raw_portfolio, third, "--status", "candidate")
+    assert versions(spark, raw_portfolio) == [(1, "retired"), (2, "champion"), (3, "candidate")]
+
+
+BUDGETS = {
+    "min_rows_per_second": 1e12,
+    "max_model_bytes": 100,
+    "max_first_score_seconds": 1e-9,
+}
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_model_over_budget_is_refused_and_nothing_is_registered(spark, raw_portfolio, budget):
+    raw_portfolio.set("budgets", {budget: BUDGETS[budget]})
+    outcome = importing(raw_portfolio, saved(raw_portfolio))
+    assert outcome.code == 4 and outcome.line["error"]["type"] == "GateError"
+    assert f"budgets.{budget}: expected" in outcome.message and "found" in outcome.message
+    assert versions(spark, raw_portfolio) == []
+    assert not list(raw_portfolio.base.rglob("*.kyros"))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["power", "speed"], "feature speed: .*found no such feature"),
+        (["power", "fuel"], "feature fuel: .*found kind levels"),
+        (["power", "driver"], "feature driver: .*found kind bins"),
+    ],
+)
+def test_features_that_prepare_does_not_make_as_numbers_are_refused(raw_portfolio, names, said):
+    outcome = importing(raw_portfolio, saved(raw_portfolio, booster(names)))
+    assert outcome.code == 3 and outcome.line["error"]["type"] == "FeatureMismatchError"
+    assert re.search(said, outcome.message)
+
+
+def test_options_say_what_the_file_does_not(spark, raw_portfolio):
+    nameless = saved(raw_portfolio, booster(names=None))
+    outcome = importing(raw_portfolio, nameless)
+    assert outcome.code == 2 and "expected names for its 2 features" in outcome.message
+    words = ["--features", "log_bonus, power", "--intercept", "0", "--iterations", "3"]
+    assert (
+        importing(raw_portfolio, nameless, *words).line["details"]["other"]["features"] == FEATURES
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--target", "profit"], "--target: expected one of"),
+        (["--per", "day"], "--per: expected one of"),
+        (["--link", "cauchit"], "--link cauchit"),
+        (["--status", "hero"], "--status hero"),
+        (["--format", "pmml"], "--format pmml"),
+        (["--name", "a b"], "letters, digits"),
+    ],
+)
+def test_wrong_options_are_refused_with_exit_code_2(raw_portfolio, words, said):
+    outcome = importing(raw_portfolio, saved(raw_portfolio), *words)
+    assert outcome.code == 2 and said in outcome.message
+
+
+OTHER_FILES = {
+    "nothing": (b"", 3, "begins with b''"),
+    "a pickle": (b"\x80\x04K\x01.", 3, "pickle"),
+    "a zip": (b"PK\x03\x04rest", 3, "zip"),
+    "text": (b"hello", 3, "begins with"),
+    "half a model": (b'{"learner": {', 3, "not JSON"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_FILES)
+def test_files_that_are_no_model_are_named(raw_portfolio, kind):
+    content, code, said = OTHER_FILES[kind]
+    path = raw_portfolio.folder / "file"
+    path.write_bytes(content)
+    outcome = importing(raw_portfolio, path)
+    assert outcome.code == code and said in outcome.message
+
+
+def test_a_missing_file_and_a_folder_that_is_no_model_are_named(raw_portfolio):
+    outcome = importing(raw_portfolio, raw_portfolio.folder / "none")
+    assert outcome.code == 2 and "found none" in outcome.message
+    outcome = importing(raw_portfolio, raw_portfolio.folder)
+    assert outcome.code == 3 and "found no metadata/" in outcome.message
+
+
+def test_train_s_target_and_unit_are_taken_for_a_model_of_the_same_name(spark, raw_portfolio):
+    path = saved(raw_portfolio)
+    raw_portfolio.must(["import", "--model-file", str(path), "--name", "frequency"])
+    row = raw_portfolio.read(spark, "models").first()
+    assert (row["target"], row["per"]) == ("claim_count", "exposure")

@@ -17,12 +17,12 @@ def encoded(feature: Feature, impute: bool) -> Column:
     """Return a level's code (int), or a number (double).
 
     An unseen level, and a missing one where training saw none, take the base level's code. A
-    missing number is NULL, or the training part's mean where the model needs one (``impute``).
+    missing number is NULL, or the training part's mean where the model has one (``impute``).
     """
     if feature.kind == "numeric":
         value = F.col(feature.name)
-        if impute:
-            value = F.coalesce(value, F.lit(float(feature.impute or 0.0)))
+        if impute and feature.impute is not None:
+            value = F.coalesce(value, F.lit(feature.impute))
         return value.cast("double").alias(feature.name)
     return F.coalesce(_code(feature), F.lit(BASE_CODE)).cast("int").alias(feature.name)
 

@@ -19,7 +19,11 @@ MODELS = Table(
             "feature_spec_hash", "string", "hash of the features' definitions it was trained on"
         ),
         Column("fingerprint", "string", "hash of inputs, settings and code of its training"),
-        Column("metrics", "map<string,double>", "deviance and D2 by split, rows, balance; of an import the measured cost"),
+        Column(
+            "metrics",
+            "map<string,double>",
+            "deviance and D2 by split, rows, balance; of an import the measured cost",
+        ),
         Column("settings", "string", "the model's own settings, as JSON text"),
         Column("trained_at", "timestamp", "when"),
         BATCH_ID,

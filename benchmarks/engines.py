@@ -144,7 +144,8 @@ def kyros(path: Path, cell: Cell, kernel: str = "auto") -> Score:
     from kyros_spark.model.import_any import import_model
     from kyros_spark.scoring.scorer import Scorer
 
-    model = import_model(path, name="bench", target="y")
+    names = [f"f{number}" for number in range(cell.features)]
+    model = import_model(path, name="bench", target="y", features=names)
     scorer = Scorer(model, kernel)
     return lambda x: scorer.raw(list(x))
 

@@ -4,7 +4,8 @@ A kernel is compiled once a host, for exactly one list of argument types, at its
 never at import. Compiled code goes to a cache folder when there is a safe one (see `cache_folder`)
 and is otherwise kept in this process only: a package inside a zip, a read-only HOME or a full disk
 cost a second, never an error. Numba keys the cache by CPU name and features, so hosts with
-different CPUs may share the folder.
+different CPUs may share the folder. A compiler that fails, or takes longer than
+KYROS_COMPILE_SECONDS (60), raises CompileError: the caller then scores without it.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import logging
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
@@ -53,18 +55,65 @@ def writable(dtype: Any, ndim: int = 1) -> types.Array:
     return types.Array(from_dtype(np.dtype(dtype)), ndim, "C")
 
 
+class CompileError(Exception):
+    """A kernel could not be compiled here, or not in time."""
+
+
+_STUCK = threading.Event()  # a compiler is past its limit, and still holds Numba's lock
+
+
 @cache
 def compiled(function: Callable[..., Any], *arguments: types.Type) -> Callable[..., Any]:
-    """Compile `function` for these argument types; the same call later returns the same code."""
+    """Compile `function` for these argument types; the same call later returns the same code.
+
+    Raises CompileError when the compiler fails or is past its time limit.
+    """
     dispatcher = numba.njit(**OPTIONS)(function)
     if cache_folder() is not None:
         try:
             dispatcher._cache = _KernelCache(function)
         except Exception as error:  # a later numba may have moved its cache: go without
             LOG.warning("kernels are compiled in every process: %s", error)
-    dispatcher.compile(tuple(arguments))
+    _in_time(function.__name__, lambda: dispatcher.compile(tuple(arguments)))
     dispatcher.disable_compile()
     return dispatcher
+
+
+def _in_time(name: str, work: Callable[[], Any]) -> None:
+    """Do the work in a thread of its own: a compiler cannot be interrupted, but can be left."""
+    limit = compile_seconds()
+    failure: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            work()
+        except BaseException as error:  # told to the caller, in its own thread
+            failure.append(error)
+
+    if _STUCK.is_set():
+        raise CompileError(f"kernel {name}: an earlier one is still being compiled")
+    thread = threading.Thread(target=attempt, name=f"compile {name}", daemon=True)
+    thread.start()
+    thread.join(limit)
+    if thread.is_alive():
+        _STUCK.set()
+        raise CompileError(f"kernel {name}: not compiled within {limit:g} s")
+    if failure:
+        found = f"{type(failure[0]).__name__}: {failure[0]}"
+        raise CompileError(f"kernel {name}: {found[:300]}") from failure[0]
+
+
+def compile_seconds() -> float:
+    """Return how long one kernel may take to compile: KYROS_COMPILE_SECONDS, or 60."""
+    text = os.environ.get("KYROS_COMPILE_SECONDS", "60")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        LOG.warning("KYROS_COMPILE_SECONDS: expected seconds above 0, found %r; taking 60", text)
+        return 60.0
+    return seconds
 
 
 @cache

@@ -21,6 +21,7 @@ from pyspark.sql.types import DoubleType, StructField, StructType
 
 from kyros_spark.model.artefact import Model, model_hash
 from kyros_spark.scoring.host import load
+from kyros_spark.scoring.report import HostReport
 from kyros_spark.scoring.scorer import Scorer
 from kyros_spark.transforms.encode import encoded
 
@@ -60,12 +61,14 @@ def predictions(
     served: list[Served],
     paths: list[str] | None = None,
     kernel: str = "auto",
+    report: HostReport | None = None,
 ) -> Column:
     """Return a struct column of the models' responses (per unit), one double field a model.
 
     The columns it reads are those of table `prepared`; encodings come from each model's manifest.
     paths: the models' files on shared storage, for a session that cannot broadcast.
     kernel: auto (each worker takes the fastest its host runs), avx512vbmi or portable.
+    report: told by every worker which kernel it used.
     """
     inputs: list[Column] = []
     places: dict[str, int] = {}
@@ -81,13 +84,14 @@ def predictions(
             arguments.append(places[same])
         source = paths[number] if paths else spark.sparkContext.broadcast(one.data)
         workers.append(_OnWorker(model_hash(one.data), source, tuple(arguments), kernel))
-    fields = [StructField(one.name, DoubleType()) for one in served]
-    score = F.pandas_udf(_scoring(workers, [one.name for one in served]), StructType(fields))  # type: ignore[call-overload]
+    names = [one.name for one in served]
+    fields = StructType([StructField(name, DoubleType()) for name in names])
+    score = F.pandas_udf(_scoring(workers, names, report), fields)  # type: ignore[call-overload]
     return score(*inputs)
 
 
 def _scoring(
-    workers: list[_OnWorker], names: list[str]
+    workers: list[_OnWorker], names: list[str], report: HostReport | None
 ) -> Callable[[Iterator[tuple[pd.Series, ...]]], Iterator[pd.DataFrame]]:
     def score(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         scorers = [worker.scorer() for worker in workers]
@@ -101,6 +105,9 @@ def _scoring(
                     for name, worker, scorer in zip(names, workers, scorers, strict=True)
                 }
             )
+        if report is not None:
+            for name, scorer in zip(names, scorers, strict=True):
+                report.add(name, scorer)
 
     return score
 

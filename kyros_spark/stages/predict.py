@@ -15,6 +15,7 @@ from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
 from kyros_spark.registry import Entry, Registry
 from kyros_spark.runs import Done, Run
+from kyros_spark.scoring.report import HostReport
 from kyros_spark.scoring.udf import Served, predictions
 from kyros_spark.session import arrow_batch_rows, can_broadcast
 from kyros_spark.stages.execute import Workplace, execute, start
@@ -102,8 +103,8 @@ def _work(place: Workplace, run: Run, registry: Registry, chosen: list[Entry]) -
     prepared = place.tables.read("prepared", done.outputs["prepared"], [run.batch])
     outputs = _outputs(config, chosen, served)
     paths = None if can_broadcast(place.spark) else [entry.path for entry in chosen]
-    seen = Observation()
-    score = predictions(place.spark, served, paths, config.predict.kernel)
+    seen, report = Observation(), HostReport(place.spark)
+    score = predictions(place.spark, served, paths, config.predict.kernel, report)
     rows = _scored(config, prepared, score, served, outputs)
     rows = rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *_counts(served, outputs))
     names = ", ".join(f"'{output.name}'" for output in outputs)
@@ -117,6 +118,7 @@ def _work(place: Workplace, run: Run, registry: Registry, chosen: list[Entry]) -
         run.outputs["predictions"] = place.tables.replace(contract, long, run.run_id, where)
     run.rows_out = run.outputs["predictions"].rows
     _tell(run, config, outputs, seen.get)
+    run.details["hosts"] = report.hosts()
 
 
 def _check_features(place: Workplace, run: Run, done: Done, served: list[Served]) -> None:

@@ -1,6 +1,8 @@
 """What a stage promises: idempotent, replaces one batch and only that, and leaves a full account."""
 
 import json
+import platform
+from importlib import metadata
 
 import pytest
 from portfolio import FIRST, SECOND, UNSEEN_FUEL, claim_rows, policy_rows, snapshot
@@ -8,6 +10,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark import tables
 from kyros_spark.config import SplitSettings, load_config
+from kyros_spark.kernels.cpu import best_kernel
 from kyros_spark.transforms.features import split_value
 
 CAP = 5000
@@ -271,6 +274,17 @@ def test_unseen_levels_are_counted_and_none_is_where_all_were_seen(finished, spa
     }
     assert details[SECOND]["unseen_levels"] == {"fuel": UNSEEN_FUEL}
     assert details[FIRST]["unseen_levels"] == {}
+
+
+def test_the_ledger_tells_which_kernel_scored_on_which_host(finished, spark):
+    for row in finished.read(spark, "runs").where("stage = 'predict'").collect():
+        hosts = json.loads(row["details"])["hosts"]
+        assert {host["host"] for host in hosts} == {platform.node()}
+        told = {model: host for host in hosts for model in host["models"]}
+        assert set(told) == set(finished.settings["predict"]["models"])
+        assert told["boosted"]["kernel"] == best_kernel()
+        assert told["frequency"]["numba"] == metadata.version("numba")
+        assert told["frequency"]["cpu"] and told["frequency"]["llvm"]
 
 
 def test_missing_values_are_counted_in_the_feature_log(finished, spark):

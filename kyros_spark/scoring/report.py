@@ -1,0 +1,53 @@
+"""Tell the driver what scored where: each host's kernel, CPU and compiler versions.
+
+Workers add to an accumulator, which costs nothing a row. A set's union does not care how often a
+task was tried. Spark Connect has no accumulators: there the report stays empty.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pyspark import Accumulator, AccumulatorParam
+from pyspark.sql import SparkSession
+
+from kyros_spark.scoring.scorer import Scorer
+
+_ONE_PROCESS = ("pid",)
+
+
+class _Union(AccumulatorParam[frozenset[str]]):
+    def zero(self, value: frozenset[str]) -> frozenset[str]:
+        return frozenset()
+
+    def addInPlace(self, value1: frozenset[str], value2: frozenset[str]) -> frozenset[str]:
+        return value1 | value2
+
+
+class HostReport:
+    """What the workers of one run said about themselves."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        """Make the accumulator, where the session has them."""
+        from kyros_spark.session import can_broadcast  # workers do without that module
+
+        self._told: Accumulator[frozenset[str]] | None = None
+        if can_broadcast(spark):
+            self._told = spark.sparkContext.accumulator(frozenset(), _Union())
+
+    def add(self, model: str, scorer: Scorer) -> None:
+        """Tell, on a worker, which kernel scored a model and what it ran on."""
+        if self._told is not None:
+            facts = {k: v for k, v in scorer.describe().items() if k not in _ONE_PROCESS}
+            self._told.add(frozenset({json.dumps({"model": model, **facts}, sort_keys=True)}))
+
+    def hosts(self) -> list[dict[str, Any]]:
+        """Return, on the driver, one entry a (host, CPU, kernel), with the models it scored."""
+        merged: dict[str, dict[str, Any]] = {}
+        for text in sorted(self._told.value if self._told is not None else ()):
+            facts = json.loads(text)
+            model = facts.pop("model")
+            entry = merged.setdefault(json.dumps(facts), {**facts, "models": []})
+            entry["models"].append(model)
+        return list(merged.values())

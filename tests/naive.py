@@ -18,7 +18,17 @@ def split_feature(arrays, split):
     return bisect.bisect_right(arrays["cut_start"].tolist(), int(arrays["split_cut"][split])) - 1
 
 
-def leaf_of(arrays, tree, row):
+def goes_right(arrays, number, value, rule):
+    """Ask a category set about one value, category by category."""
+    begin, end = arrays["set_start"][number : number + 2]
+    whole = {"truncate": math.trunc, "floor": math.floor, "whole": math.floor}[rule]
+    category = whole(value) if math.isfinite(value) else -1
+    if category < 0 or category >= 8 * (end - begin) or (rule == "whole" and category != value):
+        return bool(arrays["set_other_right"][number])
+    return bool(arrays["set_bits"][begin + category // 8] >> (category % 8) & 1)
+
+
+def leaf_of(arrays, tree, row, rule="whole"):
     """Walk one tree for one row (already in the cuts' precision); return the leaf's number."""
     start = int(arrays["tree_start"][tree])
     if start == arrays["tree_start"][tree + 1]:
@@ -26,16 +36,20 @@ def leaf_of(arrays, tree, row):
     at = 0
     while at >= 0:
         split = start + at
-        value = row[split_feature(arrays, split)]
+        number = int(arrays["split_cut"][split]) - arrays["cut_value"].size
+        by_set = number >= 0
+        value = row[int(arrays["set_feature"][number]) if by_set else split_feature(arrays, split)]
         if math.isnan(value):
             left = bool(arrays["split_missing_left"][split])
+        elif by_set:
+            left = not goes_right(arrays, number, float(value), rule)
         else:
             left = bool(value < arrays["cut_value"][arrays["split_cut"][split]])
         at = int(arrays["split_left" if left else "split_right"][split])
     return ~at
 
 
-def tree_scores(arrays, rows, start):
+def tree_scores(arrays, rows, start, rule="whole"):
     """Sum leaf by leaf in tree order, in the precision of the leaf values."""
     dtype = arrays["leaf_value"].dtype.type
     rows = np.asarray(rows).astype(arrays["cut_value"].dtype)
@@ -44,7 +58,7 @@ def tree_scores(arrays, rows, start):
         total = dtype(start[number])
         for tree in range(arrays["tree_start"].size - 1):
             first = int(arrays["tree_start"][tree]) + tree
-            total = dtype(total + arrays["leaf_value"][first + leaf_of(arrays, tree, row)])
+            total = dtype(total + arrays["leaf_value"][first + leaf_of(arrays, tree, row, rule)])
         scores.append(float(total))
     return np.array(scores)
 

@@ -28,6 +28,7 @@ from kyros_spark.kernels.lanes import (
 BLOCK_ROWS = 512
 SLOT_BYTES = BLOCK_ROWS // 8
 WORDS = BLOCK_ROWS // 64
+MASK_SHIFT = 2  # in a test's place for the shift: the threshold is a mask
 SLOT = lanes(LONG, WORDS)
 ADDRESS = types.int64
 
@@ -53,9 +54,11 @@ def _uint32(b: ir.IRBuilder, array: ir.Value, index: ir.Value) -> ir.Value:
 
 @intrinsic
 def decide_splits(typing: Any, codes: Any, tests: Any, splits: Any, decisions: Any) -> Any:
-    """For each split, set the bit of each row that goes right: `code - shift >= threshold`.
+    """For each split, set the bit of each row that goes right.
 
-    tests  of uint32: column << 16 | threshold << 8 | shift
+    tests  of uint32: column << 16 | threshold << 8 | shift. Right is `code - shift >= threshold`,
+           or with MASK_SHIFT `code & threshold != 0`. A branch a split, rather than one formula for
+           both, for which numeric models would pay.
     """
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
@@ -66,10 +69,19 @@ def decide_splits(typing: Any, codes: Any, tests: Any, splits: Any, decisions: A
             least = splat(b, b.trunc(b.lshr(test, number(8)), BYTE), 64)
             less = splat(b, b.trunc(test, BYTE), 64)
             out = _slot(b, decisions, loop.index)
-            for word in range(WORDS):
-                code = load(b, column, 64 * word, lanes(BYTE, 64))
-                right = b.icmp_unsigned(">=", b.sub(code, less), least)
-                store(b, b.bitcast(right, LONG), out, 8 * word)
+            by_mask = b.icmp_unsigned("!=", b.and_(test, number(MASK_SHIFT)), number(0))
+            with b.if_else(by_mask, likely=False) as (masked, ranked):
+                with masked:
+                    nothing = constant(BYTE, [0] * 64)
+                    for word in range(WORDS):
+                        code = load(b, column, 64 * word, lanes(BYTE, 64))
+                        right = b.icmp_unsigned("!=", b.and_(code, least), nothing)
+                        store(b, b.bitcast(right, LONG), out, 8 * word)
+                with ranked:
+                    for word in range(WORDS):
+                        code = load(b, column, 64 * word, lanes(BYTE, 64))
+                        right = b.icmp_unsigned(">=", b.sub(code, less), least)
+                        store(b, b.bitcast(right, LONG), out, 8 * word)
         return context.get_dummy_value()
 
     return types.void(ADDRESS, ADDRESS, types.int64, ADDRESS), generate

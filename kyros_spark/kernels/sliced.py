@@ -47,7 +47,8 @@ def find_leaves(
     codes    uint8[blocks, columns, BLOCK_ROWS], see quantise.py
     tests    uint32 a split: column << 16 | threshold << 8 | shift; a row goes right when
              `code - shift >= threshold`, modulo 256: with shift 1 a missing value (code 0) becomes
-             the largest and goes right, with shift 0 it goes left
+             the largest and goes right, with shift 0 it goes left. With shift 2 the column is one
+             of category sets, and a row goes right when `code & threshold` is not 0
     slots    uint32 a split: left child | right child << 16; a leaf's slot is its number, a
              split's slot is its number after the leaves
     scratch  uint8[SCRATCH_BYTES]

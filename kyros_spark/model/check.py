@@ -3,10 +3,12 @@
 import numpy as np
 
 from kyros_spark.errors import ModelFormatError
+from kyros_spark.model.category_sets import MAX_CATEGORIES
 from kyros_spark.model.manifest import Manifest
 
 FLOATS = ("float32", "float64")
-TREE_DTYPES = {
+Dtypes = dict[str, tuple[str, ...]]
+TREE_DTYPES: Dtypes = {
     "cut_value": FLOATS,
     "cut_start": ("int64",),
     "tree_start": ("int64",),
@@ -16,12 +18,19 @@ TREE_DTYPES = {
     "split_right": ("int32",),
     "leaf_value": FLOATS,
 }
-GLM_DTYPES = {"table_value": ("float64",), "table_start": ("int64",)}
+SET_DTYPES: Dtypes = {
+    "set_feature": ("int32",),
+    "set_start": ("int64",),
+    "set_bits": ("uint8",),
+    "set_other_right": ("uint8",),
+}
+OUTPUT_DTYPES: Dtypes = {"output_start": ("int64",)}
+GLM_DTYPES: Dtypes = {"table_value": ("float64",), "table_start": ("int64",)}
 
 
 def check_arrays(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
     """Raise ModelFormatError naming the first array that a kernel could not rely on."""
-    expected = TREE_DTYPES if manifest.kind == "trees" else GLM_DTYPES
+    expected = _expected(manifest, arrays)
     if set(arrays) != set(expected):
         raise ModelFormatError(f"arrays: expected {sorted(expected)}, found {sorted(arrays)}")
     for name, dtypes in expected.items():
@@ -32,8 +41,22 @@ def check_arrays(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
             raise ModelFormatError(f"{name}: expected {expected_kind} in a row, found {found}")
     if manifest.kind == "trees":
         _check_trees(len(manifest.features), arrays)
+        if manifest.outputs:
+            trees, last = arrays["output_start"], arrays["tree_start"].size - 1
+            _check_offsets("output_start", trees, len(manifest.outputs) + 1, last)
     else:
         _check_tables(manifest, arrays)
+
+
+def _expected(manifest: Manifest, arrays: dict[str, np.ndarray]) -> Dtypes:
+    """Return the arrays a model must have; category sets come all together or not at all."""
+    if manifest.kind == "glm":
+        return GLM_DTYPES
+    expected = TREE_DTYPES | (OUTPUT_DTYPES if manifest.outputs else {})
+    has_sets = not SET_DTYPES.keys().isdisjoint(arrays)
+    if manifest.format_version < 2 and (has_sets or manifest.outputs):
+        raise ModelFormatError("format_version: 1 has neither category sets nor several outputs")
+    return expected | SET_DTYPES if has_sets else expected
 
 
 def _check_tables(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
@@ -63,14 +86,34 @@ def _check_trees(n_features: int, arrays: dict[str, np.ndarray]) -> None:
     borders = start[(start > 0) & (start < cut.size)]
     inner[borders - 1] = False
     _require(bool(steps[inner].all()), "cut_value", "ascending cuts in each feature", "others")
+    questions = cut.size + _check_sets(n_features, arrays)
     if n_splits:
         index = arrays["split_cut"]
         low, high = int(index.min()), int(index.max())
-        inside = low >= 0 and high < cut.size
-        _require(inside, "split_cut", f"0 to {cut.size - 1}", f"{low} to {high}")
+        inside = low >= 0 and high < questions
+        _require(inside, "split_cut", f"0 to {questions - 1}", f"{low} to {high}")
         flag = arrays["split_missing_left"].max()
         _require(flag <= 1, "split_missing_left", "0 or 1", flag)
         _check_shape(trees, arrays["split_left"], arrays["split_right"])
+
+
+def _check_sets(n_features: int, arrays: dict[str, np.ndarray]) -> int:
+    """Check the category sets; return how many there are."""
+    if "set_feature" not in arrays:
+        return 0
+    feature, start = arrays["set_feature"], arrays["set_start"]
+    ordered = bool((feature[1:] >= feature[:-1]).all())
+    inside = not feature.size or (feature[0] >= 0 and feature[-1] < n_features)
+    _require(ordered and inside, "set_feature", f"ascending, 0 to {n_features - 1}", "others")
+    _check_offsets("set_start", start, feature.size + 1, arrays["set_bits"].size)
+    most = MAX_CATEGORIES // 8
+    widest = int(np.diff(start).max(initial=0))
+    _require(widest <= most, "set_start", f"at most {most} bytes a set", widest)
+    other = arrays["set_other_right"]
+    _require(other.size == feature.size, "set_other_right", f"{feature.size} entries", other.size)
+    flag = other.max(initial=0)
+    _require(flag <= 1, "set_other_right", "0 or 1", flag)
+    return feature.size
 
 
 def _check_shape(tree_start: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
@@ -99,7 +142,7 @@ def _check_shape(tree_start: np.ndarray, left: np.ndarray, right: np.ndarray) ->
 
 def _check_offsets(name: str, offsets: np.ndarray, size: int, last: int) -> None:
     _require(offsets.size == size, name, f"{size} entries", offsets.size)
-    ordered = offsets[0] == 0 and offsets[-1] == last and (np.diff(offsets) >= 0).all()
+    ordered = offsets[0] == 0 and offsets[-1] == last and (offsets[1:] >= offsets[:-1]).all()
     _require(bool(ordered), name, f"ascending from 0 to {last}", f"{offsets[0]}..{offsets[-1]}")
 
 

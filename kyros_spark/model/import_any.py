@@ -63,6 +63,8 @@ def import_model(
     if iterations is not None and found not in ("xgboost", "lightgbm"):
         raise UsageError(f"iterations: not for {found} models, which hold no boosting rounds")
     imported = _read(source, found, iterations)
+    if imported.outputs and intercept is not None:
+        raise UsageError("intercept: not for a model of several outputs, which has one for each")
     manifest = Manifest(
         name=name,
         kind=imported.kind,
@@ -73,7 +75,11 @@ def import_model(
         per=per,
         objective=imported.objective,
         intercept=imported.intercept if intercept is None else intercept,
-        features=tuple(Feature(name=one) for one in _names(imported, features)),
+        divisor=imported.divisor,
+        sigmoid=imported.sigmoid,
+        outputs=imported.outputs,
+        category_rule=imported.category_rule,
+        features=_features(imported, _names(imported, features)),
     )
     check_arrays(manifest, imported.arrays)
     return Model(manifest, imported.arrays)
@@ -149,7 +155,21 @@ def _xgboost(data: bytes, iterations: int | None) -> Imported:
         feature_names=found.feature_names,
         n_features=found.trees.n_features,
         arrays=found.trees.as_dict(),
+        levels=found.levels,
+        category_rule="floor",
     )
+
+
+def _features(imported: Imported, names: Sequence[str]) -> tuple[Feature, ...]:
+    """Return the features: numbers, but for those whose categories' names the file holds."""
+    found: list[Feature] = []
+    for number, name in enumerate(names):
+        levels = imported.levels.get(number, ())
+        if levels:
+            found.append(Feature(name=name, kind="levels", levels=levels, unseen="missing"))
+        else:
+            found.append(Feature(name=name))
+    return tuple(found)
 
 
 def _names(imported: Imported, given: Sequence[str] | None) -> tuple[str, ...]:

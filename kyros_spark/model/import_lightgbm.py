@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+from kyros_spark.model.category_sets import CategorySets, joined_sets
+from kyros_spark.model.import_lightgbm_levels import pandas_levels
 from kyros_spark.model.import_lightgbm_splits import Splits, nodes_of_splits
 from kyros_spark.model.import_result import Imported
 from kyros_spark.model.manifest import Family, Link
@@ -90,6 +92,8 @@ def _import(text: str, iterations: int | None) -> Imported:
         feature_names=names,
         n_features=n_features,
         arrays=trees,
+        levels=pandas_levels(text, header),
+        category_rule="truncate",
     )
 
 
@@ -142,11 +146,27 @@ def _splits(number: int, block: Block) -> Splits:
     feature, threshold, decision, left, right = (
         _numbers(number, block, name, kind, leaves - 1) for name, kind in SPLIT_COLUMNS.items()
     )
-    if int(block.get("num_cat", "0")) or (decision & 1).any():
-        raise ModelNotSupportedError(f"LightGBM model: tree {number} has a categorical split")
     if (decision < 0).any() or (decision > 11).any():
         raise ModelFormatError(f"LightGBM model: tree {number}: decision_type {decision.max()}")
-    return Splits(feature, threshold, decision, left, right, value)
+    sets = _sets(number, block)
+    asked = threshold[decision & 1 == 1]
+    if asked.size and not ((asked >= 0) & (asked < sets.other_right.size)).all():
+        raise ModelFormatError(f"LightGBM model: tree {number}: a category set that is not there")
+    return Splits(feature, threshold, decision, left, right, value, sets)
+
+
+def _sets(number: int, block: Block) -> CategorySets:
+    """Read a tree's category sets: words of 32 bits, set where a category goes left."""
+    count = int(block.get("num_cat", "0"))
+    if count <= 0:
+        return joined_sets([], [])
+    borders = _numbers(number, block, "cat_boundaries", np.int64, count + 1)
+    words = _numbers(number, block, "cat_threshold", np.int64, int(borders[-1]))
+    sound = borders[0] == 0 and (borders[1:] >= borders[:-1]).all()
+    if not sound or (words.size and (words.min() < 0 or words.max() >> 32)):
+        raise ModelFormatError(f"LightGBM model: tree {number}: damaged category sets")
+    left = words.astype("<u4").view(np.uint8)
+    return CategorySets(start=4 * borders, bits=~left, other_right=np.ones(count, np.uint8))
 
 
 def _numbers(tree: int, block: Block, name: str, kind: type, size: int) -> np.ndarray:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from kyros_spark.errors import ModelFormatError, ModelNotSupportedError, PlatformError
+from kyros_spark.errors import ModelFormatError, PlatformError
+from kyros_spark.model.category_sets import MAX_CATEGORIES, NO_SET, joined_sets
 from kyros_spark.model.import_cuts import cut_of_at_most, with_every_value_cuts
 from kyros_spark.model.trees import RawNodes, trees_from_nodes
 
@@ -46,36 +47,66 @@ def _tree_arrays(folder: Path, kind: str, n_features: int, table: Any) -> dict[s
     if not np.array_equal(node, np.arange(node.size) - start[tree]):
         raise ModelFormatError("MLlib model: nodes are missing, or occur twice")
     left = _numbers(table, "leftChild").astype(np.int64)[order]
-    feature, threshold = _splits(table, order, left >= 0)
+    split = _Splits(table, order, left >= 0)
     nodes = RawNodes(
         tree_start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         left=left,
         right=_numbers(table, "rightChild").astype(np.int64)[order],
-        feature=feature,
-        threshold=cut_of_at_most(threshold),
-        missing_left=np.zeros(node.size, np.uint8),
+        feature=split.feature,
+        threshold=cut_of_at_most(split.threshold),
+        missing_left=split.missing_left,
         value=_values(table, kind)[order] * _weights(folder, kind, sizes.size)[tree],
+        sets=split.sets,
+        set_number=split.set_number,
     )
     return trees_from_nodes(with_every_value_cuts(nodes), n_features).as_dict()
 
 
-def _splits(table: Any, order: np.ndarray, is_split: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each node's feature and threshold; leaves hold placeholders."""
-    split = _flat(table, "split")
-    if (_numbers(split, "numCategories")[order][is_split] != -1).any():
-        raise ModelNotSupportedError("MLlib model: a categorical split is not supported")
-    values = split.column("leftCategoriesOrThreshold").combine_chunks()
-    lengths = np.diff(values.offsets.to_numpy())
-    if (lengths[order][is_split] != 1).any():
-        raise ModelFormatError("MLlib model: a split without one threshold")
-    threshold = np.zeros(lengths.size)
-    single = lengths == 1
-    flat = values.values.to_numpy(zero_copy_only=False)
-    threshold[single] = flat[values.offsets.to_numpy()[:-1][single]]
-    threshold = np.where(is_split, threshold[order], 0.0)
-    if np.isnan(threshold).any():
-        raise ModelFormatError("MLlib model: a split's threshold is NaN")
-    return _numbers(split, "featureIndex").astype(np.int64)[order], threshold
+class _Splits:
+    """The nodes' splits, in `order`; leaves hold placeholders.
+
+    A split by categories lists those that go left. When it lists no more than half of the feature's
+    categories, whatever else there is goes right, missing values too; otherwise those go left.
+    """
+
+    def __init__(self, table: Any, order: np.ndarray, is_split: np.ndarray) -> None:
+        split = _flat(table, "split")
+        self.feature = _numbers(split, "featureIndex").astype(np.int64)[order]
+        categories = _numbers(split, "numCategories").astype(np.int64)[order]
+        values = split.column("leftCategoriesOrThreshold").combine_chunks()
+        flat = values.values.to_numpy(zero_copy_only=False)
+        begin = values.offsets.to_numpy()[:-1][order]
+        length = np.diff(values.offsets.to_numpy())[order]
+        numeric = is_split & (categories == -1)
+        if (length[numeric] != 1).any():
+            raise ModelFormatError("MLlib model: a split without one threshold")
+        self.threshold = np.zeros(order.size)
+        self.threshold[numeric] = flat[begin[numeric]]
+        if np.isnan(self.threshold).any():
+            raise ModelFormatError("MLlib model: a split's threshold is NaN")
+        self.missing_left = np.zeros(order.size, np.uint8)
+        self.set_number = np.full(order.size, NO_SET)
+        parts: list[tuple[np.ndarray, bool]] = []
+        for node in np.flatnonzero(is_split & ~numeric):
+            listed = flat[begin[node] : begin[node] + length[node]]
+            right = _goes_right(listed, int(categories[node]))
+            self.missing_left[node] = 1 - right[1]
+            self.set_number[node] = len(parts)
+            parts.append(right)
+        self.sets = joined_sets([bits for bits, _ in parts], [other for _, other in parts])
+
+
+def _goes_right(listed: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
+    """Return a set's bytes and whether anything else goes right."""
+    whole = listed.size and (listed == np.floor(listed)).all()
+    if not whole or listed.min() < 0 or listed.max() >= min(count, MAX_CATEGORIES):
+        raise ModelFormatError(f"MLlib model: categories {listed[:5]} of {count}")
+    other_right = bool(listed.size <= count // 2)
+    known = int(listed.max()) + 1 if other_right else min(count, MAX_CATEGORIES)
+    right = np.full(-(-known // 8) * 8, other_right)
+    right[:known] = True
+    right[listed.astype(np.int64)] = False
+    return np.packbits(right, bitorder="little"), other_right
 
 
 def _values(table: Any, kind: str) -> np.ndarray:

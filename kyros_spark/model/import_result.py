@@ -1,12 +1,13 @@
 """Hold what an importer found in another library's file: all of a model but its name and target."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from kyros_spark.model.manifest import Family, Link
+from kyros_spark.errors import ModelNotSupportedError
+from kyros_spark.model.manifest import CategoryRule, Family, Link, Output
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,10 @@ class Imported:
     feature_names     as the file names them, in the model's order; empty when it does not
     n_features        how many inputs the model has
     arrays            of the model file, by name
+    levels            of features that are levels: their names by the feature's number, in the order
+                      of their codes; what is none of them is missing
+    category_rule     how a split by categories takes a number
+    divisor, sigmoid, outputs  as the manifest has them
     """
 
     kind: Literal["trees", "glm"]
@@ -31,6 +36,29 @@ class Imported:
     feature_names: tuple[str, ...]
     n_features: int
     arrays: dict[str, np.ndarray]
+    levels: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    category_rule: CategoryRule = "whole"
+    divisor: float = 1.0
+    sigmoid: float = 1.0
+    outputs: tuple[Output, ...] = ()
+
+
+def level_names(library: str, feature: int, values: Iterable[object]) -> tuple[str, ...]:
+    """Return category names as table prepared holds levels: as text.
+
+    Raises ModelNotSupportedError for names whose text is not one and the same everywhere.
+    """
+    names = []
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
+            raise ModelNotSupportedError(
+                f"{library} model: feature {feature}: category {value!r} is neither text nor a "
+                "whole number"
+            )
+        names.append(str(value))
+    if len(set(names)) != len(names):
+        raise ModelNotSupportedError(f"{library} model: feature {feature}: a category occurs twice")
+    return tuple(names)
 
 
 def slopes_only(coefficients: Sequence[float] | np.ndarray) -> dict[str, np.ndarray]:

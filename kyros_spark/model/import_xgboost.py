@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+from kyros_spark.model.import_xgboost_categories import category_names, category_sets_of
 from kyros_spark.model.manifest import Family, Link
 from kyros_spark.model.trees import RawNodes, TreeArrays, trees_from_nodes
 from kyros_spark.model.ubjson import read_ubjson
@@ -47,6 +48,7 @@ class XGBoostTrees:
     link: Link
     version: str
     feature_names: tuple[str, ...]
+    levels: dict[int, tuple[str, ...]]
 
 
 def trees_from_xgboost(raw: bytes | bytearray, iterations: int | None = None) -> XGBoostTrees:
@@ -99,6 +101,7 @@ def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
         link=link,
         version=".".join(str(part) for part in document["version"]),
         feature_names=tuple(learner.get("feature_names", ())),
+        levels=category_names(model.get("cats", {})),
     )
 
 
@@ -172,6 +175,7 @@ def _nodes(trees: list[dict[str, Any]], weights: np.ndarray | None) -> RawNodes:
     values = conditions
     if weights is not None:
         values = conditions * np.repeat(weights[: len(trees)], sizes)
+    sets, set_number = category_sets_of(trees)
     return RawNodes(
         tree_start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         left=joined("left_children", np.int32),
@@ -180,12 +184,12 @@ def _nodes(trees: list[dict[str, Any]], weights: np.ndarray | None) -> RawNodes:
         threshold=conditions,
         missing_left=joined("default_left", np.uint8),
         value=values,
+        sets=sets,
+        set_number=set_number,
     )
 
 
 def _check_tree(number: int, tree: dict[str, Any]) -> None:
-    if len(tree.get("categories_nodes", ())):
-        raise ModelNotSupportedError(f"XGBoost model: tree {number} has a categorical split")
     if int(tree["tree_param"].get("size_leaf_vector", 1)) > 1:
         raise ModelNotSupportedError(f"XGBoost model: tree {number} has vector leaves")
     columns = ("left_children", "right_children", "split_indices", "split_conditions")

@@ -1,15 +1,17 @@
 """Hold a tree ensemble as flat arrays, whatever library it came from.
 
-Every split asks `value < cut` (left) or not (right); a missing value goes where the split says.
+Every split asks `value < cut` (left) or not (right), or whether a category is in a set
+(category_sets.py); a missing value goes where the split says.
 Splits and leaves are numbered apart within a tree: a child >= 0 is a split, a child < 0 is leaf
 `~child`. A child split always has a larger number than its parent, so a walk must end.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+from kyros_spark.model.category_sets import NO_SET, CategorySets, distinct_sets
 
 MAX_FEATURES = 16_384
 MAX_TREES = 1_000_000
@@ -25,10 +27,14 @@ class TreeArrays:
     cut_start           int64[features + 1]: where each feature's cuts begin
     tree_start          int64[trees + 1]: where each tree's splits begin; its leaves begin at
                         tree_start[t] + t, since a tree has one leaf more than splits
-    split_cut           int32: index into cut_value, which also tells the feature
+    split_cut           int32: index into cut_value, which also tells the feature; beyond its end,
+                        the split is one by set `split_cut - cut_value.size`
     split_missing_left  uint8: 1 when a missing value goes left
     split_left, split_right  int32: the children
     leaf_value          float32 or float64: scores are summed in this precision, in tree order
+    sets                the category sets' arrays, or none: set_feature int32[sets], ascending;
+                        set_start int64[sets + 1], set_bits uint8, set_other_right uint8[sets] as in
+                        category_sets.py, no two sets of a feature alike
     """
 
     cut_value: np.ndarray
@@ -39,10 +45,12 @@ class TreeArrays:
     split_left: np.ndarray
     split_right: np.ndarray
     leaf_value: np.ndarray
+    sets: dict[str, np.ndarray] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, as a model file stores them."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "sets"}
+        return own | self.sets
 
     @property
     def n_trees(self) -> int:
@@ -63,6 +71,8 @@ class RawNodes:
     left, right   children, numbered within the tree; left < 0 marks a leaf
     feature, threshold, missing_left   of a split: `value < threshold` goes left
     value         of a leaf
+    sets          the category sets, where there are any, and
+    set_number    of each node: the set of a split by categories, else NO_SET
     """
 
     tree_start: np.ndarray
@@ -72,6 +82,8 @@ class RawNodes:
     threshold: np.ndarray
     missing_left: np.ndarray
     value: np.ndarray
+    sets: CategorySets | None = None
+    set_number: np.ndarray | None = None
 
 
 def trees_from_nodes(nodes: RawNodes, n_features: int) -> TreeArrays:
@@ -94,9 +106,17 @@ def trees_from_nodes(nodes: RawNodes, n_features: int) -> TreeArrays:
     feature, threshold = nodes.feature[split].astype(np.int64), nodes.threshold[split]
     if feature.size and (feature.min() < 0 or feature.max() >= n_features):
         raise ModelFormatError(f"a split asks for feature {feature.max()} of {n_features}")
-    if np.isnan(threshold).any():
+    by_set = np.full(split.size, NO_SET) if nodes.set_number is None else nodes.set_number[split]
+    numeric = by_set == NO_SET
+    if np.isnan(threshold[numeric]).any():
         raise ModelFormatError("a split's threshold is NaN")
-    cut_value, cut_start, split_cut = _cuts(feature, threshold, n_features)
+    cut_value, cut_start, cut = _cuts(feature[numeric], threshold[numeric], n_features)
+    split_cut = np.empty(split.size, np.int32)
+    sets: dict[str, np.ndarray] = {}
+    split_cut[numeric] = cut
+    if nodes.sets is not None and not numeric.all():
+        sets, number_of_set = distinct_sets(nodes.sets, feature[~numeric], by_set[~numeric])
+        split_cut[~numeric] = cut_value.size + number_of_set
     return TreeArrays(
         cut_value=cut_value,
         cut_start=cut_start,
@@ -106,6 +126,7 @@ def trees_from_nodes(nodes: RawNodes, n_features: int) -> TreeArrays:
         split_left=number[nodes.left[split] + base].astype(np.int32),
         split_right=number[nodes.right[split] + base].astype(np.int32),
         leaf_value=np.ascontiguousarray(nodes.value[order[~is_split]]),
+        sets=sets,
     )
 
 

@@ -4,6 +4,8 @@ import numpy as np
 
 from kyros_spark.errors import ModelNotSupportedError
 from kyros_spark.kernels.quantise import CUTS_A_COLUMN, SEARCH_STEPS
+from kyros_spark.kernels.row_bits import MASK_SHIFT
+from kyros_spark.scoring.set_columns import set_tests
 
 Arrays = dict[str, np.ndarray]
 MAX_COLUMNS = 2**16
@@ -49,7 +51,28 @@ def build_columns(model: Arrays) -> Arrays:
 
 
 def build_tests(model: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each split's column, threshold and shift: right when `code - shift >= threshold`."""
+    """Return each split's column, threshold and shift, as kernels/sliced.py reads them.
+
+    Splits by categories ask the columns of set_columns.py, which come after those of cuts.
+    """
+    by_set = model["split_cut"] >= model["cut_value"].size
+    if not by_set.any():
+        return _cut_tests(model)
+    first = int((-(-np.diff(model["cut_start"]) // CUTS_A_COLUMN)).sum())
+    set_column, mask = set_tests(model, by_set)
+    column, threshold, shift = (np.zeros(by_set.size, np.int64) for _ in range(3))
+    column[by_set], threshold[by_set], shift[by_set] = first + set_column, mask, MASK_SHIFT
+    numeric = {name: model[name][~by_set] for name in ("split_cut", "split_missing_left")}
+    column[~by_set], threshold[~by_set], shift[~by_set] = _cut_tests({**model, **numeric})
+    if column.max(initial=0) >= MAX_COLUMNS:
+        raise ModelNotSupportedError(
+            f"{column.max()} code columns are needed, the engine has 65536"
+        )
+    return column, threshold, shift
+
+
+def _cut_tests(model: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return column, threshold and shift: right when `code - shift >= threshold`."""
     starts = model["cut_start"]
     per_feature = -(-np.diff(starts) // CUTS_A_COLUMN)
     first_column = np.concatenate([[0], np.cumsum(per_feature)])

@@ -25,17 +25,18 @@ class GlmScorer:
         self._tables = [values[a:b] for a, b in pairwise(starts)]
 
     def raw(self, columns: Sequence[np.ndarray], start: np.ndarray) -> np.ndarray:
-        """Add every feature's term to `start` (float64[n]) and return it."""
+        """Add every feature's term to `start` (float64[1, n]) and return it."""
+        sums = start[0]
         for feature, table, column in zip(self._features, self._tables, columns, strict=True):
             if feature.levels:
                 codes = self._codes(feature.name, table.size, column)
                 add = compiled(add_table, read_only("i4"), read_only("f8"), writable("f8"))
-                add(codes, table, start)
+                add(codes, table, sums)
             else:
                 impute = np.nan if feature.impute is None else feature.impute
                 number = types.float64
                 add = compiled(add_slope, read_only(column.dtype), number, number, writable("f8"))
-                add(column, table[0], impute, start)
+                add(column, table[0], impute, sums)
         return start
 
     def _codes(self, name: str, levels: int, column: np.ndarray) -> np.ndarray:

@@ -13,6 +13,13 @@ from kyros_spark.kernels.compile import compiled, read_only, writable
 from kyros_spark.kernels.leaf_bytes import add_leaf_bytes
 from kyros_spark.kernels.leaf_values import add_leaf_values
 from kyros_spark.kernels.quantise import quantise_column, quantise_column_by_permutes
+from kyros_spark.kernels.quantise_sets import (
+    FLOOR,
+    ONLY_WHOLE,
+    TRUNCATE,
+    find_categories,
+    quantise_sets,
+)
 from kyros_spark.kernels.row_bits import BLOCK_ROWS
 from kyros_spark.kernels.sliced import find_leaves
 from kyros_spark.kernels.walk import walk_trees
@@ -20,6 +27,7 @@ from kyros_spark.kernels.walk import walk_trees
 Arrays = dict[str, np.ndarray]
 WHOLE = 64  # values that the vector search codes at once
 INT = types.int64
+RULES = {"truncate": TRUNCATE, "floor": FLOOR, "whole": ONLY_WHOLE}
 Kernel = Callable[..., None]
 
 
@@ -68,6 +76,18 @@ def _quantise_whole(
         search(values, heap, steps, reached, codes, column)
 
 
+def categorise(
+    values: np.ndarray, precision: np.ndarray, rule: str, categories: np.ndarray
+) -> None:
+    """Write the categories of one feature's values."""
+    _categorise(values.dtype, precision.dtype)(values, precision, RULES[rule], categories)
+
+
+def look_up(categories: np.ndarray, table: np.ndarray, codes: np.ndarray, column: int) -> None:
+    """Write one set column's codes."""
+    _look_up()(frozen(categories), table, codes, column)
+
+
 def find(
     codes: np.ndarray, t: Arrays, first: int, last: int, scratch: np.ndarray, numbers: np.ndarray
 ) -> None:
@@ -92,7 +112,8 @@ def walk(
 ) -> None:
     """Add large trees' leaf values."""
     add = _walk(sums.dtype)
-    add(codes, t["nodes"], t["node_value"], t["roots"], first, last, ends, sums)
+    by_sets = int("set_feature" in t)
+    add(codes, t["nodes"], t["node_value"], t["roots"], by_sets, first, last, ends, sums)
 
 
 @cache
@@ -106,6 +127,16 @@ def _search_by_permutes(value: np.dtype, exact: np.dtype) -> Kernel:
     heap, out = read_only("f4"), writable("u1", 3)
     kinds = (read_only(value), heap, INT, read_only(exact), out, INT)
     return compiled(quantise_column_by_permutes, *kinds)
+
+
+@cache
+def _categorise(value: np.dtype, precision: np.dtype) -> Kernel:
+    return compiled(find_categories, read_only(value), read_only(precision), INT, writable("i4"))
+
+
+@cache
+def _look_up() -> Kernel:
+    return compiled(quantise_sets, read_only("i4"), read_only("u1"), writable("u1", 3), INT)
 
 
 @cache
@@ -128,5 +159,5 @@ def _add_bytes(dtype: np.dtype) -> Kernel:
 
 @cache
 def _walk(dtype: np.dtype) -> Kernel:
-    trees = (read_only("u8"), read_only(dtype), read_only("i8"), INT, INT)
+    trees = (read_only("u8"), read_only(dtype), read_only("i8"), INT, INT, INT)
     return compiled(walk_trees, read_only("u1", 3), *trees, writable("i8"), writable(dtype))

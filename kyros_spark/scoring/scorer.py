@@ -14,6 +14,7 @@ INVERSE_LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "log": np.exp,
     "identity": lambda raw: raw,
     "logit": lambda raw: 1.0 / (1.0 + np.exp(-raw)),
+    "softmax": lambda raw: _softmax(raw),
 }
 
 
@@ -31,7 +32,7 @@ class Scorer:
         self.kernel: str = self._engine.kernel
 
     def raw(self, columns: Sequence[np.ndarray], offset: np.ndarray | None = None) -> np.ndarray:
-        """Return float64[n]: intercept + offset + the model's sum.
+        """Return float64[n]: intercept + offset + the model's sum; of several outputs [n, outputs].
 
         columns  one array a feature, in the manifest's order, all of one length: numbers with NaN
                  where missing, or level codes (float or integer, missing already given its code)
@@ -51,10 +52,15 @@ class Scorer:
         sizes = {array.size for array in [*arrays, *([] if offset is None else [offset])]}
         if len(sizes) > 1:
             raise DataContractError(f"{name}: columns of different lengths: {sorted(sizes)}")
-        start = np.full(max(sizes, default=0), self.manifest.intercept)
+        outputs = self.manifest.outputs
+        if outputs and offset is not None:
+            raise DataContractError(f"{name}: a model of several outputs takes no offset")
+        intercepts = [output.intercept for output in outputs] or [self.manifest.intercept]
+        start = np.repeat(np.array(intercepts)[:, None], max(sizes, default=0), axis=1)
         if offset is not None:
             start += offset
-        return self._engine.raw(arrays, start)
+        found = self._engine.raw(arrays, start)
+        return np.ascontiguousarray(found.T) if outputs else found[0]
 
     def describe(self) -> dict[str, object]:
         """Return the kernel in use and what decided about it, for the `runs` row."""
@@ -63,8 +69,17 @@ class Scorer:
     def response(
         self, columns: Sequence[np.ndarray], offset: np.ndarray | None = None
     ) -> np.ndarray:
-        """Return float64[n]: the inverse link of the raw score."""
-        return INVERSE_LINKS[self.manifest.link](self.raw(columns, offset))
+        """Return the inverse link of the raw score, of its shape."""
+        raw = self.raw(columns, offset)
+        if self.manifest.sigmoid != 1.0:
+            raw *= self.manifest.sigmoid
+        return INVERSE_LINKS[self.manifest.link](raw)
+
+
+def _softmax(raw: np.ndarray) -> np.ndarray:
+    share = np.exp(raw - raw.max(axis=1, keepdims=True))
+    whole: np.ndarray = share / share.sum(axis=1, keepdims=True)
+    return whole
 
 
 def _as_input(model: str, name: str, column: np.ndarray) -> np.ndarray:

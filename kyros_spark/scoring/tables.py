@@ -6,7 +6,7 @@ from kyros_spark.model.artefact import Model
 from kyros_spark.scoring.columns import Arrays
 from kyros_spark.scoring.tree_tables import build_tree_tables
 
-TABLES_VERSION = 2  # raise it with every change of layout: hosts then build anew
+TABLES_VERSION = 3  # raise it with every change of layout: hosts then build anew
 
 
 def build_tables(model: Model) -> Arrays:

@@ -16,6 +16,7 @@ from kyros_spark.scoring.tables import build_tables
 
 CHUNK_ROWS = 8 * BLOCK_ROWS  # with 50 columns 200 kB of codes: they stay in the cache
 TREES_AT_ONCE = 64
+Runs = list[tuple[bool, int, int]]
 
 
 class TreeScorer:
@@ -25,25 +26,36 @@ class TreeScorer:
         self.kernel = _chosen(kernel)
         tables = model.tables or build_tables(model)
         self._t = {k: call.frozen(v) for k, v in {**model.arrays, **tables}.items()}
+        self._rule = model.manifest.category_rule
+        self._divisor = model.manifest.divisor
         self._features = self._t["column_feature"].tolist()
-        self._n_columns = max(len(self._features), 1)
-        self._runs = _runs(np.diff(self._t["tree_start"]) < MAX_LEAVES)
+        self._set_features = self._t.get("set_column_feature", np.zeros(0, np.int64)).tolist()
+        self._first_set = len(self._features)
+        self._n_columns = max(len(self._features) + len(self._set_features), 1)
+        small = np.diff(self._t["tree_start"]) < MAX_LEAVES
+        borders = self._t.get("output_start", np.array([0, small.size]))
+        self._runs = [_runs(small, int(a), int(b)) for a, b in pairwise(borders)]
         self._searches = [self._search(column) for column in range(len(self._features))]
 
     def raw(self, columns: Sequence[np.ndarray], start: np.ndarray) -> np.ndarray:
-        """Return the raw scores as float64[n]; `start` is intercept plus offset."""
+        """Return the raw scores, float64[outputs, n], as is `start`, from which the sums begin."""
         dtype = self._t["leaf_value"].dtype
         with np.errstate(over="ignore"):
             sums = start.astype(dtype)
-        rows = min(-(-start.size // BLOCK_ROWS) * BLOCK_ROWS, CHUNK_ROWS)
+        size = start.shape[1]
+        rows = min(-(-size // BLOCK_ROWS) * BLOCK_ROWS, CHUNK_ROWS)
         work = _Workspace(rows, self._n_columns, dtype)
-        for first in range(0, start.size, CHUNK_ROWS):
-            last = min(first + CHUNK_ROWS, start.size)
+        for first in range(0, size, CHUNK_ROWS):
+            last = min(first + CHUNK_ROWS, size)
             used = -(-(last - first) // BLOCK_ROWS)
-            work.sums[: last - first] = sums[first:last]
             self._quantise(columns, first, last, work.codes[:used])
-            self._add_trees(work, used)
-            sums[first:last] = work.sums[: last - first]
+            self._quantise_sets(columns, first, last, work)
+            for output, runs in zip(sums, self._runs, strict=True):
+                work.sums[: last - first] = output[first:last]
+                self._add_trees(runs, work, used)
+                output[first:last] = work.sums[: last - first]
+        if self._divisor != 1.0:
+            sums /= dtype.type(self._divisor)
         return sums.astype(np.float64)
 
     def _search(self, column: int) -> tuple[np.ndarray, int, np.ndarray | None]:
@@ -65,10 +77,22 @@ class TreeScorer:
             values = columns[feature][first:last]
             call.quantise(values, heap, steps, reached, codes, column)
 
-    def _add_trees(self, work: "_Workspace", blocks: int) -> None:
+    def _quantise_sets(
+        self, columns: Sequence[np.ndarray], first: int, last: int, work: "_Workspace"
+    ) -> None:
+        t, categories, found = self._t, work.categories[: last - first], -1
+        for place, feature in enumerate(self._set_features):
+            if feature != found:  # columns of one feature stand together
+                values = columns[feature][first:last]
+                call.categorise(values, t["cut_value"], self._rule, categories)
+                found = feature
+            begin, end = t["set_table_start"][place : place + 2]
+            call.look_up(categories, t["set_table"][begin:end], work.codes, self._first_set + place)
+
+    def _add_trees(self, runs: Runs, work: "_Workspace", blocks: int) -> None:
         t, sums = self._t, work.sums[: blocks * BLOCK_ROWS]
         codes = call.frozen(work.codes[:blocks])
-        for small, begin, end in self._runs:
+        for small, begin, end in runs:
             if not small:
                 call.walk(codes, t, begin, end, work.ends, sums)
                 continue
@@ -89,6 +113,7 @@ class _Workspace:
         self.codes = _aligned(rows * columns).reshape(-1, columns, BLOCK_ROWS)
         self.numbers = _aligned(rows * TREES_AT_ONCE)
         self.scratch = _aligned(SCRATCH_BYTES)
+        self.categories = np.zeros(rows, np.int32)
         self.ends = np.zeros(ROWS_IN_FLIGHT, np.int64)
         self.sums = np.zeros(rows, dtype)
 
@@ -114,8 +139,8 @@ def _chosen(kernel: str) -> str:
     return kernel
 
 
-def _runs(small: np.ndarray) -> list[tuple[bool, int, int]]:
+def _runs(small: np.ndarray, first: int, last: int) -> Runs:
     """Group neighbouring trees of the same kind: (is small, first, last), in the model's order."""
-    borders = np.flatnonzero(small[1:] != small[:-1]) + 1
-    starts = [0, *borders.tolist(), small.size]
+    changes = np.flatnonzero(small[first + 1 : last] != small[first : last - 1]) + first + 1
+    starts = [first, *changes.tolist(), last]
     return [(bool(small[a]), a, b) for a, b in pairwise(starts) if b > a]

@@ -10,6 +10,7 @@ from kyros_spark.kernels.walk import (
     THRESHOLD_SHIFT,
 )
 from kyros_spark.scoring.columns import Arrays, build_columns, build_tests
+from kyros_spark.scoring.set_columns import build_set_columns
 
 LEAF_BYTE_SIZES = np.array([64, 256])
 
@@ -24,6 +25,7 @@ def build_tree_tables(model: Arrays) -> Arrays:
         "tests": tests.astype(np.uint32),
         "slots": _slots(model, splits),
         **build_columns(model),
+        **(build_set_columns(model) if "set_feature" in model else {}),
         **_leaf_bytes(model, splits, small),
         **_nodes(model, splits, small, column, threshold, shift),
     }

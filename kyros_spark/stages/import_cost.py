@@ -71,4 +71,16 @@ def _sample(model: Model) -> list[np.ndarray]:
         own = cuts[begin:end]
         own = own[np.isfinite(own)]
         columns.append(rng.choice(own, SAMPLE_ROWS) if own.size else np.zeros(SAMPLE_ROWS))
+    for feature, categories in _categories(model.arrays).items():
+        columns[feature] = rng.integers(0, max(categories, 1), SAMPLE_ROWS).astype(np.float64)
     return columns
+
+
+def _categories(arrays: dict[str, np.ndarray]) -> dict[int, int]:
+    """Return of each feature split by categories how many its largest set knows."""
+    if "set_feature" not in arrays:
+        return {}
+    found: dict[int, int] = {}
+    for feature, size in zip(arrays["set_feature"], np.diff(arrays["set_start"]), strict=True):
+        found[int(feature)] = max(found.get(int(feature), 0), 8 * int(size))
+    return found

@@ -1,6 +1,7 @@
 """A model file is read whole and right, or refused by name."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,10 @@ from safetensors.numpy import load as library_load
 
 from kyros_spark.errors import ModelFormatError
 from kyros_spark.model.artefact import Model, model_to_bytes, read_model
-from tests.scoring.boosters import boost, model_of
+from kyros_spark.scoring.scorer import Scorer
+from tests.scoring.boosters import boost, columns_of, model_of
+
+STORED = Path(__file__).parent / "stored"
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +140,19 @@ def test_overlapping_arrays_are_refused(data):
 
 def test_a_later_format_version_is_refused_with_both_versions_named(model):
     later = Model(model.manifest.model_copy(update={"format_version": 99}), model.arrays)
-    with pytest.raises(ModelFormatError, match="reads 1 to 1, the file has 99"):
+    with pytest.raises(ModelFormatError, match="reads 1 to 2, the file has 99"):
         read_model(model_to_bytes(later))
+
+
+@pytest.mark.parametrize("kind", ["trees", "glm"])
+def test_files_that_version_1_wrote_still_give_its_scores(kind):
+    """stored/ was written by the last code of format version 1; it is never written again."""
+    expected = json.loads((STORED / "version-1-scores.json").read_text())[kind]
+    model = read_model((STORED / f"version-1-{kind}.kyros").read_bytes())
+    assert model.manifest.format_version == 1
+    rows = np.array([[float.fromhex(one) for one in row] for row in expected["rows"]])
+    found = Scorer(model).raw(columns_of(rows))
+    assert [float(one).hex() for one in found] == expected["raw"]
 
 
 def test_an_unknown_manifest_key_is_refused(data):

@@ -175,7 +175,6 @@ UNSUPPORTED = {
     "a custom one": ("objective=poisson\n", ""),
     "reg_sqrt": ("objective=poisson", "objective=regression sqrt"),
     "tree 0 is a linear tree": ("is_linear=0", "is_linear=1"),
-    "tree 0 has a categorical split": ("num_cat=0", "num_cat=1"),
 }
 
 
@@ -187,7 +186,7 @@ def test_what_is_not_supported_is_refused_by_its_name(said):
         imported(text.replace(*UNSUPPORTED[said]))
 
 
-def test_the_librarys_own_multiclass_linear_and_categorical_models_are_refused():
+def test_the_librarys_own_multiclass_and_linear_models_are_refused():
     x, y = training_rows(missing=0.0)
     base = {"objective": "regression", "verbose": -1}
     linear = lightgbm.train(
@@ -198,8 +197,7 @@ def test_the_librarys_own_multiclass_linear_and_categorical_models_are_refused()
         lightgbm.Dataset(x, np.minimum(y, 2)),
         2,
     )
-    sets = lightgbm.train(base, lightgbm.Dataset(x, y, categorical_feature=[0]), 2)
-    for booster, said in ((linear, "linear"), (several, "3 outputs"), (sets, "categorical")):
+    for booster, said in ((linear, "linear"), (several, "3 outputs")):
         with pytest.raises(ModelNotSupportedError, match=said):
             imported(booster, features=NAMES)
 

@@ -109,14 +109,40 @@ def test_a_pipelines_assembler_names_the_features(spark, frame, tmp_path):
         import_model(next(folder.glob("stages/1_*")), "m", "y")
 
 
+def test_splits_by_categories_ask_for_exact_membership(spark, tmp_path):
+    """Sets of less and of more than half the categories: what is none of them goes elsewhere."""
+    rng = np.random.default_rng(1)
+    x = np.stack([rng.integers(0, 9, 900), rng.normal(size=900), rng.integers(0, 4, 900)], axis=1)
+    y = np.sin(x[:, 0] * 5) + (x[:, 2] == 1) * x[:, 1]
+    rows = [(*map(float, row), float(one)) for row, one in zip(x, y, strict=True)]
+    assembled = assembler().transform(spark.createDataFrame(rows, [*NAMES, "label"]))
+    indexer = VectorIndexer(inputCol="features", outputCol="indexed", maxCategories=9)
+    indexed = indexer.fit(assembled).transform(assembled)
+    regressors = (
+        regression.DecisionTreeRegressor(featuresCol="indexed", maxDepth=7),
+        regression.GBTRegressor(featuresCol="indexed", maxIter=4, maxDepth=5, seed=1),
+        regression.DecisionTreeRegressor(featuresCol="indexed", maxDepth=14),
+    )
+    odd = [np.nan, np.inf, -np.inf, -0.0, -0.5, 0.5, 1 + 1e-12, 8, 9, 100, -1, 1e300, 2.0**24]
+    pool = np.concatenate([odd, np.arange(9), np.arange(9), np.arange(4)])
+    asked = pool[rng.integers(0, pool.size, (1500, 3))]
+    asked[:, 1] = rng.normal(size=1500)
+    given = spark.createDataFrame([tuple(map(float, row)) for row in asked], NAMES)
+    given = assembler().transform(given).withColumnRenamed("features", "indexed").cache()
+    for number, regressor in enumerate(regressors):
+        fitted = regressor.fit(indexed)
+        model = import_model(saved(fitted, tmp_path / str(number)), "m", "y", features=NAMES)
+        assert model.arrays["set_feature"].size
+        expected = [row[0] for row in fitted.transform(given).select("prediction").collect()]
+        found = Scorer(model).response(columns_of(asked))
+        np.testing.assert_allclose(found, expected, rtol=0 if number != 1 else 1e-12)
+
+
 def test_what_is_not_supported_is_refused_by_its_name(frame, tmp_path):
     assembled = assembler().transform(frame)
-    indexer = VectorIndexer(inputCol="features", outputCol="indexed", maxCategories=3)
-    indexed = indexer.fit(assembled).transform(assembled)
     encoder = OneHotEncoder(inputCols=["c"], outputCols=["d"])
     ensured = VectorAssembler(inputCols=["a", "d"], outputCol="features")
     refused = {
-        "categorical split": regression.DecisionTreeRegressor(featuresCol="indexed").fit(indexed),
         "family gamma with link inverse": regression.GeneralizedLinearRegression(
             family="gamma"
         ).fit(assembled),

@@ -72,7 +72,6 @@ UNSUPPORTED = {
     "3 outputs": (["learner", "learner_model_param", "num_class"], "3"),
     "2 outputs": (["learner", "learner_model_param", "num_target"], "2"),
     "2 base scores": (["learner", "learner_model_param", "base_score"], "[1,2]"),
-    "tree 1 has a categorical split": ([*TREES, 1, "categories_nodes"], [0]),
 }
 
 
@@ -80,15 +79,6 @@ UNSUPPORTED = {
 def test_what_is_not_supported_is_refused_by_its_name(document, said):
     with pytest.raises(ModelNotSupportedError, match=said):
         trees_from_xgboost(edited(document, *UNSUPPORTED[said]))
-
-
-def test_a_categorical_split_of_the_library_is_refused():
-    x = np.tile(np.arange(4.0), 100)[:, None]
-    matrix = xgboost.DMatrix(x, np.tile([0, 3, 0, 3], 100), feature_types=["c"])
-    settings = {"objective": "count:poisson", "max_cat_to_onehot": 1, "tree_method": "hist"}
-    booster = xgboost.train(settings, matrix, 2)
-    with pytest.raises(ModelNotSupportedError, match="categorical"):
-        trees_from_xgboost(booster.save_raw("ubj"))
 
 
 DAMAGED = {
@@ -104,6 +94,7 @@ DAMAGED = {
     "no trees": (TREES, []),
     "trees of another kind": (TREES, 7),
     "no learner": (["learner"], None),
+    "a set of a split that has none": ([*TREES, 1, "categories_nodes"], [0]),
 }
 
 

@@ -10,6 +10,7 @@ from kyros_spark.errors import HostStoreError, ModelFormatError
 from kyros_spark.model.artefact import model_hash, model_to_bytes
 from kyros_spark.scoring import host
 from kyros_spark.scoring.store import ModelOnHost
+from kyros_spark.scoring.tables import TABLES_VERSION
 from tests.scoring.boosters import boost, model_of
 
 
@@ -39,7 +40,7 @@ def test_the_second_put_does_not_ask_for_the_bytes(store, data):
 
 def test_files_are_private_and_nothing_temporary_stays(store, data):
     store.put(lambda: data, model_hash(data))
-    assert files(store) == ["", ".model", ".ok", ".tables-2"]
+    assert files(store) == ["", ".model", ".ok", f".tables-{TABLES_VERSION}"]
     assert {path.stat().st_mode & 0o077 for path in store.folder.iterdir()} == {0}
     assert store.folder.stat().st_mode & 0o077 == 0
 
@@ -68,16 +69,16 @@ def damage_empty(path):
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("suffix", ["model", "tables-2", "ok"])
+@pytest.mark.parametrize("suffix", ["model", f"tables-{TABLES_VERSION}", "ok"])
 @pytest.mark.parametrize("damage", [damage_truncate, damage_flip, damage_remove, damage_empty])
 def test_a_damaged_file_is_rebuilt(store, data, suffix, damage):
     sha256 = model_hash(data)
     store.put(lambda: data, sha256)
-    before = store._file(sha256, "tables-2").read_bytes()
+    before = store._file(sha256, f"tables-{TABLES_VERSION}").read_bytes()
     damage(store._file(sha256, suffix))
     path = store.put(lambda: data, sha256)
     assert path.read_bytes() == data
-    assert store._file(sha256, "tables-2").read_bytes() == before
+    assert store._file(sha256, f"tables-{TABLES_VERSION}").read_bytes() == before
     store.map(sha256)
 
 

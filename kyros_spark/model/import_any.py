@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from pydantic import ValidationError
+
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError, UsageError
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.check import check_arrays
@@ -65,24 +67,44 @@ def import_model(
     imported = _read(source, found, iterations)
     if imported.outputs and intercept is not None:
         raise UsageError("intercept: not for a model of several outputs, which has one for each")
-    manifest = Manifest(
-        name=name,
-        kind=imported.kind,
-        source=Source(library=imported.library, version=imported.version),
-        family=family or imported.family,
-        link=link or imported.link,
-        target=target,
-        per=per,
-        objective=imported.objective,
-        intercept=imported.intercept if intercept is None else intercept,
-        divisor=imported.divisor,
-        sigmoid=imported.sigmoid,
-        outputs=imported.outputs,
-        category_rule=imported.category_rule,
-        features=_features(imported, _names(imported, features)),
-    )
+    inputs = _features(imported, _names(imported, features))
+    manifest = _manifest(imported, inputs, name, target, per, family, link, intercept)
     check_arrays(manifest, imported.arrays)
     return Model(manifest, imported.arrays)
+
+
+def _manifest(
+    imported: Imported,
+    features: tuple[Feature, ...],
+    name: str,
+    target: str,
+    per: str | None,
+    family: Family | None,
+    link: Link | None,
+    intercept: float | None,
+) -> Manifest:
+    facts = {
+        "name": name,
+        "kind": imported.kind,
+        "source": Source(library=imported.library, version=imported.version),
+        "family": family or imported.family,
+        "link": link or imported.link,
+        "target": target,
+        "per": per,
+        "objective": imported.objective,
+        "intercept": imported.intercept if intercept is None else intercept,
+        "divisor": imported.divisor,
+        "sigmoid": imported.sigmoid,
+        "outputs": imported.outputs,
+        "category_rule": imported.category_rule,
+        "features": features,
+    }
+    try:
+        return Manifest.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelFormatError(f"{imported.library} model: {where}: {first['msg']}") from None
 
 
 def recognised(source: bytes | str | Path) -> Format:
@@ -154,7 +176,8 @@ def _xgboost(data: bytes, iterations: int | None) -> Imported:
         intercept=found.intercept,
         feature_names=found.feature_names,
         n_features=found.trees.n_features,
-        arrays=found.trees.as_dict(),
+        arrays=found.arrays(),
+        outputs=found.outputs,
         levels=found.levels,
         category_rule="floor",
     )

@@ -15,7 +15,7 @@ from kyros_spark.model.category_sets import CategorySets, joined_sets
 from kyros_spark.model.import_lightgbm_levels import pandas_levels
 from kyros_spark.model.import_lightgbm_splits import Splits, nodes_of_splits
 from kyros_spark.model.import_result import Imported
-from kyros_spark.model.manifest import Family, Link
+from kyros_spark.model.manifest import Family, Link, Output
 from kyros_spark.model.trees import trees_from_nodes
 
 Block = dict[str, str]
@@ -32,7 +32,10 @@ OBJECTIVES: dict[str, tuple[Family, Link]] = {
     "tweedie": ("tweedie", "log"),
     "binary": ("binomial", "logit"),
     "cross_entropy": ("binomial", "logit"),
+    "multiclass": ("multinomial", "softmax"),
+    "multiclassova": ("multinomial", "logit"),
 }
+MAX_CLASSES = 10_000
 
 SPLIT_COLUMNS: dict[str, type] = {
     "split_feature": np.int64,
@@ -44,14 +47,13 @@ SPLIT_COLUMNS: dict[str, type] = {
 
 
 def import_lightgbm(text: str, iterations: int | None = None) -> Imported:
-    """Import a booster; `iterations` keeps the first so many trees, by default all in the text.
+    """Import a booster; `iterations` keeps the first so many rounds, by default all in the text.
 
-    Averaged output (rf) divides every leaf by the number of trees, so its raw scores agree with
-    LightGBM's, which divides the sum, to the rounding of that sum; so do those of a `sigmoid`
-    other than 1, which multiplies the leaves. All others are bit-identical.
+    A round has a tree for each class. Averaged output (rf) is the sum divided by the rounds, as
+    LightGBM predicts; its `raw_score` leaves the sum undivided.
 
     Raises ModelFormatError for a damaged text, ModelNotSupportedError for what the engine does
-    not do: several outputs, linear trees, categorical splits, objectives not listed here.
+    not do: linear trees, objectives not listed here.
     """
     try:
         return _import(text, iterations)
@@ -61,26 +63,18 @@ def import_lightgbm(text: str, iterations: int | None = None) -> Imported:
 
 def _import(text: str, iterations: int | None) -> Imported:
     header, blocks = _parse(text)
-    outputs = max(int(header["num_class"]), int(header["num_tree_per_iteration"]))
-    if outputs != 1:
-        raise ModelNotSupportedError(f"LightGBM model: {outputs} outputs, the engine takes one")
-    objective, family, link, factor = _objective(header)
-    if iterations is not None:
-        if not 1 <= iterations <= len(blocks):
-            found = f"{iterations} iterations asked for, it has {len(blocks)}"
-            raise ModelFormatError(f"LightGBM model: {found}")
-        blocks = blocks[:iterations]
-    if not blocks:
-        raise ModelFormatError("LightGBM model: no trees; it has not been fitted")
+    objective, family, link, sigmoid = _objective(header)
+    classes = _classes(header, objective)
+    blocks, rounds = _rounds(blocks, classes, iterations)
     n_features = int(header["max_feature_idx"]) + 1
     names = tuple(header["feature_names"].split())
     if len(names) != n_features:
         raise ModelFormatError(f"LightGBM model: {n_features} features, {len(names)} names")
     nodes = nodes_of_splits([_splits(number, block) for number, block in enumerate(blocks)])
     trees = trees_from_nodes(nodes, n_features).as_dict()
-    if "average_output" in header:
-        trees["leaf_value"] = trees["leaf_value"] / len(blocks)
-    trees["leaf_value"] = trees["leaf_value"] * factor
+    outputs = tuple(Output(label=str(k)) for k in range(classes) if classes > 1)
+    if outputs:
+        trees["output_start"] = np.arange(classes + 1) * rounds
     return Imported(
         kind="trees",
         library="lightgbm",
@@ -94,7 +88,36 @@ def _import(text: str, iterations: int | None) -> Imported:
         arrays=trees,
         levels=pandas_levels(text, header),
         category_rule="truncate",
+        divisor=float(rounds) if "average_output" in header else 1.0,
+        sigmoid=sigmoid,
+        outputs=outputs,
     )
+
+
+def _classes(header: Block, objective: str) -> int:
+    """Return the number of outputs: one for each class, or one."""
+    outputs = {int(header["num_class"]), int(header["num_tree_per_iteration"])}
+    several = objective.startswith("multiclass")
+    if len(outputs) != 1 or (max(outputs) > 1) != several or min(outputs) < 1:
+        found = f"{max(outputs)} outputs with objective {objective!r}"
+        raise ModelNotSupportedError(f"LightGBM model: {found} is not supported")
+    if max(outputs) > MAX_CLASSES:
+        raise ModelNotSupportedError(f"LightGBM model: {max(outputs)} classes, {MAX_CLASSES} taken")
+    return max(outputs)
+
+
+def _rounds(blocks: list[Block], classes: int, asked: int | None) -> tuple[list[Block], int]:
+    """Return the trees of the rounds asked for, class by class, and how many rounds they are."""
+    rounds = len(blocks) // classes
+    if rounds * classes != len(blocks):
+        raise ModelFormatError(f"LightGBM model: {len(blocks)} trees of {classes} classes")
+    if asked is not None and not 1 <= asked <= rounds:
+        raise ModelFormatError(f"LightGBM model: {asked} iterations asked for, it has {rounds}")
+    rounds = rounds if asked is None else asked
+    if not rounds:
+        raise ModelFormatError("LightGBM model: no trees; it has not been fitted")
+    kept = blocks[: rounds * classes]
+    return [block for k in range(classes) for block in kept[k::classes]], rounds
 
 
 def _objective(header: Block) -> tuple[str, Family, Link, float]:

@@ -3,18 +3,20 @@
 The folder holds JSON (metadata/) and Parquet (data/, for ensembles treesMetadata/), the same from
 Spark 3.0 to 4.1 but for a few column names, which are not relied on. Everything is float64.
 `value <= threshold` goes left; a NaN is not at most anything and goes right.
-Raw scores are MLlib's own bit for bit for a decision tree; a forest divides, and boosting weighs,
-each leaf instead of each sum, which agrees to the rounding of the sums.
+Raw scores are MLlib's own bit for bit for a tree and a forest of regression; boosting weighs each
+leaf instead of each tree's result, and a forest's probabilities are divided by the number of trees
+instead of their sum, which agrees to the rounding of the sums.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
 from kyros_spark.model.import_mllib_trees import read_rows, tree_arrays
 from kyros_spark.model.import_result import Imported, slopes_only
-from kyros_spark.model.manifest import Family, Link
+from kyros_spark.model.manifest import Family, Link, Output
 from kyros_spark.model.trees import MAX_FEATURES
 
 TREES: dict[str, tuple[Family, Link]] = {
@@ -25,6 +27,7 @@ TREES: dict[str, tuple[Family, Link]] = {
     "RandomForestClassificationModel": ("binomial", "identity"),
     "GBTClassificationModel": ("binomial", "logit"),
 }
+MAX_CLASSES = 10_000
 LINKS: dict[str, Link] = {"log": "log", "identity": "identity", "logit": "logit"}
 USUAL_LINKS = {"gaussian": "identity", "binomial": "logit", "poisson": "log", "gamma": "inverse"}
 FAMILIES: dict[str, Family] = {
@@ -94,13 +97,21 @@ def _class(metadata: dict[str, Any]) -> str:
 
 
 def _trees(folder: Path, kind: str, metadata: dict[str, Any], names: tuple[str, ...]) -> Imported:
-    classes = int(metadata.get("numClasses", 2))
-    if "Classification" in kind and classes != 2:
-        raise ModelNotSupportedError(f"MLlib model: {classes} classes, the engine takes two")
+    classes = int(metadata.get("numClasses", 2)) if "Classification" in kind else 2
+    boosted = kind.startswith("GBT")
+    if not 2 <= classes <= (2 if boosted else MAX_CLASSES):
+        raise ModelNotSupportedError(f"MLlib model: {kind} of {classes} classes")
     n_features = int(metadata["numFeatures"])
-    arrays = tree_arrays(folder, kind, n_features)
+    arrays, trees = tree_arrays(folder, kind, n_features, classes)
     family, link = TREES[kind]
-    return _imported("trees", kind, metadata, family, link, 0.0, names, n_features, arrays)
+    found = _imported("trees", kind, metadata, family, link, 0.0, names, n_features, arrays)
+    outputs = tuple(Output(label=str(k)) for k in range(classes) if classes > 2)
+    return replace(
+        found,
+        family="multinomial" if outputs else family,
+        divisor=float(trees) if kind.startswith("RandomForest") else 1.0,
+        outputs=outputs,
+    )
 
 
 def _linear(folder: Path, kind: str, metadata: dict[str, Any], names: tuple[str, ...]) -> Imported:

@@ -8,6 +8,7 @@ import numpy as np
 from kyros_spark.errors import ModelFormatError, PlatformError
 from kyros_spark.model.category_sets import MAX_CATEGORIES, NO_SET, joined_sets
 from kyros_spark.model.import_cuts import cut_of_at_most, with_every_value_cuts
+from kyros_spark.model.outputs import trees_by_output
 from kyros_spark.model.trees import RawNodes, trees_from_nodes
 
 
@@ -17,22 +18,26 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def tree_arrays(folder: Path, kind: str, n_features: int) -> dict[str, np.ndarray]:
-    """Return the arrays of a tree, a forest or boosted trees.
+def tree_arrays(
+    folder: Path, kind: str, n_features: int, classes: int
+) -> tuple[dict[str, np.ndarray], int]:
+    """Return the arrays of a tree, a forest or boosted trees, and how many trees MLlib has.
 
-    A leaf is worth its prediction; for a classifier its share of the second class, except in
-    boosting, whose leaves hold half of the logit.
+    A leaf is worth its prediction; for a classifier its share of the second class, or of each of
+    more classes, except in boosting, whose leaves hold half of the logit.
     """
     table = _table(folder / "data")
     from pyarrow import ArrowException
 
     try:
-        return _tree_arrays(folder, kind, n_features, table)
+        return _tree_arrays(folder, kind, n_features, classes, table)
     except ArrowException as error:
         raise ModelFormatError(f"MLlib model: {str(error)[:200]}") from error
 
 
-def _tree_arrays(folder: Path, kind: str, n_features: int, table: Any) -> dict[str, np.ndarray]:
+def _tree_arrays(
+    folder: Path, kind: str, n_features: int, classes: int, table: Any
+) -> tuple[dict[str, np.ndarray], int]:
     tree = np.zeros(table.num_rows, np.int64)
     if "nodeData" in table.column_names:
         tree = _numbers(table, "treeID").astype(np.int64)
@@ -48,6 +53,9 @@ def _tree_arrays(folder: Path, kind: str, n_features: int, table: Any) -> dict[s
         raise ModelFormatError("MLlib model: nodes are missing, or occur twice")
     left = _numbers(table, "leftChild").astype(np.int64)[order]
     split = _Splits(table, order, left >= 0)
+    value = _values(table, kind, classes)[order]
+    if kind.startswith("GBT"):
+        value = value * _weights(folder, kind, sizes.size)[tree]
     nodes = RawNodes(
         tree_start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         left=left,
@@ -55,11 +63,15 @@ def _tree_arrays(folder: Path, kind: str, n_features: int, table: Any) -> dict[s
         feature=split.feature,
         threshold=cut_of_at_most(split.threshold),
         missing_left=split.missing_left,
-        value=_values(table, kind)[order] * _weights(folder, kind, sizes.size)[tree],
+        value=value,
         sets=split.sets,
         set_number=split.set_number,
     )
-    return trees_from_nodes(with_every_value_cuts(nodes), n_features).as_dict()
+    trees = trees_from_nodes(with_every_value_cuts(nodes), n_features)
+    if classes == 2:
+        return trees.as_dict(), sizes.size
+    trees, output_start = trees_by_output(trees)
+    return trees.as_dict() | {"output_start": output_start}, sizes.size
 
 
 class _Splits:
@@ -109,21 +121,18 @@ def _goes_right(listed: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
     return np.packbits(right, bitorder="little"), other_right
 
 
-def _values(table: Any, kind: str) -> np.ndarray:
+def _values(table: Any, kind: str, classes: int) -> np.ndarray:
     if "Regression" in kind or kind.startswith("GBT"):
         return _numbers(table, "prediction").astype(np.float64)
     stats = np.array(table.column("impurityStats").to_pylist(), np.float64)
-    if stats.ndim != 2 or stats.shape[1] != 2:
-        raise ModelFormatError("MLlib model: expected two class counts a node")
-    return stats[:, 1] / stats.sum(axis=1)
+    if stats.ndim != 2 or stats.shape[1] != classes:
+        raise ModelFormatError(f"MLlib model: expected {classes} class counts a node")
+    share = stats / stats.sum(axis=1, keepdims=True)
+    return share[:, 1] if classes == 2 else share
 
 
 def _weights(folder: Path, kind: str, trees: int) -> np.ndarray:
-    """Return what each tree's leaves are multiplied by; 2 of it is GBTClassifier's logit."""
-    if kind.startswith("DecisionTree"):
-        return np.ones(trees)
-    if kind.startswith("RandomForest"):
-        return np.full(trees, 1.0 / trees)
+    """Return what boosting multiplies each tree by; 2 of it is GBTClassifier's logit."""
     table = _table(folder / "treesMetadata")  # Spark 4.1 calls the columns _1, _2, _3
     number, weight = table.column(0).to_numpy(), table.column(2).to_numpy()
     if not np.array_equal(np.sort(number), np.arange(trees)):

@@ -23,12 +23,13 @@ SINGLE, DOUBLE, INTEGERS = 1, 11, (2, 3, 6, 7)
 SAME = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ZipMap", "Normalizer")
 # ONNX knows no family, only what is done to the score.
 FAMILIES: dict[Link, Family] = {"identity": "gaussian", "log": "poisson", "logit": "binomial"}
+MANY: Family = "multinomial"
 
 Value = Any  # Columns, Score, Unknown or a constant array
 
 
 def import_onnx(data: bytes) -> Imported:
-    """Import a regressor, or a classifier of two classes (the second one's probability).
+    """Import a regressor, or a classifier: of two classes the second one's probability.
 
     Raises ModelFormatError for a damaged file, ModelNotSupportedError naming the operator or the
     setting that the engine does not do.
@@ -57,12 +58,13 @@ def _import(model: dict[str, Any]) -> Imported:
         library=f"onnx ({model.get('producer_name', 'unknown')})",
         version=model.get("producer_version", ""),
         objective=score.operator,
-        family=FAMILIES[score.link],
+        family=MANY if score.outputs else FAMILIES[score.link],
         link=score.link,
         intercept=score.intercept,
         feature_names=names,
         n_features=n_features,
         arrays=score.arrays(n_features),
+        outputs=score.outputs,
     )
 
 

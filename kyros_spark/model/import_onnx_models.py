@@ -9,10 +9,11 @@ import numpy as np
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
 from kyros_spark.model.import_onnx_trees import nodes_of_ensemble, nodes_of_opset_5
 from kyros_spark.model.import_onnx_values import Columns, Score, Unknown, linear_score
-from kyros_spark.model.manifest import Link
+from kyros_spark.model.manifest import Link, Output
 
 Attributes = Mapping[str, Any]
 POST_TRANSFORMS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")  # opset 5's numbers
+MAX_CLASSES = 10_000
 LINKS: dict[str, Link] = {"NONE": "identity", "LOGISTIC": "logit"}
 
 
@@ -37,9 +38,15 @@ def _tree_ensemble(attributes: Attributes, given: list[Any]) -> Score:
 
 
 def _tree_classifier(attributes: Attributes, given: list[Any]) -> Score:
-    """Return the second class's score; its weights may be the only ones, or one of two sets."""
+    """Return the second of two classes' score, or the scores of more.
+
+    The second class's weights may be the only ones, or one of two sets.
+    """
     operator = "TreeEnsembleClassifier"
     columns = _tree_columns(operator, given)
+    labels = _labels(attributes)
+    if len(labels) > 2:
+        return _many_classes(attributes, columns, labels)
     _two_classes(operator, attributes)
     classes = np.asarray(attributes["class_ids"])
     both = np.unique(classes).size == 2
@@ -54,6 +61,31 @@ def _tree_classifier(attributes: Attributes, given: list[Any]) -> Score:
     nodes = nodes_of_ensemble(chosen, "class", columns.single)
     score = Score(operator, columns, float(base[-1]) if base.size else 0.0, nodes=nodes)
     return _transformed(score, transform)
+
+
+def _many_classes(attributes: Attributes, columns: Columns, labels: list[str]) -> Score:
+    operator, count = "TreeEnsembleClassifier", len(labels)
+    if count > MAX_CLASSES:
+        raise ModelNotSupportedError(f"ONNX model: {operator}: {count} classes, the most is 10000")
+    base = np.asarray(attributes.get("base_values_as_tensor", attributes.get("base_values", ())))
+    if base.size not in (0, count):
+        raise ModelFormatError(f"ONNX model: {operator}: {base.size} base values, {count} classes")
+    transform = attributes.get("post_transform", "NONE")
+    if transform not in LINKS and transform != "SOFTMAX":
+        told = f"post_transform {transform} is not supported"
+        raise ModelNotSupportedError(f"ONNX model: {operator}: {told}")
+    start = base if base.size else np.zeros(count)
+    return Score(
+        operator,
+        columns,
+        0.0,
+        link="softmax" if transform == "SOFTMAX" else LINKS[transform],
+        nodes=nodes_of_ensemble(attributes, "class", columns.single, count),
+        outputs=tuple(
+            Output(label=label, intercept=float(one))
+            for label, one in zip(labels, start, strict=True)
+        ),
+    )
 
 
 def _no_transform(operator: str, transform: str) -> None:
@@ -138,9 +170,15 @@ def _one_output(operator: str, outputs: int) -> None:
         raise ModelNotSupportedError(f"ONNX model: {operator}: {outputs} outputs, one is taken")
 
 
-def _two_classes(operator: str, attributes: Attributes) -> None:
+def _labels(attributes: Attributes) -> list[str]:
     names = ("classlabels_int64s", "classlabels_ints", "classlabels_strings")
-    labels = next((attributes[name] for name in names if name in attributes), ())
+    return [
+        str(one) for one in next((attributes[name] for name in names if name in attributes), ())
+    ]
+
+
+def _two_classes(operator: str, attributes: Attributes) -> None:
+    labels = _labels(attributes)
     if len(labels) != 2:
         raise ModelNotSupportedError(f"ONNX model: {operator}: {len(labels)} classes, two taken")
 

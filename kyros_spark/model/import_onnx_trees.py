@@ -33,10 +33,13 @@ class _Nodes:
     value: np.ndarray
 
 
-def nodes_of_ensemble(attributes: Attributes, prefix: str, single: bool) -> RawNodes:
+def nodes_of_ensemble(
+    attributes: Attributes, prefix: str, single: bool, outputs: int = 1
+) -> RawNodes:
     """Return the nodes of a TreeEnsembleRegressor (prefix target) or -Classifier (prefix class).
 
-    single  whether values arrive as float32; a leaf's value is the sum of its weights
+    single   whether values arrive as float32
+    outputs  with several, a leaf's value is a vector: its weight for each class
     """
     ids = {
         name: np.asarray(attributes[f"nodes_{name}"], np.int64) for name in ("treeids", "nodeids")
@@ -46,16 +49,18 @@ def nodes_of_ensemble(attributes: Attributes, prefix: str, single: bool) -> RawN
     lookup = _Lookup(tree, node)
     mode = np.array(attributes["nodes_modes"])[order]
     is_split = mode != "LEAF"
-    place = np.full(tree.size, -1)
-    true, false = place.copy(), place.copy()
+    true, false = np.full(tree.size, -1), np.full(tree.size, -1)
     for child, name in ((true, "truenodeids"), (false, "falsenodeids")):
         number = np.asarray(attributes[f"nodes_{name}"], np.int64)[order]
         child[is_split] = lookup.places(tree[is_split], number[is_split])
-    value = np.zeros(tree.size, _weights(attributes, f"{prefix}_weights").dtype)
+    weights = _weights(attributes, f"{prefix}_weights")
+    value = np.zeros(tree.size * outputs, weights.dtype)
     leaf = lookup.places(attributes[f"{prefix}_treeids"], attributes[f"{prefix}_nodeids"])
-    if np.bincount(leaf, minlength=1).max() > 1 or is_split[leaf].any():
+    place = leaf if outputs == 1 else leaf * outputs + _inside(attributes["class_ids"], outputs)
+    if np.unique(place).size != place.size or is_split[leaf].any():
         raise ModelNotSupportedError("ONNX model: several weights on one leaf, or one on a split")
-    value[leaf] = _weights(attributes, f"{prefix}_weights")
+    value[place] = weights
+    value = value if outputs == 1 else value.reshape(-1, outputs)
     missing = np.asarray(attributes.get("nodes_missing_value_tracks_true", np.zeros(tree.size)))
     found = _Nodes(
         tree=np.unique(tree, return_inverse=True)[1],

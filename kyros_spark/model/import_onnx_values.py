@@ -9,7 +9,8 @@ import numpy as np
 
 from kyros_spark.errors import ModelNotSupportedError
 from kyros_spark.model.import_result import slopes_only
-from kyros_spark.model.manifest import Link
+from kyros_spark.model.manifest import Link, Output
+from kyros_spark.model.outputs import trees_by_output
 from kyros_spark.model.trees import RawNodes, trees_from_nodes
 
 
@@ -75,7 +76,7 @@ class Columns:
 class Score:
     """The score of the graph's one model.
 
-    nodes         of a tree ensemble, or
+    nodes         of a tree ensemble, with a vector at each leaf where there are several outputs, or
     coefficients  of a linear model, one a column of `columns`
     """
 
@@ -85,6 +86,7 @@ class Score:
     link: Link = "identity"
     nodes: RawNodes | None = None
     coefficients: np.ndarray | None = None
+    outputs: tuple[Output, ...] = ()
 
     @property
     def kind(self) -> Literal["trees", "glm"]:
@@ -101,7 +103,7 @@ class Score:
 
     def through(self, link: Link) -> Score:
         """Return the score put through an inverse link."""
-        if self.link != "identity":
+        if self.link != "identity" or self.outputs:
             raise ModelNotSupportedError(f"ONNX model: {link} after {self.link} is not supported")
         return replace(self, link=link)
 
@@ -123,7 +125,7 @@ class Score:
         )
 
     def _before_link(self, operator: str, by: np.ndarray) -> None:
-        if self.link != "identity" or by.size != 1:
+        if self.link != "identity" or by.size != 1 or self.outputs:
             raise ModelNotSupportedError(f"ONNX model: {operator} after the link, or of a vector")
 
     def arrays(self, n_features: int) -> dict[str, np.ndarray]:
@@ -133,7 +135,11 @@ class Score:
             feature = self.nodes.feature.copy()
             split = self.nodes.left >= 0
             feature[split] = places[feature[split]]
-            return trees_from_nodes(replace(self.nodes, feature=feature), n_features).as_dict()
+            trees = trees_from_nodes(replace(self.nodes, feature=feature), n_features)
+            if not self.outputs:
+                return trees.as_dict()
+            trees, start = trees_by_output(trees)
+            return trees.as_dict() | {"output_start": start}
         slopes = np.zeros(n_features)
         if self.coefficients is not None:
             np.add.at(slopes, places, self.coefficients)

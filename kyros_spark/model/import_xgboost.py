@@ -15,7 +15,8 @@ import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
 from kyros_spark.model.import_xgboost_categories import category_names, category_sets_of
-from kyros_spark.model.manifest import Family, Link
+from kyros_spark.model.manifest import Family, Link, Output
+from kyros_spark.model.outputs import output_starts
 from kyros_spark.model.trees import RawNodes, TreeArrays, trees_from_nodes
 from kyros_spark.model.ubjson import read_ubjson
 
@@ -29,7 +30,11 @@ OBJECTIVES: dict[str, tuple[Family, Link]] = {
     "binary:logistic": ("binomial", "logit"),
     "reg:logistic": ("binomial", "logit"),
     "binary:logitraw": ("binomial", "identity"),
+    "multi:softprob": ("multinomial", "softmax"),
+    "multi:softmax": ("multinomial", "softmax"),
 }
+
+MAX_CLASSES = 10_000
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class XGBoostTrees:
     intercept  float32 value the sum starts from when a row has no base margin of its own; a model
                fitted with a base margin (an offset) starts from that margin instead, so its
                manifest should say intercept 0
+    outputs    the classes, each with its own intercept, and their trees side by side from
+               output_start on; empty for a model of one output
     """
 
     trees: TreeArrays
@@ -49,6 +56,13 @@ class XGBoostTrees:
     version: str
     feature_names: tuple[str, ...]
     levels: dict[int, tuple[str, ...]]
+    outputs: tuple[Output, ...] = ()
+    output_start: np.ndarray | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays of the model file."""
+        start = {} if self.output_start is None else {"output_start": self.output_start}
+        return self.trees.as_dict() | start
 
 
 def trees_from_xgboost(raw: bytes | bytearray, iterations: int | None = None) -> XGBoostTrees:
@@ -56,7 +70,7 @@ def trees_from_xgboost(raw: bytes | bytearray, iterations: int | None = None) ->
 
     By default the rounds up to best_iteration, when early stopping recorded one, else all.
     Raises ModelFormatError for a damaged document, ModelNotSupportedError for what the engine
-    does not do: linear boosters, categorical splits, several outputs, unknown objectives.
+    does not do: linear boosters, several targets, vectors at leaves, unknown objectives.
     """
     document = _parse(bytes(raw))
     try:
@@ -80,22 +94,27 @@ def _parse(raw: bytes) -> Any:
 def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
     learner = document["learner"]
     parameters = learner["learner_model_param"]
-    outputs = max(int(parameters.get("num_class", 0)), int(parameters.get("num_target", 1)))
-    if outputs > 1:
-        raise ModelNotSupportedError(f"XGBoost model: {outputs} outputs, the engine takes one")
     objective = learner["objective"]["name"]
     if objective not in OBJECTIVES:
         raise ModelNotSupportedError(f"XGBoost model: objective {objective!r} is not supported")
     family, link = OBJECTIVES[objective]
+    classes = _classes(parameters, link)
     model, weights = _booster(learner["gradient_booster"])
-    kept = _kept_trees(model, learner.get("attributes", {}), iterations)
+    kept = _kept_trees(model, learner.get("attributes", {}), iterations, max(classes, 1))
     if kept == 0:
         raise ModelFormatError("XGBoost model: no trees; it has not been fitted")
     n_features = int(parameters["num_feature"])
-    nodes = _nodes(model["trees"][:kept], weights)
+    trees, output_start = model["trees"][:kept], None
+    if classes:
+        order, output_start = _by_class(model["tree_info"][:kept], classes)
+        trees = [trees[place] for place in order]
+        weights = None if weights is None else weights[order]
+    intercepts = _intercepts(parameters["base_score"], objective, max(classes, 1))
     return XGBoostTrees(
-        trees=trees_from_nodes(nodes, n_features),
-        intercept=_intercept(parameters["base_score"], objective),
+        trees=trees_from_nodes(_nodes(trees, weights), n_features),
+        intercept=0.0 if classes else intercepts[0],
+        outputs=tuple(Output(label=str(k), intercept=intercepts[k]) for k in range(classes)),
+        output_start=output_start,
         objective=objective,
         family=family,
         link=link,
@@ -103,6 +122,26 @@ def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
         feature_names=tuple(learner.get("feature_names", ())),
         levels=category_names(model.get("cats", {})),
     )
+
+
+def _classes(parameters: dict[str, Any], link: Link) -> int:
+    """Return the number of classes, 0 for a model of one output."""
+    classes, targets = (int(parameters.get(f"num_{k}", 0)) for k in ("class", "target"))
+    if targets > 1 or (classes > 1) != (link == "softmax"):
+        told = f"{max(classes, targets)} outputs"
+        raise ModelNotSupportedError(f"XGBoost model: {told} that are not classes of one target")
+    if classes > MAX_CLASSES:
+        raise ModelNotSupportedError(f"XGBoost model: {classes} classes, {MAX_CLASSES} are taken")
+    return classes if classes > 1 else 0
+
+
+def _by_class(tree_info: Any, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the trees' order by class, each class keeping its own, and the classes' starts."""
+    output = np.asarray(tree_info, np.int64)
+    if output.size and (output.min() < 0 or output.max() >= classes):
+        raise ModelFormatError(f"XGBoost model: a tree of class {output.max()} of {classes}")
+    order = np.argsort(output, kind="stable")
+    return order, output_starts(output[order], classes)
 
 
 def _booster(booster: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None]:
@@ -115,7 +154,9 @@ def _booster(booster: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None
     raise ModelNotSupportedError(f"XGBoost model: booster {name!r} is not supported")
 
 
-def _kept_trees(model: dict[str, Any], attributes: dict[str, str], iterations: int | None) -> int:
+def _kept_trees(
+    model: dict[str, Any], attributes: dict[str, str], iterations: int | None, outputs: int
+) -> int:
     """Number of trees in the rounds asked for; a round may have several parallel trees."""
     n_trees = len(model["trees"])
     if iterations is None and "best_iteration" in attributes:
@@ -125,20 +166,24 @@ def _kept_trees(model: dict[str, Any], attributes: dict[str, str], iterations: i
     parallel = max(int(model["gbtree_model_param"].get("num_parallel_tree", 1)), 1)
     starts = model.get("iteration_indptr", ())  # absent before XGBoost 2
     if len(starts) == 0:
-        starts = range(0, n_trees + 1, parallel)
+        starts = range(0, n_trees + 1, parallel * outputs)
     if not 0 <= iterations < len(starts):
         found = len(starts) - 1
         raise ModelFormatError(f"XGBoost model: {iterations} rounds asked for, it has {found}")
     return int(starts[iterations])
 
 
-def _intercept(text: Any, objective: str) -> float:
-    """Put base_score through the link, in float32 as XGBoost does; a vector since 3.1."""
+def _intercepts(text: Any, objective: str, outputs: int) -> list[float]:
+    """Read base_score, a vector since 3.1; one value is every class's."""
     value = json.loads(text) if isinstance(text, str) else text
-    if isinstance(value, list):
-        if len(value) != 1:
-            raise ModelNotSupportedError(f"XGBoost model: {len(value)} base scores, one is taken")
-        value = value[0]
+    values = list(value) if isinstance(value, list) else [value] * outputs
+    if len(values) != outputs:
+        raise ModelNotSupportedError(f"XGBoost model: {len(values)} base scores, {outputs} taken")
+    return [_intercept(one, objective) for one in values]
+
+
+def _intercept(value: Any, objective: str) -> float:
+    """Put a base score through the link, in float32 as XGBoost does."""
     score = np.float32(value)
     logistic = objective in ("binary:logistic", "reg:logistic", "binary:logitraw")
     if OBJECTIVES[objective][1] == "log":

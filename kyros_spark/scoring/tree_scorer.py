@@ -141,6 +141,8 @@ def _chosen(kernel: str) -> str:
 
 def _runs(small: np.ndarray, first: int, last: int) -> Runs:
     """Group neighbouring trees of the same kind: (is small, first, last), in the model's order."""
+    if first >= last:
+        return []
     changes = np.flatnonzero(small[first + 1 : last] != small[first : last - 1]) + first + 1
     starts = [first, *changes.tolist(), last]
     return [(bool(small[a]), a, b) for a, b in pairwise(starts) if b > a]

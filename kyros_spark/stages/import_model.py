@@ -98,7 +98,7 @@ def import_model(
     Raises:
         ModelFormatError: the file is damaged, or no model.
         ModelNotSupportedError: the engine does not do what the model asks.
-        FeatureMismatchError: a feature of the model is not a number of table prepared.
+        FeatureMismatchError: a feature is not one of table prepared, or of another kind.
         GateError: the model is over budget; nothing is registered.
     """
     if not NAME_PATTERN.match(settings.name):
@@ -196,17 +196,23 @@ def _read(source: bytes | Path, settings: ImportSettings) -> Model:
 
 
 def _with_definitions(model: Model, config: Config) -> Model:
-    """Match the model's features by name to those that prepare makes; all have to be numbers."""
+    """Match the model's features by name to those that prepare makes.
+
+    A feature has to be a number, or levels where the model's file names its categories.
+    """
     features: list[Feature] = []
     for feature in model.manifest.features:
         prepared = config.prepare.features.get(feature.name)
-        if prepared is None or prepared.kind != "numeric":
+        is_number = feature.kind == "numeric"
+        if prepared is None or (prepared.kind == "numeric") != is_number:
             found = "no such feature" if prepared is None else f"kind {prepared.kind}"
-            known = _numeric(config)
+            expected = "numeric" if is_number else "levels or bins"
+            why = "; the model's file does not name its levels" if is_number else ""
+            known = _of_kind(config, is_number)
             raise FeatureMismatchError(
                 f"model {model.manifest.name}, feature {feature.name}: expected a feature of kind "
-                f"numeric in prepare.features, found {found}; a model file says nothing of how "
-                f"levels were coded. Numeric ones: {', '.join(known) or 'none'}"
+                f"{expected} in prepare.features, found {found}{why}. Such are: "
+                f"{', '.join(known) or 'none'}"
             )
         features.append(feature.model_copy(update={"definition_hash": definition_hash(prepared)}))
     dumps = [feature.model_dump(mode="json") for feature in features]
@@ -214,8 +220,9 @@ def _with_definitions(model: Model, config: Config) -> Model:
     return Model(model.manifest.model_copy(update=update), model.arrays)
 
 
-def _numeric(config: Config) -> Sequence[str]:
-    return [name for name, one in config.prepare.features.items() if one.kind == "numeric"]
+def _of_kind(config: Config, number: bool) -> Sequence[str]:
+    kinds = {name: one.kind for name, one in config.prepare.features.items()}
+    return [name for name, kind in kinds.items() if (kind == "numeric") == number]
 
 
 def _told(entry: Entry, model: Model, cost: dict[str, float], new: bool) -> dict[str, Any]:

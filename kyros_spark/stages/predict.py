@@ -226,6 +226,6 @@ def _tell(run: Run, config: Config, outputs: list[_Output], seen: dict[str, floa
         if count > config.predict.unseen_warning_share * max(run.rows_in, 1):
             event(
                 f"feature {name}: {count} of {run.rows_in} rows hold a level that training never "
-                "saw; they score as the base level",
+                "saw; they score as the base level, or as missing in a model that has it so",
                 level=30,
             )

@@ -16,14 +16,17 @@ MISSING_LEVEL = "(missing)"
 def encoded(feature: Feature, impute: bool) -> Column:
     """Return a level's code (int), or a number (double).
 
-    An unseen level, and a missing one where training saw none, take the base level's code. A
-    missing number is NULL, or the training part's mean where the model has one (``impute``).
+    An unseen level, and a missing one where training saw none, take the base level's code, or
+    become NULL where the feature says so (``unseen``). A missing number is NULL, or the training
+    part's mean where the model has one (``impute``).
     """
     if feature.kind == "numeric":
         value = F.col(feature.name)
         if impute and feature.impute is not None:
             value = F.coalesce(value, F.lit(feature.impute))
         return value.cast("double").alias(feature.name)
+    if feature.unseen == "missing":
+        return _code(feature).cast("double").alias(feature.name)  # NULL arrives as NaN
     return F.coalesce(_code(feature), F.lit(BASE_CODE)).cast("int").alias(feature.name)
 
 
@@ -40,5 +43,7 @@ def input_hash(names: Sequence[str]) -> Column:
 
 def _code(feature: Feature) -> Column:
     pairs = [F.lit(part) for code, level in enumerate(feature.levels) for part in (level, code)]
-    given = F.coalesce(F.col(feature.name), F.lit(feature.missing or MISSING_LEVEL))
+    given = F.col(feature.name)
+    if feature.unseen == "base" or feature.missing is not None:
+        given = F.coalesce(given, F.lit(feature.missing or MISSING_LEVEL))
     return F.element_at(F.create_map(*pairs), given)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pyspark.ml import Pipeline, classification, regression
 from pyspark.ml.feature import OneHotEncoder, VectorAssembler, VectorIndexer
+from pyspark.sql import functions as F
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError, UsageError
 from kyros_spark.model.artefact import model_to_bytes, read_model
@@ -97,6 +98,26 @@ def test_classifiers_give_the_second_classs_probability(spark, frame, tmp_path, 
     np.testing.assert_allclose(Scorer(model).response(columns_of(rows)), expected, rtol=1e-12)
 
 
+MANY_CLASSES = {
+    "tree": lambda: classification.DecisionTreeClassifier(maxDepth=4, labelCol="c"),
+    "forest": lambda: classification.RandomForestClassifier(
+        numTrees=5, maxDepth=6, seed=1, labelCol="c"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MANY_CLASSES)
+def test_three_classes_give_each_ones_probability(spark, frame, tmp_path, name):
+    noisy = frame.withColumn("c", F.expr("pmod(c + IF(a > 0.5, 1D, 0D), 3D)"))
+    fitted = MANY_CLASSES[name]().fit(assembler().transform(noisy))
+    model = import_model(saved(fitted, tmp_path / "m"), "m", "y", features=NAMES)
+    rows = rows_for(model)
+    asked = spark.createDataFrame([tuple(map(float, row)) for row in rows], NAMES)
+    answers = fitted.transform(assembler().transform(asked)).select("probability").collect()
+    found = Scorer(model).response(columns_of(rows))
+    np.testing.assert_allclose(found, [row[0].toArray() for row in answers], rtol=1e-12)
+
+
 def test_a_pipelines_assembler_names_the_features(spark, frame, tmp_path):
     fitted = Pipeline(stages=[assembler(), REGRESSORS["forest"]()]).fit(frame)
     folder = saved(fitted, tmp_path / "m")
@@ -150,7 +171,6 @@ def test_what_is_not_supported_is_refused_by_its_name(frame, tmp_path):
         "pipeline stage VectorAssembler": Pipeline(
             stages=[encoder, ensured, REGRESSORS["tree"]()]
         ).fit(frame),
-        "3 classes": classification.DecisionTreeClassifier(labelCol="c").fit(assembled),
     }
     for number, (said, fitted) in enumerate(refused.items()):
         with pytest.raises(ModelNotSupportedError, match=said):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn import ensemble, linear_model
+from sklearn import ensemble, linear_model, tree
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -104,6 +104,34 @@ def test_what_skl2onnx_writes_for_classifiers_gives_the_second_class(estimator):
     assert_same(converted(estimator.fit(x, y > 1)))
 
 
+MANY_CLASSES = [
+    tree.DecisionTreeClassifier(max_depth=5),
+    ensemble.RandomForestClassifier(20, max_depth=6, random_state=0),
+    ensemble.ExtraTreesClassifier(10, max_depth=12, random_state=0),
+    ensemble.GradientBoostingClassifier(n_estimators=20, random_state=0),
+    ensemble.HistGradientBoostingClassifier(max_iter=20),
+]
+
+
+@pytest.mark.parametrize("labels", ["numbers", "text"])
+@pytest.mark.parametrize("opset", [1, 3])
+@pytest.mark.parametrize("estimator", MANY_CLASSES, ids=lambda one: str(one)[:24])
+def test_what_skl2onnx_writes_for_three_classes_gives_each_ones_probability(
+    estimator, opset, labels
+):
+    x, y = training()
+    names = np.array(["low", "mid", "top"] if labels == "text" else [0, 10, 20])
+    data = converted(estimator.fit(x, names[np.minimum(y // 1, 2).astype(int)]), opset=opset)
+    model = imported(data)
+    assert [one.label for one in model.manifest.outputs] == [str(name) for name in names]
+    rows = rows_for(model)
+    session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    answers = session.run(None, {session.get_inputs()[0].name: rows.astype(np.float32)})[-1]
+    if isinstance(answers, list):
+        answers = np.array([[row[name] for name in names.tolist()] for row in answers])
+    np.testing.assert_allclose(Scorer(model).response(columns_of(rows)), answers, 3e-6, 1e-6)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_missing_values_follow_histgradientboosting_also_where_only_they_are_set_apart(dtype):
     x, y = training()
@@ -169,7 +197,6 @@ def test_what_is_not_supported_is_refused_by_its_name():
 
     refused = {
         "2 outputs": ensemble.RandomForestRegressor(2, max_depth=2).fit(x, several),
-        "3 classes": ensemble.RandomForestClassifier(2, max_depth=2).fit(x, np.minimum(y // 1, 2)),
         "several outputs": neural_network.MLPRegressor(hidden_layer_sizes=(3,), max_iter=5).fit(
             x, y
         ),

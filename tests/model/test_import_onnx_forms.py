@@ -10,7 +10,7 @@ from kyros_spark.errors import ModelFormatError, ModelNotSupportedError, UsageEr
 from kyros_spark.scoring.scorer import Scorer
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+onnxruntime = pytest.importorskip("onnxruntime")
 from tests.model.test_import_onnx import assert_same, converted, imported, training  # noqa: E402
 
 
@@ -116,6 +116,61 @@ def opset_5(modes=(0, 3), **changes):
 @pytest.mark.parametrize("mode", range(4))
 def test_opset_5_tree_ensembles(mode):
     assert_same(opset_5((mode, mode)))
+
+
+def classifier(transform, base=(), **changes):
+    """Two stumps of three classes: a vector at some leaves, nothing for a class at others."""
+    attributes = {
+        "nodes_treeids": [0] * 3 + [1] * 3,
+        "nodes_nodeids": [0, 1, 2] * 2,
+        "nodes_featureids": [0, 0, 0, 1, 0, 0],
+        "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF", "BRANCH_LT", "LEAF", "LEAF"],
+        "nodes_values": [0.5, 0.0, 0.0, -1.5, 0.0, 0.0],
+        "nodes_truenodeids": [1, 0, 0, 2, 0, 0],
+        "nodes_falsenodeids": [2, 0, 0, 1, 0, 0],
+        "nodes_missing_value_tracks_true": [1, 0, 0, 0, 0, 0],
+        "class_treeids": [0, 0, 0, 1, 1],
+        "class_nodeids": [1, 1, 2, 1, 2],
+        "class_ids": [0, 2, 1, 2, 2],
+        "class_weights": [0.3, 0.2, 0.6, 0.5, -0.25],
+        "classlabels_int64s": [3, 5, 9],
+        "post_transform": transform,
+    }
+    if base:
+        attributes["base_values"] = list(base)
+    helper = onnx.helper
+    node = helper.make_node(
+        "TreeEnsembleClassifier", ["x"], ["l", "y"], domain="ai.onnx.ml", **(attributes | changes)
+    )
+    x = helper.make_tensor_value_info("x", 1, [None, 4])
+    y = helper.make_tensor_value_info("y", 1, [None, 3])
+    opsets = [helper.make_opsetid("ai.onnx.ml", 3), helper.make_opsetid("", 20)]
+    graph = helper.make_graph([node], "g", [x], [y])
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+
+
+@pytest.mark.parametrize("base", [(), (0.1, -0.2, 0.3)])
+@pytest.mark.parametrize("transform", ["NONE", "SOFTMAX", "LOGISTIC"])
+def test_classifiers_of_three_classes(transform, base):
+    data = classifier(transform, base)
+    model = imported(data)
+    rows = np.array([[v, w, 0, 0] for v in (0.4, 0.6, np.nan) for w in (-2, -1, np.nan)], "f4")
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    (expected,) = session.run(None, {"x": rows})
+    found = Scorer(model).response([np.ascontiguousarray(column) for column in rows.T])
+    np.testing.assert_allclose(found, expected, 3e-6, 1e-6)
+
+
+def test_forms_of_classifiers_that_are_not_supported_are_refused():
+    for said, data in {
+        "SOFTMAX_ZERO": classifier("SOFTMAX_ZERO"),
+        "2 base values, 3 classes": classifier("NONE", (0.1, 0.2)),
+        "several weights on one leaf": classifier("NONE", class_ids=[0, 0, 1, 2, 2]),
+        "index 7": classifier("NONE", class_ids=[0, 7, 1, 2, 2]),
+        "twice|different labels": classifier("NONE", classlabels_int64s=[3, 3, 9]),
+    }.items():
+        with pytest.raises((ModelNotSupportedError, ModelFormatError), match=said):
+            imported(data)
 
 
 def test_thresholds_of_float64_decide_float32_values_as_in_float64():

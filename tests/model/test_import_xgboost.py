@@ -70,6 +70,7 @@ UNSUPPORTED = {
     "objective 'custom'": (["learner", "objective", "name"], "custom"),
     "booster 'gblinear'": (["learner", "gradient_booster", "name"], "gblinear"),
     "3 outputs": (["learner", "learner_model_param", "num_class"], "3"),
+    "1 outputs that are not classes": (["learner", "objective", "name"], "multi:softprob"),
     "2 outputs": (["learner", "learner_model_param", "num_target"], "2"),
     "2 base scores": (["learner", "learner_model_param", "base_score"], "[1,2]"),
 }

@@ -70,6 +70,6 @@ class PredictSettings(Section):
 
     models: tuple[str, ...] = ()
     products: dict[str, tuple[str, ...]] = {}
-    kernel: Literal["auto", "avx512vbmi", "portable"] = "auto"
+    kernel: Literal["auto", "avx512vbmi", "portable", "numpy"] = "auto"
     rows_per_arrow_batch: int = Field(default=20000, ge=100)
     unseen_warning_share: float = Field(default=0.01, ge=0, le=1)

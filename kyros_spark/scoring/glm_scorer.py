@@ -1,4 +1,7 @@
-"""Score a generalised linear model: table look-ups and slopes, feature by feature."""
+"""Score a generalised linear model: table look-ups and slopes, feature by feature.
+
+Kernel `numpy` does without a compiler, with the same operations and so the same scores.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,9 +18,8 @@ from kyros_spark.model.artefact import Model
 class GlmScorer:
     """Linear predictor in float64, summed in the order intercept + offset, then the features."""
 
-    kernel = "portable"
-
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, kernel: str = "portable") -> None:
+        self.kernel = kernel
         self._name = model.manifest.name
         self._features = model.manifest.features
         starts = model.arrays["table_start"]
@@ -29,15 +31,27 @@ class GlmScorer:
         sums = start[0]
         for feature, table, column in zip(self._features, self._tables, columns, strict=True):
             if feature.levels:
-                codes = self._codes(feature.name, table.size, column)
-                add = compiled(add_table, read_only("i4"), read_only("f8"), writable("f8"))
-                add(codes, table, sums)
+                self._add_levels(table, self._codes(feature.name, table.size, column), sums)
             else:
                 impute = np.nan if feature.impute is None else feature.impute
-                number = types.float64
-                add = compiled(add_slope, read_only(column.dtype), number, number, writable("f8"))
-                add(column, table[0], impute, sums)
+                self._add_slope(table[0], impute, column, sums)
         return start
+
+    def _add_levels(self, table: np.ndarray, codes: np.ndarray, sums: np.ndarray) -> None:
+        if self.kernel == "numpy":
+            sums += table[codes]
+            return
+        add = compiled(add_table, read_only("i4"), read_only("f8"), writable("f8"))
+        add(codes, table, sums)
+
+    def _add_slope(self, slope: float, impute: float, column: np.ndarray, sums: np.ndarray) -> None:
+        if self.kernel == "numpy":
+            values = column.astype(np.float64)
+            sums += slope * np.where(np.isnan(values), impute, values)
+            return
+        number = types.float64
+        add = compiled(add_slope, read_only(column.dtype), number, number, writable("f8"))
+        add(column, slope, impute, sums)
 
     def _codes(self, name: str, levels: int, column: np.ndarray) -> np.ndarray:
         known = (column >= 0) & (column < levels)

@@ -1,14 +1,20 @@
 """Score rows: the model's raw score and response for columns of values."""
 
+import logging
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from kyros_spark.errors import DataContractError
+from kyros_spark.errors import DataContractError, KernelNotAvailableError
+from kyros_spark.kernels.compile import CompileError
 from kyros_spark.kernels.cpu import describe_host
 from kyros_spark.model.artefact import Model
 from kyros_spark.scoring.glm_scorer import GlmScorer
+from kyros_spark.scoring.numpy_scorer import NumpyTrees
 from kyros_spark.scoring.tree_scorer import TreeScorer
+
+LOG = logging.getLogger(__name__)
 
 INVERSE_LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "log": np.exp,
@@ -18,18 +24,39 @@ INVERSE_LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+# The next best kernel where one does not compile; plain NumPy needs no compiler.
+FALL_BACK = {"avx512vbmi": "portable", "portable": "numpy"}
+
+
+class _Engine(Protocol):
+    kernel: str
+
+    def raw(self, columns: Sequence[np.ndarray], start: np.ndarray) -> np.ndarray: ...
+
+
+def _engine(model: Model, kernel: str) -> _Engine:
+    if model.manifest.kind == "trees":
+        return NumpyTrees(model) if kernel == "numpy" else TreeScorer(model, kernel)
+    return GlmScorer(model, "numpy" if kernel == "numpy" else "portable")
+
+
 class Scorer:
     """A model ready to score on this host.
 
-    kernel  auto, or the name of one: a forced kernel that this host's CPU cannot run raises
-            KernelNotAvailableError; afterwards the attribute names the kernel in use
+    kernel  auto, or the name of one: a forced kernel that this host's CPU cannot run, or that does
+            not compile, raises KernelNotAvailableError; the attribute names the kernel in use
     """
 
     def __init__(self, model: Model, kernel: str = "auto") -> None:
         self.manifest = model.manifest
-        trees = model.manifest.kind == "trees"
-        self._engine = TreeScorer(model, kernel) if trees else GlmScorer(model)
-        self.kernel: str = self._engine.kernel
+        self._model = model
+        self._forced = kernel != "auto"
+        self._engine = _engine(model, kernel)
+
+    @property
+    def kernel(self) -> str:
+        """Name the kernel in use."""
+        return self._engine.kernel
 
     def raw(self, columns: Sequence[np.ndarray], offset: np.ndarray | None = None) -> np.ndarray:
         """Return float64[n]: intercept + offset + the model's sum; of several outputs [n, outputs].
@@ -59,8 +86,23 @@ class Scorer:
         start = np.repeat(np.array(intercepts)[:, None], max(sizes, default=0), axis=1)
         if offset is not None:
             start += offset
-        found = self._engine.raw(arrays, start)
+        found = self._sums(arrays, start)
         return np.ascontiguousarray(found.T) if outputs else found[0]
+
+    def _sums(self, arrays: list[np.ndarray], start: np.ndarray) -> np.ndarray:
+        """Score with the kernel in use; where it does not compile, with the next one that does."""
+        while True:
+            try:
+                return self._engine.raw(arrays, start.copy())
+            except CompileError as error:
+                later = FALL_BACK[self.kernel]
+                if self._forced:
+                    raise KernelNotAvailableError(
+                        f"kernel {self.kernel}, host {describe_host()['host']}: {error}. Set "
+                        "predict.kernel to auto, or KYROS_COMPILE_SECONDS higher."
+                    ) from error
+                LOG.warning("kernel %s: %s; scoring with %s", self.kernel, error, later)
+                self._engine = _engine(self._model, later)
 
     def describe(self) -> dict[str, object]:
         """Return the kernel in use and what decided about it, for the `runs` row."""

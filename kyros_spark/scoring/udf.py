@@ -33,6 +33,12 @@ class Served:
     model: Model
     data: bytes
 
+    @property
+    def outputs(self) -> list[str]:
+        """The names of what it predicts: its own, or NAME.CLASS of each class."""
+        labels = [output.label for output in self.model.manifest.outputs]
+        return [f"{self.name}.{label}" for label in labels] or [self.name]
+
 
 @dataclass(frozen=True)
 class _OnWorker:
@@ -61,7 +67,7 @@ def predictions(
     paths: list[str] | None = None,
     kernel: str = "auto",
 ) -> Column:
-    """Return a struct column of the models' responses (per unit), one double field a model.
+    """Return a struct column of the models' responses (per unit), one double field an output.
 
     The columns it reads are those of table `prepared`; encodings come from each model's manifest.
     paths: the models' files on shared storage, for a session that cannot broadcast.
@@ -81,13 +87,14 @@ def predictions(
             arguments.append(places[same])
         source = paths[number] if paths else spark.sparkContext.broadcast(one.data)
         workers.append(_OnWorker(model_hash(one.data), source, tuple(arguments), kernel))
-    fields = [StructField(one.name, DoubleType()) for one in served]
-    score = F.pandas_udf(_scoring(workers, [one.name for one in served]), StructType(fields))  # type: ignore[call-overload]
+    names = [one.outputs for one in served]
+    fields = [StructField(name, DoubleType()) for each in names for name in each]
+    score = F.pandas_udf(_scoring(workers, names), StructType(fields))  # type: ignore[call-overload]
     return score(*inputs)
 
 
 def _scoring(
-    workers: list[_OnWorker], names: list[str]
+    workers: list[_OnWorker], names: list[list[str]]
 ) -> Callable[[Iterator[tuple[pd.Series, ...]]], Iterator[pd.DataFrame]]:
     def score(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         scorers = [worker.scorer() for worker in workers]
@@ -95,12 +102,12 @@ def _scoring(
             # Spark passes a single argument bare, not as a tuple of one.
             given = batch if isinstance(batch, tuple) else (batch,)
             columns = [_values(series) for series in given]
-            yield pd.DataFrame(
-                {
-                    name: scorer.response([columns[n] for n in worker.arguments])
-                    for name, worker, scorer in zip(names, workers, scorers, strict=True)
-                }
-            )
+            found: dict[str, np.ndarray] = {}
+            for outputs, worker, scorer in zip(names, workers, scorers, strict=True):
+                response = scorer.response([columns[n] for n in worker.arguments])
+                each = response.T if response.ndim == 2 else [response]
+                found |= dict(zip(outputs, each, strict=True))
+            yield pd.DataFrame(found)
 
     return score
 

@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost
 
@@ -49,6 +50,54 @@ def test_an_imported_model_predicts_a_batch_as_its_library_does(spark, portfolio
     x = np.array([[row[name] for name in FEATURES] for row in rows], np.float64)
     expected = fitted.predict(xgboost.DMatrix(x, feature_names=FEATURES))
     np.testing.assert_allclose([row["prediction"] for row in rows], expected, rtol=1e-6)
+
+
+def rows_of(spark, portfolio, batch, prefix):
+    scored = portfolio.read(spark, "predictions", batch).where(f"model_name LIKE '{prefix}'")
+    return scored.join(portfolio.read(spark, "prepared", batch), "policy_id").collect()
+
+
+def test_a_models_own_categories_are_levels_and_others_are_missing_to_it(spark, portfolio):
+    """The second batch holds a fuel that the model never saw: pandas would make it missing."""
+    known = ["diesel", "petrol", "electric"]
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"power": rng.uniform(50, 140, 600), "fuel": rng.choice(known, 600)})
+    y = rng.poisson(
+        1.0 + 2 * (frame.fuel == "petrol") + (frame.power > 90) * (frame.fuel == "diesel")
+    )
+    frame.loc[rng.random(600) < 0.2, "fuel"] = None
+    frame["fuel"] = pd.Categorical(frame.fuel, known)
+    settings = {"objective": "count:poisson", "max_depth": 4, "nthread": 1}
+    matrix = xgboost.DMatrix(frame, y, enable_categorical=True)
+    fitted = xgboost.train(settings, matrix, 20)
+    importing(portfolio, saved(portfolio, fitted), "--per", "exposure")
+    portfolio.must("predict --batch 2024 --model other")
+    rows = rows_of(spark, portfolio, "2024", "other")
+    assert {row["fuel"] for row in rows} - set(known), "an unseen fuel in the batch"
+    asked = pd.DataFrame({"power": np.array([row["power"] for row in rows], float)})
+    asked["fuel"] = pd.Categorical([row["fuel"] for row in rows], known)
+    expected = fitted.predict(xgboost.DMatrix(asked, enable_categorical=True))
+    np.testing.assert_allclose([row["prediction"] for row in rows], expected, rtol=1e-6)
+
+
+def test_each_class_is_predicted_under_its_own_name(spark, portfolio):
+    rng = np.random.default_rng(1)
+    x = rng.uniform(50, 140, (600, 1))
+    matrix = xgboost.DMatrix(x, np.digitize(x[:, 0], [80, 110]), feature_names=["power"])
+    settings = {"objective": "multi:softprob", "num_class": 3, "nthread": 1}
+    fitted = xgboost.train(settings, matrix, 5)
+    importing(portfolio, saved(portfolio, fitted))
+    for _ in range(2):  # the second time replaces the first
+        portfolio.must("predict --batch 2023 --model other")
+    rows = rows_of(spark, portfolio, "2023", "other.%")
+    assert len(rows) == 3 * len({row["policy_id"] for row in rows})
+    assert {row["model_name"] for row in rows} == {"other.0", "other.1", "other.2"}
+    assert {row["expected"] for row in rows} == {None}
+    asked = np.array([[row["power"]] for row in rows], float)
+    expected = fitted.predict(xgboost.DMatrix(asked, feature_names=["power"]))
+    classes = [int(row["model_name"][-1]) for row in rows]
+    found = [row["prediction"] for row in rows]
+    np.testing.assert_allclose(found, expected[np.arange(len(rows)), classes], rtol=1e-5)
 
 
 def test_what_it_costs_is_measured_and_kept_in_the_registry(spark, raw_portfolio):

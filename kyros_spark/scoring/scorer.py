@@ -112,10 +112,12 @@ class Scorer:
         self, columns: Sequence[np.ndarray], offset: np.ndarray | None = None
     ) -> np.ndarray:
         """Return the inverse link of the raw score, of its shape."""
-        raw = self.raw(columns, offset)
-        if self.manifest.sigmoid != 1.0:
-            raw *= self.manifest.sigmoid
-        return INVERSE_LINKS[self.manifest.link](raw)
+        return respond(self.raw(columns, offset), self.manifest.link, self.manifest.sigmoid)
+
+
+def respond(raw: np.ndarray, link: str, sigmoid: float) -> np.ndarray:
+    """Return the responses to raw scores, float64 of their shape; a row's outputs lie in axis 1."""
+    return INVERSE_LINKS[link](raw if sigmoid == 1.0 else sigmoid * raw)
 
 
 def _softmax(raw: np.ndarray) -> np.ndarray:

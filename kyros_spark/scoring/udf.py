@@ -19,10 +19,11 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StructField, StructType
 
-from kyros_spark.model.artefact import Model, model_hash
+from kyros_spark.model.artefact import Model, model_hash, model_to_bytes
+from kyros_spark.scoring.bundle import bundle, groups
 from kyros_spark.scoring.host import load
 from kyros_spark.scoring.report import HostReport
-from kyros_spark.scoring.scorer import Scorer
+from kyros_spark.scoring.scorer import Scorer, respond
 from kyros_spark.transforms.encode import encoded
 
 
@@ -34,18 +35,50 @@ class Served:
     model: Model
     data: bytes
 
+    @property
+    def outputs(self) -> list[str]:
+        """The names of what it predicts: its own, or NAME.CLASS of each class."""
+        labels = [output.label for output in self.model.manifest.outputs]
+        return [f"{self.name}.{label}" for label in labels] or [self.name]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A model's share of what a worker scores: its outputs' names, and how raw becomes response."""
+
+    model: str
+    outputs: tuple[str, ...]
+    link: str
+    sigmoid: float
+
+    def responses(self, raw: np.ndarray) -> dict[str, np.ndarray]:
+        """Return float64[n] by output name, of raw scores float64[n, outputs]."""
+        found = respond(raw, self.link, self.sigmoid)
+        return {name: found[:, k] for k, name in enumerate(self.outputs)}
+
 
 @dataclass(frozen=True)
 class _OnWorker:
-    """What a worker gets of a model: its hash, where its bytes are, which arguments are its own."""
+    """What a worker gets of a model, or of several laid together: hash, bytes, arguments, parts."""
 
     sha256: str
     source: Any
     arguments: tuple[int, ...]
+    parts: tuple[_Part, ...]
     kernel: str
 
     def scorer(self) -> Scorer:
         return Scorer(load(self.sha256, self._bytes), self.kernel)
+
+    def responses(self, scorer: Scorer, columns: list[np.ndarray]) -> dict[str, np.ndarray]:
+        raw = scorer.raw([columns[n] for n in self.arguments])
+        raw, first = raw.reshape(raw.shape[0], -1), 0
+        found: dict[str, np.ndarray] = {}
+        for part in self.parts:
+            last = first + len(part.outputs)
+            found |= part.responses(raw[:, first:last])
+            first = last
+        return found
 
     def _bytes(self) -> bytes:
         if isinstance(self.source, str):
@@ -63,31 +96,55 @@ def predictions(
     kernel: str = "auto",
     report: HostReport | None = None,
 ) -> Column:
-    """Return a struct column of the models' responses (per unit), one double field a model.
+    """Return a struct column of the models' responses (per unit), one double field an output.
 
     The columns it reads are those of table `prepared`; encodings come from each model's manifest.
+    Tree models that can are laid into one, which quantises a row once for all of them.
     paths: the models' files on shared storage, for a session that cannot broadcast.
-    kernel: auto (each worker takes the fastest its host runs), avx512vbmi or portable.
+    kernel: auto (each worker takes the fastest its host runs), or the name of one.
     report: told by every worker which kernel it used.
     """
+    inputs, arguments = _inputs(served)
+    parts = [_part(one) for one in served]
+    workers = []
+    models = [one.model for one in served]
+    for numbers in [[n] for n in range(len(served))] if paths else groups(models):
+        first = numbers[0]
+        data, reads = served[first].data, arguments[first]
+        if len(numbers) > 1:
+            own = [arguments[n] for n in numbers]
+            data = model_to_bytes(bundle([models[n] for n in numbers], own))
+            reads = tuple(sorted({place for places in own for place in places}))
+        source = paths[first] if paths else spark.sparkContext.broadcast(data)
+        together = tuple(parts[n] for n in numbers)
+        workers.append(_OnWorker(model_hash(data), source, reads, together, kernel))
+    names = [name for one in served for name in one.outputs]
+    fields = StructType([StructField(name, DoubleType()) for name in names])
+    score = F.pandas_udf(_scoring(workers, names, report), fields)  # type: ignore[call-overload]
+    return score(*inputs)
+
+
+def _inputs(served: list[Served]) -> tuple[list[Column], list[tuple[int, ...]]]:
+    """Return the distinct input columns, and of each model which of them its features read."""
     inputs: list[Column] = []
     places: dict[str, int] = {}
-    workers = []
-    for number, one in enumerate(served):
+    arguments = []
+    for one in served:
         impute = one.model.manifest.kind == "glm"
-        arguments = []
+        own = []
         for feature in one.model.manifest.features:
             same = f"{feature.model_dump_json()} {impute and feature.kind == 'numeric'}"
             if same not in places:
                 places[same] = len(inputs)
                 inputs.append(encoded(feature, impute))
-            arguments.append(places[same])
-        source = paths[number] if paths else spark.sparkContext.broadcast(one.data)
-        workers.append(_OnWorker(model_hash(one.data), source, tuple(arguments), kernel))
-    names = [one.name for one in served]
-    fields = StructType([StructField(name, DoubleType()) for name in names])
-    score = F.pandas_udf(_scoring(workers, names, report), fields)  # type: ignore[call-overload]
-    return score(*inputs)
+            own.append(places[same])
+        arguments.append(tuple(own))
+    return inputs, arguments
+
+
+def _part(one: Served) -> _Part:
+    manifest = one.model.manifest
+    return _Part(one.name, tuple(one.outputs), manifest.link, manifest.sigmoid)
 
 
 def _scoring(
@@ -98,19 +155,14 @@ def _scoring(
         for batch in batches:
             # Spark passes a single argument bare, not as a tuple of one.
             given = batch if isinstance(batch, tuple) else (batch,)
-            columns = [_values(series) for series in given]
-            yield pd.DataFrame(
-                {
-                    name: scorer.response([columns[n] for n in worker.arguments])
-                    for name, worker, scorer in zip(names, workers, scorers, strict=True)
-                }
-            )
+            columns = [series.to_numpy() for series in given]
+            found: dict[str, np.ndarray] = {}
+            for worker, scorer in zip(workers, scorers, strict=True):
+                found |= worker.responses(scorer, columns)
+            yield pd.DataFrame({name: found[name] for name in names})
         if report is not None:
-            for name, scorer in zip(names, scorers, strict=True):
-                report.add(name, scorer)
+            for worker, scorer in zip(workers, scorers, strict=True):
+                for part in worker.parts:
+                    report.add(part.model, scorer)
 
     return score
-
-
-def _values(series: pd.Series) -> np.ndarray:
-    return series.to_numpy()

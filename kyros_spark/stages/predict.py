@@ -25,8 +25,12 @@ from kyros_spark.transforms.encode import input_hash, is_unseen
 
 @dataclass(frozen=True)
 class _Output:
-    """One model name of the result: its version, the models it multiplies, and its unit."""
+    """One model name of the result: its version, the outputs it multiplies, and its unit.
 
+    column  where its values are on the way; a name may hold a class's label, of any characters
+    """
+
+    column: str
     name: str
     version: str
     parts: tuple[str, ...]
@@ -107,8 +111,9 @@ def _work(place: Workplace, run: Run, registry: Registry, chosen: list[Entry]) -
     score = predictions(place.spark, served, paths, config.predict.kernel, report)
     rows = _scored(config, prepared, score, served, outputs)
     rows = rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *_counts(served, outputs))
-    names = ", ".join(f"'{output.name}'" for output in outputs)
-    where = f"{batch_is(run.batch)} AND model_name IN ({names})"
+    names = ", ".join(f"'{name}'" for name in dict.fromkeys(_plain(one.name) for one in outputs))
+    # A class's rows stand under NAME.CLASS; the version before may have had other classes.
+    where = f"{batch_is(run.batch)} AND substring_index(model_name, '.', 1) IN ({names})"
     contract = predictions_table(config.sources.policies)
     with (
         run.phase("score and write"),
@@ -139,12 +144,31 @@ def _check_features(place: Workplace, run: Run, done: Done, served: list[Served]
 def _outputs(config: Config, chosen: list[Entry], served: list[Served]) -> list[_Output]:
     versions = {entry.name: str(entry.version) for entry in chosen}
     units = {one.name: one.model.manifest.per == "exposure" for one in served}
-    outputs = [_Output(name, versions[name], (name,), units[name]) for name in versions]
+    named: list[tuple[str, str, tuple[str, ...], bool]] = [
+        (name, versions[one.name], (name,), units[one.name])
+        for one in served
+        for name in one.outputs
+    ]
     for name, parts in config.predict.products.items():
         if all(part in versions for part in parts):
+            _check_product(name, parts, served)
             version = "*".join(f"{part}@{versions[part]}" for part in parts)
-            outputs.append(_Output(name, version, parts, any(units[part] for part in parts)))
-    return outputs
+            named.append((name, version, parts, any(units[part] for part in parts)))
+    return [_Output(f"_output_{number}", *facts) for number, facts in enumerate(named)]
+
+
+def _check_product(name: str, parts: Sequence[str], served: list[Served]) -> None:
+    for one in served:
+        if one.name in parts and one.model.manifest.outputs:
+            raise ConfigError(
+                f"predict.products.{name}: expected models of one output, found {one.name} with "
+                f"the classes {', '.join(output.label for output in one.model.manifest.outputs)}"
+            )
+
+
+def _plain(name: str) -> str:
+    """Return the model's name of an output's."""
+    return name.partition(".")[0]
 
 
 def _features(served: list[Served]) -> list[Feature]:
@@ -164,10 +188,10 @@ def _scored(
     needed = prepared.select(*key, "exposure", *names)
     scored = needed.withColumns({"_score": score, "input_hash": input_hash(names)})
     for output in outputs:
-        value = F.col(f"_score.{output.parts[0]}")
+        value = F.col("_score").getField(output.parts[0])
         for part in output.parts[1:]:
-            value = value * F.col(f"_score.{part}")
-        scored = scored.withColumn(f"_{output.name}", value)
+            value = value * F.col("_score").getField(part)
+        scored = scored.withColumn(output.column, value)
     return scored
 
 
@@ -176,7 +200,7 @@ def _counts(served: list[Served], outputs: list[_Output]) -> list[Column]:
     levels = [feature for feature in _features(served) if feature.kind == "levels"]
     unseen = [F.count_if(is_unseen(f)).alias(f"unseen_{f.name}") for f in levels]
     totals = [
-        F.sum(F.col(f"_{o.name}") * F.col("exposure")).alias(f"expected_{o.name}")
+        F.sum(F.col(o.column) * F.col("exposure")).alias(f"expected{o.column}")
         for o in outputs
         if o.per_exposure
     ]
@@ -189,8 +213,8 @@ def _long(config: Config, rows: DataFrame, outputs: list[_Output], run: Run) -> 
             F.struct(
                 F.lit(o.name).alias("model_name"),
                 F.lit(o.version).alias("model_version"),
-                F.col(f"_{o.name}").alias("prediction"),
-                (F.col(f"_{o.name}") * F.col("exposure") if o.per_exposure else F.lit(None))
+                F.col(o.column).alias("prediction"),
+                (F.col(o.column) * F.col("exposure") if o.per_exposure else F.lit(None))
                 .cast("double")
                 .alias("expected"),
             )
@@ -216,9 +240,9 @@ def _tell(run: Run, config: Config, outputs: list[_Output], seen: dict[str, floa
     run.details = {
         "models": {o.name: o.version for o in outputs},
         "expected": {
-            o.name: round(seen[f"expected_{o.name}"], 2)
+            o.name: round(seen[f"expected{o.column}"], 2)
             for o in outputs
-            if seen.get(f"expected_{o.name}") is not None
+            if seen.get(f"expected{o.column}") is not None
         },
         "unseen_levels": unseen,
     }

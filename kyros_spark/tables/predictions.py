@@ -11,7 +11,7 @@ def predictions(source: SourceSettings) -> Table:
         comment="What each model expects of each policy; one version a model name at a time.",
         columns=(
             *declared(source, source.key),
-            Column("model_name", "string", "the model, or the product of models"),
+            Column("model_name", "string", "the model, MODEL.CLASS, or the product of models"),
             Column("model_version", "string", "its version; a product's parts joined by '*'"),
             Column(
                 "prediction", "double", "per unit: claims a year, amount a claim, amount a year"

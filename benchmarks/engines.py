@@ -25,9 +25,9 @@ for _name in (
 import numpy as np  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.models import CELLS, Cell, rows  # noqa: E402
+from benchmarks.models import CELLS, Cell, rows, second_path, training  # noqa: E402
 
-REPEATS = 7
+REPEATS, LEAST, SECONDS = 7, 3, 12  # fewer repeats, down to LEAST, once SECONDS are spent
 Score = Callable[[np.ndarray], np.ndarray]
 
 
@@ -139,6 +139,29 @@ def lleaves(path: Path, cell: Cell) -> Score:
     return lambda x: model.predict(x, n_jobs=1)
 
 
+def ydf(path: Path, cell: Cell) -> Score:
+    if cell.library != "xgboost" or cell.missing or cell.trees > 1000:
+        raise CannotLoad("loads no other library's models")
+    import ydf as library
+
+    library.verbose(0)
+    x, y = training(cell)
+    names = [f"f{number}" for number in range(cell.features)]
+    learner = library.GradientBoostedTreesLearner(
+        label="y",
+        task=library.Task.REGRESSION,
+        num_trees=cell.trees,
+        max_depth=cell.size,
+        shrinkage=0.05,
+        validation_ratio=0,
+        early_stopping="NONE",
+        num_threads=2,
+    )
+    given = dict(zip(names, x.astype(np.float32).T, strict=True))
+    model = learner.train({**given, "y": y.astype(np.float32)})
+    return lambda x: model.predict(dict(zip(names, x.T, strict=True)), num_threads=1)
+
+
 def kyros(path: Path, cell: Cell, kernel: str = "auto") -> Score:
     import kyros_spark.scoring  # noqa: F401  (its environment comes before numba's import)
     from kyros_spark.model.import_any import import_model
@@ -157,10 +180,55 @@ def kyros_portable(path: Path, cell: Cell) -> Score:
 ENGINES = {
     f.__name__: f
     for f in (
-        lightgbm, xgboost, onnxruntime, treelite_gtil, tl2cgen, daal4py, lleaves, kyros,
-        kyros_portable,
+        lightgbm, xgboost, onnxruntime, treelite_gtil, tl2cgen, daal4py, ydf, lleaves,
+        kyros, kyros_portable,
     )
 }  # fmt: skip
+
+
+def timed(work: Callable[[], np.ndarray]) -> tuple[list[float], np.ndarray]:
+    """Return the seconds of several calls after a first one, and what the last one returned."""
+    scores, seconds = work(), []
+    while len(seconds) < REPEATS and (len(seconds) < LEAST or sum(seconds) < SECONDS):
+        before = time.perf_counter()
+        scores = work()
+        seconds.append(time.perf_counter() - before)
+    return seconds, scores
+
+
+def kyros_parts(folder: Path) -> dict:
+    """Return what of the first cell's time is quantising, and what a second model costs."""
+    import kyros_spark.scoring  # noqa: F401
+    from kyros_spark.model.import_any import import_model
+    from kyros_spark.scoring.bundle import bundle
+    from kyros_spark.scoring.scorer import Scorer
+    from kyros_spark.scoring.tree_scorer import CHUNK_ROWS, _Workspace
+
+    cell = CELLS[0]
+    names = [f"f{number}" for number in range(cell.features)]
+    paths = (cell.path(folder), second_path(folder))
+    models = [import_model(path, name="m", target="y", features=names) for path in paths]
+    columns = list(np.ascontiguousarray(rows(cell).T))
+    for column in columns:
+        column.flags.writeable = False
+    one, two = (Scorer(model) for model in models)
+    both = Scorer(bundle(models, [range(cell.features)] * 2))
+    engine = one._engine
+
+    def quantise() -> np.ndarray:
+        work = _Workspace(CHUNK_ROWS, cell.features, np.dtype(np.float64))
+        for first in range(0, cell.rows, CHUNK_ROWS):
+            last = min(first + CHUNK_ROWS, cell.rows)
+            engine._quantise(columns, first, last, work.codes)
+        return work.sums
+
+    works = {
+        "quantising": quantise,
+        "one model": lambda: one.raw(columns),
+        "two models, one after the other": lambda: two.raw(columns) + one.raw(columns),
+        "two models in one pass": lambda: both.raw(columns),
+    }
+    return {name: statistics.median(timed(work)[0]) for name, work in works.items()}
 
 
 def measure(engine: str, cell: Cell, path: Path) -> dict:
@@ -172,12 +240,9 @@ def measure(engine: str, cell: Cell, path: Path) -> dict:
     score = ENGINES[engine](path, cell)
     score(one)
     first = time.perf_counter() - before
-    score(given)
-    seconds = []
-    for _ in range(REPEATS):
-        before = time.perf_counter()
-        scores = score(given)
-        seconds.append(time.perf_counter() - before)
+    seconds, scores = timed(lambda: score(given))
+    if engine == "ydf":  # it trained first
+        first = None
     return {
         "rows_per_second": len(x) / statistics.median(seconds),
         "seconds": seconds,
@@ -190,7 +255,10 @@ def measure(engine: str, cell: Cell, path: Path) -> dict:
 if __name__ == "__main__":
     chosen, number, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     try:
-        record = measure(chosen, CELLS[number], CELLS[number].path(folder))
+        if chosen == "kyros_parts":
+            record = kyros_parts(folder)
+        else:
+            record = measure(chosen, CELLS[number], CELLS[number].path(folder))
     except CannotLoad as why:
         record = {"cannot": str(why)}
     except Exception as error:

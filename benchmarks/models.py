@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 ROWS = 100_000
+ROWS_OF_MANY_TREES = 20_000
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Cell:
         size = f"{self.size} leaves" if self.library == "lightgbm" else f"depth {self.size}"
         gaps = ", missing" if self.missing else ""
         return f"{self.library} {self.trees} x {size}, {self.features} {self.dtype}{gaps}"
+
+    @property
+    def rows(self) -> int:
+        return ROWS if self.trees <= 1000 else ROWS_OF_MANY_TREES
 
     def path(self, folder: Path) -> Path:
         missing = "m" if self.missing else "f"
@@ -45,25 +50,37 @@ CELLS = (
     Cell("xgboost", 500, 6, 50, "float32", True),
     Cell("xgboost", 100, 8, 50, "float32", False),
     Cell("lightgbm", 10_000, 31, 50, "float64", False),
+    Cell("xgboost", 10_000, 6, 50, "float32", False),
 )
 SHORT = CELLS[:3]
 
 
-def rows(cell: Cell, count: int = ROWS, seed: int = 1) -> np.ndarray:
+def second_path(folder: Path) -> Path:
+    """Return where the second model of the first cell lies: the cost of a model more."""
+    return folder / "second.txt"
+
+
+def rows(cell: Cell, count: int | None = None, seed: int = 1) -> np.ndarray:
     """Return standard normal rows, a tenth of the values missing where the cell says so."""
     random = np.random.default_rng(seed)
-    values = random.standard_normal((count, cell.features)).astype(cell.dtype)
+    values = random.standard_normal((count or cell.rows, cell.features)).astype(cell.dtype)
     if cell.missing:
         values[random.random(values.shape) < 0.1] = np.nan
     return values
 
 
-def train(cell: Cell, path: Path) -> None:
-    """Train the cell's model and save it in its library's own form."""
-    x = rows(cell, 20_000, seed=2).astype(np.float64)
+def training(cell: Cell, seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and answers to train on."""
+    x = rows(cell, 20_000, seed=seed).astype(np.float64)
     filled = np.nan_to_num(x)
-    noise = np.random.default_rng(3).standard_normal(len(x))
+    noise = np.random.default_rng(seed + 1).standard_normal(len(x))
     y = np.sin(filled[:, 0]) + filled[:, 1] * filled[:, 2] + 0.5 * filled.sum(axis=1) / 7 + noise
+    return x, y
+
+
+def train(cell: Cell, path: Path, seed: int = 2) -> None:
+    """Train the cell's model and save it in its library's own form."""
+    x, y = training(cell, seed)
     if cell.library == "lightgbm":
         import lightgbm
 
@@ -84,3 +101,6 @@ if __name__ == "__main__":
         target = CELLS[number].path(folder)
         if not target.exists():
             train(CELLS[number], target)
+    second = second_path(folder)
+    if not second.exists():
+        train(CELLS[0], second, seed=12)

@@ -75,7 +75,7 @@ def trees_from_xgboost(raw: bytes | bytearray, iterations: int | None = None) ->
     document = _parse(bytes(raw))
     try:
         return _import(document, iterations)
-    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelFormatError(f"XGBoost model: {type(error).__name__} {error}") from error
 
 

@@ -147,10 +147,20 @@ def _parse(text: str) -> tuple[Block, list[Block]]:
         raise ModelFormatError("LightGBM model: the text ends before the line 'end of trees'")
     header, *blocks = [_keys(part) for part in head.split("\nTree=")]
     sizes = header.get("tree_sizes")  # absent in old texts
-    if sizes is not None and len(sizes.split()) != len(blocks):
-        found = f"{len(sizes.split())} tree_sizes, {len(blocks)} trees"
-        raise ModelFormatError(f"LightGBM model: {found}")
+    if sizes is not None:
+        _check_sizes(sizes.split(), head)
     return header, blocks
+
+
+def _check_sizes(sizes: list[str], head: str) -> None:
+    """Refuse trees that do not lie where the header says, which is where LightGBM reads them."""
+    _, *blocks = head.split("\nTree=")
+    found = [len(f"Tree={block}\n".encode()) for block in blocks]
+    if [int(size) for size in sizes] != found:
+        raise ModelFormatError(
+            f"LightGBM model: tree_sizes {' '.join(sizes[:3])} ... for {len(found)} trees of sizes "
+            f"{found[:3]} ...; leave the line tree_sizes out of a text edited by hand"
+        )
 
 
 def _keys(part: str) -> Block:

@@ -145,11 +145,24 @@ def _parse(text: str) -> tuple[Block, list[Block]]:
         raise ModelFormatError("LightGBM model: expected the first line 'tree', found another")
     if not end:
         raise ModelFormatError("LightGBM model: the text ends before the line 'end of trees'")
-    header, *blocks = [_keys(part) for part in head.split("\nTree=")]
+    first, *trees = head.split("\nTree=")
+    header = _keys(first)
+    blocks = [_tree_keys(number, part) for number, part in enumerate(trees)]
     sizes = header.get("tree_sizes")  # absent in old texts
     if sizes is not None:
         _check_sizes(sizes.split(), head)
     return header, blocks
+
+
+def _tree_keys(number: int, part: str) -> Block:
+    """Return a tree's keys; it must end at its first empty line, where LightGBM stops reading it."""
+    told, *lines = part.rstrip().split("\n")
+    block = _keys("\n".join(lines))
+    if told.strip() != str(number) or len(block) != len(lines):
+        raise ModelFormatError(
+            f"LightGBM model: tree {number}: its number, an empty line or a line twice: damaged"
+        )
+    return block
 
 
 def _check_sizes(sizes: list[str], head: str) -> None:

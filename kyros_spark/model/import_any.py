@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -19,9 +19,10 @@ from kyros_spark.model.import_mllib import import_mllib
 from kyros_spark.model.import_onnx import import_onnx
 from kyros_spark.model.import_result import Imported
 from kyros_spark.model.import_xgboost import trees_from_xgboost
-from kyros_spark.model.manifest import Family, Feature, Link, Manifest, Source
+from kyros_spark.model.manifest import Family, Feature, Link, Manifest
 
 Format = Literal["xgboost", "lightgbm", "onnx", "mllib"]
+Made = TypeVar("Made")
 
 OTHER_FORMATS = {
     b"\x80": "a Python pickle, which runs code when read; save the model in its library's own "
@@ -67,8 +68,11 @@ def import_model(
     imported = _read(source, found, iterations)
     if imported.outputs and intercept is not None:
         raise UsageError("intercept: not for a model of several outputs, which has one for each")
-    inputs = _features(imported, _names(imported, features))
-    manifest = _manifest(imported, inputs, name, target, per, family, link, intercept)
+    inputs = _checked(imported, lambda: _features(imported, _names(imported, features)))
+    manifest = _checked(
+        imported,
+        lambda: _manifest(imported, inputs, name, target, per, family, link, intercept),
+    )
     check_arrays(manifest, imported.arrays)
     return Model(manifest, imported.arrays)
 
@@ -86,7 +90,7 @@ def _manifest(
     facts = {
         "name": name,
         "kind": imported.kind,
-        "source": Source(library=imported.library, version=imported.version),
+        "source": {"library": imported.library, "version": imported.version},
         "family": family or imported.family,
         "link": link or imported.link,
         "target": target,
@@ -99,12 +103,19 @@ def _manifest(
         "category_rule": imported.category_rule,
         "features": features,
     }
+    return Manifest.model_validate(facts)
+
+
+def _checked(imported: Imported, made: Callable[[], Made]) -> Made:
+    """Return what is made of a file; name the file where the manifest takes nothing like it."""
     try:
-        return Manifest.model_validate(facts)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ModelFormatError(f"{imported.library} model: {where}: {first['msg']}") from None
+        return made()
+    except (ValidationError, TypeError) as error:
+        told = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            told = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        raise ModelFormatError(f"{imported.library} model: {told}") from None
 
 
 def recognised(source: bytes | str | Path) -> Format:

@@ -145,12 +145,35 @@ def _parse(text: str) -> tuple[Block, list[Block]]:
         raise ModelFormatError("LightGBM model: expected the first line 'tree', found another")
     if not end:
         raise ModelFormatError("LightGBM model: the text ends before the line 'end of trees'")
-    header, *blocks = [_keys(part) for part in head.split("\nTree=")]
+    first, *trees = head.split("\nTree=")
+    header = _keys(first)
+    blocks = [_tree_keys(number, part) for number, part in enumerate(trees)]
     sizes = header.get("tree_sizes")  # absent in old texts
-    if sizes is not None and len(sizes.split()) != len(blocks):
-        found = f"{len(sizes.split())} tree_sizes, {len(blocks)} trees"
-        raise ModelFormatError(f"LightGBM model: {found}")
+    if sizes is not None:
+        _check_sizes(sizes.split(), head)
     return header, blocks
+
+
+def _tree_keys(number: int, part: str) -> Block:
+    """Return a tree's keys; it must end at its first empty line, where LightGBM stops reading it."""
+    told, *lines = part.rstrip().split("\n")
+    block = _keys("\n".join(lines))
+    if told.strip() != str(number) or len(block) != len(lines):
+        raise ModelFormatError(
+            f"LightGBM model: tree {number}: its number, an empty line or a line twice: damaged"
+        )
+    return block
+
+
+def _check_sizes(sizes: list[str], head: str) -> None:
+    """Refuse trees that do not lie where the header says, which is where LightGBM reads them."""
+    _, *blocks = head.split("\nTree=")
+    found = [len(f"Tree={block}\n".encode()) for block in blocks]
+    if [int(size) for size in sizes] != found:
+        raise ModelFormatError(
+            f"LightGBM model: tree_sizes {' '.join(sizes[:3])} ... for {len(found)} trees of sizes "
+            f"{found[:3]} ...; leave the line tree_sizes out of a text edited by hand"
+        )
 
 
 def _keys(part: str) -> Block:

@@ -47,7 +47,7 @@ def import_mllib(folder: Path) -> Imported:
     """
     try:
         return _import(folder)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OSError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
         raise ModelFormatError(f"MLlib model: {type(error).__name__} {error}") from error
 
 

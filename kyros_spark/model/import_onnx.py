@@ -36,7 +36,7 @@ def import_onnx(data: bytes) -> Imported:
     """
     try:
         return _import(read_message(data))
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise ModelFormatError(f"ONNX model: {type(error).__name__} {error}") from error
 
 

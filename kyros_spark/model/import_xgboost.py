@@ -105,8 +105,11 @@ def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
         raise ModelFormatError("XGBoost model: no trees; it has not been fitted")
     n_features = int(parameters["num_feature"])
     trees, output_start = model["trees"][:kept], None
+    order, starts = _by_class(model.get("tree_info", [0] * kept)[:kept], max(classes, 1))
+    if order.size != kept:
+        raise ModelFormatError(f"XGBoost model: tree_info of {order.size} trees, there are {kept}")
     if classes:
-        order, output_start = _by_class(model["tree_info"][:kept], classes)
+        output_start = starts
         trees = [trees[place] for place in order]
         weights = None if weights is None else weights[order]
     intercepts = _intercepts(parameters["base_score"], objective, max(classes, 1))
@@ -241,3 +244,17 @@ def _check_tree(number: int, tree: dict[str, Any]) -> None:
     sizes = {name: len(tree[name]) for name in (*columns, "default_left")}
     if len(set(sizes.values())) != 1:
         raise ModelFormatError(f"XGBoost model: tree {number}: arrays of sizes {sizes}")
+    _check_parents(number, tree)
+
+
+def _check_parents(number: int, tree: dict[str, Any]) -> None:
+    """Refuse a tree whose two accounts of itself differ: the library goes by its parents, too."""
+    if "parents" not in tree:
+        return
+    parents = np.asarray(tree["parents"], np.int64)
+    for name in ("left_children", "right_children"):
+        child = np.asarray(tree[name], np.int64)
+        split = np.flatnonzero(child >= 0)
+        inside = child[split] < parents.size
+        if not inside.all() or (parents[child[split]] != split).any():
+            raise ModelFormatError(f"XGBoost model: tree {number}: {name} against parents")

@@ -200,6 +200,30 @@ def test_the_librarys_own_linear_models_are_refused():
         imported(linear, features=NAMES)
 
 
+DAMAGED = {
+    "a tree elsewhere than said": (
+        lambda t: re.sub("tree_sizes=\\d", "tree_sizes=9", t),
+        "tree_sizes",
+    ),
+    "a tree without its line": (lambda t: edited(t).replace("Tree=1\n", ""), "tree 0"),
+    "trees out of order": (lambda t: edited(t).replace("Tree=1\n", "Tree=2\n"), "tree 1"),
+    "an empty line in a tree": (
+        lambda t: edited(t).replace("\nleaf_value", "\n\nleaf_value"),
+        "empty",
+    ),
+    "a line twice": (lambda t: edited(t).replace("\nnum_cat=0", "\nnum_cat=0\nnum_cat=0"), "twice"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_text_that_lightgbm_would_read_in_another_way_is_refused(case):
+    damage, said = DAMAGED[case]
+    text = boosted(rounds=3).model_to_string()
+    assert damage(text) != text
+    with pytest.raises(ModelFormatError, match=said):
+        imported(damage(text))
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.9])
 def test_a_truncated_text_is_refused(share):
     text = boosted(rounds=3).model_to_string()

@@ -95,6 +95,9 @@ DAMAGED = {
     "no trees": (TREES, []),
     "trees of another kind": (TREES, 7),
     "no learner": (["learner"], None),
+    "another parent": ([*TREES, 0, "parents", 1], 2),
+    "a tree of another class": ([*TREES[:-1], "tree_info", 1], 255),
+    "a number for a table": (["learner", "learner_model_param"], 1.5),
     "a set of a split that has none": ([*TREES, 1, "categories_nodes"], [0]),
 }
 

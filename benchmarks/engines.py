@@ -153,7 +153,7 @@ def ydf(path: Path, cell: Cell) -> Score:
         num_trees=cell.trees,
         max_depth=cell.size,
         shrinkage=0.05,
-        validation_ratio=0,
+        validation_ratio=0.0,
         early_stopping="NONE",
         num_threads=2,
     )

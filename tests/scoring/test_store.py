@@ -4,11 +4,13 @@ import multiprocessing
 import os
 import resource
 
+import numpy as np
 import pytest
 
 from kyros_spark.errors import HostStoreError, ModelFormatError
-from kyros_spark.model.artefact import model_hash, model_to_bytes
+from kyros_spark.model.artefact import model_hash, model_to_bytes, read_model
 from kyros_spark.scoring import host
+from kyros_spark.scoring.scorer import Scorer
 from kyros_spark.scoring.store import ModelOnHost
 from kyros_spark.scoring.tables import TABLES_VERSION
 from tests.scoring.boosters import boost, model_of
@@ -209,3 +211,19 @@ def test_a_model_evicted_between_put_and_map_is_put_again(tmp_path, data, monkey
     monkeypatch.setattr(ModelOnHost, "map", evicted_once)
     host.load(model_hash(data), lambda: data)
     host.forget()
+
+
+def test_where_files_cannot_be_mapped_they_are_read_and_the_log_says_so(
+    store, data, monkeypatch, caplog
+):
+    def refuse(*_, **__):
+        raise OSError(19, "No such device")
+
+    sha256 = model_hash(data)
+    store.put(lambda: data, sha256)
+    monkeypatch.setattr("kyros_spark.scoring.store.mmap.mmap", refuse)
+    model = store.map(sha256)
+    rows = [np.zeros(3) for _ in model.manifest.features]
+    expected = Scorer(read_model(data)).raw(rows)
+    np.testing.assert_array_equal(Scorer(model).raw(rows), expected)
+    assert "cannot be mapped" in caplog.text

@@ -140,6 +140,8 @@ def _objective(header: Block) -> tuple[str, Family, Link, float]:
 
 def _parse(text: str) -> tuple[Block, list[Block]]:
     """Return the header's keys, and those of every tree."""
+    if "\0" in text:  # LightGBM reads no further
+        raise ModelFormatError("LightGBM model: the text holds a zero byte")
     head, end, _ = text.partition("\nend of trees")
     if not head.startswith("tree"):
         raise ModelFormatError("LightGBM model: expected the first line 'tree', found another")
@@ -155,7 +157,7 @@ def _parse(text: str) -> tuple[Block, list[Block]]:
 
 
 def _tree_keys(number: int, part: str) -> Block:
-    """Return a tree's keys; it must end at its first empty line, where LightGBM stops reading it."""
+    """Return a tree's keys; it must end at its first empty line, where LightGBM stops reading."""
     told, *lines = part.rstrip().split("\n")
     block = _keys("\n".join(lines))
     if told.strip() != str(number) or len(block) != len(lines):

@@ -14,6 +14,7 @@ to other mutants.
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -196,9 +197,14 @@ def sized(text):
     return b"L" + struct.pack(">q", len(text)) + text
 
 
+@functools.cache
+def as_json(data):
+    return bytes(xgboost.Booster(model_file=bytearray(data)).save_raw("json"))
+
+
 def by_binary_structure(data, rng):
     """Change the structure as `by_structure` does, in binary form."""
-    text = bytes(xgboost.Booster(model_file=bytearray(data)).save_raw("json"))
+    text = as_json(data)
     with np.errstate(over="ignore"):
         return as_ubjson(json.loads(by_structure(text, rng)))
 

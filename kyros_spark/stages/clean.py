@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import NoReturn
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -21,11 +23,18 @@ from kyros_spark.stages.execute import Workplace, execute, held, start
 from kyros_spark.tables.claims import claims as claims_table
 from kyros_spark.tables.policies import policies as policies_table
 from kyros_spark.tables.rejects import REJECTS
-from kyros_spark.transforms.duplicates import CONFLICT, COPY, with_duplicates_marked
-from kyros_spark.transforms.reference import with_orphans_judged
-from kyros_spark.transforms.rules import with_reasons
+from kyros_spark.transforms.duplicates import with_duplicates_marked
+from kyros_spark.transforms.reference import reference_rule, with_policy_known
+from kyros_spark.transforms.rules import Rule, rules_of, with_broken
 from kyros_spark.transforms.typed import RAW, with_raw_kept, with_typed_columns
-from kyros_spark.transforms.verdicts import accepted, clean_rows, rejected_rows, verdict_counts
+from kyros_spark.transforms.verdicts import (
+    accepted,
+    clean_rows,
+    examples,
+    for_verdicts,
+    rejected_rows,
+    verdict_counts,
+)
 
 
 def clean(
@@ -62,27 +71,47 @@ def _sources(config: Config, batch: str) -> dict[str, SourceSettings]:
     return {"policies": config.sources.policies, **with_claims}
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """The rows of one source with their verdicts, and the rules that these are numbers of."""
+
+    source: SourceSettings
+    rules: list[Rule]
+    rows: DataFrame
+
+
 def _work(place: Workplace, run: Run, sources: dict[str, SourceSettings]) -> None:
-    judged: dict[str, DataFrame] = {}
+    judged: dict[str, _Judged] = {}
     with ExitStack() as kept:
         for name, source in sources.items():
             with run.phase(f"check {name}"):
-                frame = _judge(place.spark, name, source, run.batch)
-                if name == "claims":
-                    known = accepted(judged["policies"]).select(*sources["policies"].key)
-                    frame = with_orphans_judged(frame, known, source, sources["policies"])
-                judged[name] = kept.enter_context(held(frame))
+                rules = [*rules_of(source), *([reference_rule(source)] if name == "claims" else [])]
+                policies = judged.get("policies")
+                frame = held(_judge(place.spark, name, source, rules, run.batch, policies))
+                judged[name] = _Judged(source, rules, kept.enter_context(frame))
                 _count(run, name, judged[name], place.config.clean.max_rejected_share)
         with run.phase("write"):
-            _write(place, run, sources, judged)
+            _write(place, run, judged)
 
 
-def _judge(spark: SparkSession, name: str, source: SourceSettings, batch: str) -> DataFrame:
+def _judge(
+    spark: SparkSession,
+    name: str,
+    source: SourceSettings,
+    rules: list[Rule],
+    batch: str,
+    policies: _Judged | None,
+) -> DataFrame:
+    """Return a source's rows with their verdicts; ``policies`` are those its claims refer to."""
     kept = with_raw_kept(read_raw(spark, name, source, batch))
     try:
         # Only the raw record goes through the shuffle; types are computed again behind it.
-        marked = with_duplicates_marked(with_typed_columns(kept, source), source)
-        return with_reasons(with_typed_columns(marked.select(RAW, COPY, CONFLICT), source), source)
+        marked = with_duplicates_marked(with_typed_columns(kept, source), source, (RAW,))
+        typed = with_typed_columns(marked, source)
+        if policies is not None:
+            keys = accepted(policies.rows).select(*policies.source.key)
+            typed = with_policy_known(typed, keys, source, policies.source)
+        return for_verdicts(with_broken(typed, rules), source)
     except AnalysisException as error:
         line = str(error).strip().splitlines()[0]
         raise ConfigError(
@@ -91,68 +120,76 @@ def _judge(spark: SparkSession, name: str, source: SourceSettings, batch: str) -
         ) from error
 
 
-def _count(run: Run, name: str, judged: DataFrame, limit: float) -> None:
+def _count(run: Run, name: str, judged: _Judged, limit: float) -> None:
     """Count rows by verdict, and stop before anything is written where too many are refused."""
-    counts = verdict_counts(judged).collect()
-    total = sum(row["rows"] for row in counts)
-    copies = sum(row["rows"] for row in counts if row["copy"])
-    broken = sorted((row for row in counts if row["rule"]), key=lambda row: -row["rows"])
-    refused = sum(row["rows"] for row in broken)
+    counts = verdict_counts(judged.rows).collect()
+    total = sum(row["count"] for row in counts)
+    copies = sum(row["count"] for row in counts if row["copy"])
+    refused = {row["rule"]: row["count"] for row in counts if row["rule"] is not None}
+    broken = sorted(refused.items(), key=lambda pair: (-pair[1], pair[0]))
+    rejected = sum(refused.values())
     run.rows_in += total
     run.rows_duplicate += copies
-    run.rows_rejected += refused
+    run.rows_rejected += rejected
     run.details[name] = {
         "rows_in": total,
         "duplicates": copies,
-        "rejected": refused,
-        "rows_out": total - copies - refused,
-        "rules": {f"{row['rule']}:{row['column']}": row["rows"] for row in broken},
+        "rejected": rejected,
+        "rows_out": total - copies - rejected,
+        "rules": {judged.rules[number].name: rows for number, rows in broken},
     }
     if total == 0:
         raise EmptySourceError(
             f"{name}, batch {run.batch}: expected rows, found none; check the extract, "
             "nothing was written"
         )
-    for row in broken:
-        if row["rule"] == "encoding":
+    if any(judged.rules[number].id == "encoding" for number in refused) or rejected > limit * total:
+        _refuse(run, name, judged, broken, limit, total)
+
+
+def _refuse(
+    run: Run, name: str, judged: _Judged, broken: list[tuple[int, int]], limit: float, total: int
+) -> NoReturn:
+    """Raise what is wrong with the batch, with an example of each of the commonest reasons."""
+    found = {row["rule"]: row["found"] for row in examples(judged.rows, judged.rules).collect()}
+    told = [(judged.rules[number], rows, found[number]) for number, rows in broken]
+    for rule, rows, example in told:
+        if rule.id == "encoding":
             raise SourceEncodingError(
-                f"{name}, column {row['column']}: expected {row['expected']}, found "
-                f"{row['example']!r} ({row['rows']} rows); state the file's encoding in "
+                f"{name}, column {rule.column}: expected {rule.expected}, found "
+                f"{example!r} ({rows} rows); state the file's encoding in "
                 f"sources.{name}.options.encoding, nothing was written"
             )
-    if refused > limit * total:
-        worst = "; ".join(
-            f"{row['rows']} x {row['rule']} in {row['column']} (expected {row['expected']}, found "
-            f"{row['example']!r})"
-            for row in broken[:5]
-        )
-        raise TooManyRejectsError(
-            f"{name}, batch {run.batch}: expected at most {limit:.2%} of rows refused, found "
-            f"{refused} of {total} ({refused / total:.2%}): {worst}; correct the extract or raise "
-            "clean.max_rejected_share, nothing was written"
-        )
+    worst = "; ".join(
+        f"{rows} x {rule.id} in {rule.column} (expected {rule.expected}, found {example!r})"
+        for rule, rows, example in told[:5]
+    )
+    rejected = sum(rows for _, rows in broken)
+    raise TooManyRejectsError(
+        f"{name}, batch {run.batch}: expected at most {limit:.2%} of rows refused, found "
+        f"{rejected} of {total} ({rejected / total:.2%}): {worst}; correct the extract or raise "
+        "clean.max_rejected_share, nothing was written"
+    )
 
 
-def _write(
-    place: Workplace, run: Run, sources: dict[str, SourceSettings], judged: dict[str, DataFrame]
-) -> None:
+def _write(place: Workplace, run: Run, judged: dict[str, _Judged]) -> None:
     where = batch_is(run.batch)
-    claims = place.config.sources.claims
-    contract = policies_table(sources["policies"])
+    claims, policies = place.config.sources.claims, place.config.sources.policies
+    contract = policies_table(policies)
     optional = [claims_table(claims)] if claims is not None else []
     place.tables.check(REJECTS, contract, *optional)  # before the first of them is written
-    refused = [rejected_rows(frame, n, run.batch, run.run_id) for n, frame in judged.items()]
+    refused = [rejected_rows(j.rows, j.rules, n, run.batch, run.run_id) for n, j in judged.items()]
     rejects = refused[0] if len(refused) == 1 else refused[0].unionByName(refused[1])
     run.outputs["rejects"] = place.tables.replace(REJECTS, rejects, run.run_id, where)
     if claims is not None:
         rows = (
-            clean_rows(judged["claims"], claims, run.batch, run.run_id)
+            clean_rows(judged["claims"].rows, claims, run.batch, run.run_id)
             if "claims" in judged
             else place.spark.createDataFrame([], _schema(claims))
         )
         run.outputs["claims"] = place.tables.replace(claims_table(claims), rows, run.run_id, where)
-    policies = clean_rows(judged["policies"], sources["policies"], run.batch, run.run_id)
-    run.outputs["policies"] = place.tables.replace(contract, policies, run.run_id, where)
+    rows = clean_rows(judged["policies"].rows, policies, run.batch, run.run_id)
+    run.outputs["policies"] = place.tables.replace(contract, rows, run.run_id, where)
     run.rows_out = sum(run.outputs[n].rows for n in ("policies", "claims") if n in run.outputs)
 
 

@@ -27,6 +27,9 @@ class Table:
     key: tuple[str, ...]
     partition_by: tuple[str, ...] = ("batch_id",)
     constraints: Mapping[str, str] = field(default_factory=dict)
+    # The columns whose smallest and largest value each file states, for filters to skip files by;
+    # none given means the key. Stating them for every column cost more than writing the rows.
+    skip_by: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:

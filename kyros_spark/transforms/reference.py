@@ -6,15 +6,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import SourceSettings
-from kyros_spark.transforms.rules import Rule, with_reason_added
+from kyros_spark.transforms.rules import Rule, values_sql
 
 _KNOWN = "_policy_known"
 
 
-def with_orphans_judged(
+def with_policy_known(
     claims: DataFrame, policy_keys: DataFrame, source: SourceSettings, policies: SourceSettings
 ) -> DataFrame:
-    """Add a reason to each claim whose policy is not among the clean ones of the batch.
+    """Join to each claim whether its policy is among the clean ones of the batch.
 
     policy_keys: the key columns of the clean policies, one row each.
     """
@@ -23,12 +23,15 @@ def with_orphans_judged(
         F.lit(True).alias(_KNOWN),
     )
     same = [F.col(name) == F.col(f"_policy_{n}") for n, name in enumerate(source.reference)]
-    joined = claims.join(renamed, on=same, how="left")
-    rule = Rule(
+    return claims.join(renamed, on=same, how="left")
+
+
+def reference_rule(source: SourceSettings) -> Rule:
+    """Return the rule that a claim is refused by where its policy is not known."""
+    return Rule(
         "reference",
         ", ".join(source.reference),
         "a clean policy of this batch",
-        F.col(_KNOWN).isNull(),
-        F.concat_ws(", ", *(F.col(name).cast("string") for name in source.reference)),
+        f"{_KNOWN} IS NULL",
+        values_sql(source.reference),
     )
-    return with_reason_added(joined, rule).select(*claims.columns)

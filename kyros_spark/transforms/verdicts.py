@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import SourceSettings
 from kyros_spark.tables.rejects import REJECTS
 from kyros_spark.transforms.duplicates import COPY
-from kyros_spark.transforms.rules import REASONS
+from kyros_spark.transforms.rules import BROKEN, Rule, reasons
 from kyros_spark.transforms.typed import RAW
+
+_REFUSED = f"NOT {COPY} AND size({BROKEN}) > 0"
+
+
+def for_verdicts(judged: DataFrame, source: SourceSettings) -> DataFrame:
+    """Return what a verdict needs: typed columns, marks, and the record where it is refused."""
+    raw = F.expr(f"CASE WHEN {_REFUSED} THEN {RAW} END").alias(RAW)
+    return judged.select(*source.columns, COPY, BROKEN, raw)
 
 
 def accepted(judged: DataFrame) -> DataFrame:
     """Return the rows that are no copies and broke no rule."""
-    return judged.where(~F.col(COPY) & (F.size(REASONS) == 0))
+    return judged.where(f"NOT {COPY} AND size({BROKEN}) = 0")
 
 
 def clean_rows(judged: DataFrame, source: SourceSettings, batch: str, run_id: str) -> DataFrame:
@@ -24,34 +34,29 @@ def clean_rows(judged: DataFrame, source: SourceSettings, batch: str, run_id: st
     )
 
 
-def rejected_rows(judged: DataFrame, source_name: str, batch: str, run_id: str) -> DataFrame:
+def rejected_rows(
+    judged: DataFrame, rules: Sequence[Rule], source_name: str, batch: str, run_id: str
+) -> DataFrame:
     """Return the refused rows in the columns of `rejects`: first reason, all reasons, record."""
-    first = F.get(F.col(REASONS), F.lit(0))
-    return (
-        judged.where(~F.col(COPY) & (F.size(REASONS) > 0))
-        .select(
-            F.lit(batch).alias("batch_id"),
-            F.lit(source_name).alias("source"),
-            *(first[name].alias(name) for name in ("rule", "column", "expected", "found")),
-            F.col(REASONS).alias("reasons"),
-            F.to_json(RAW).alias("record"),
-            F.lit(run_id).alias("run_id"),
-        )
-        .select(*REJECTS.names)
-    )
+    told = judged.where(_REFUSED).select(RAW, reasons(rules).alias("reasons"))
+    first = (f"reasons[0].{name} AS `{name}`" for name in ("rule", "column", "expected", "found"))
+    return told.select(
+        F.lit(batch).alias("batch_id"),
+        F.lit(source_name).alias("source"),
+        *map(F.expr, first),
+        "reasons",
+        F.to_json(RAW).alias("record"),
+        F.lit(run_id).alias("run_id"),
+    ).select(*REJECTS.names)
 
 
 def verdict_counts(judged: DataFrame) -> DataFrame:
-    """Return rows by verdict, first rule and column, with one example: a handful of rows."""
-    first = F.when(~F.col(COPY), F.get(F.col(REASONS), F.lit(0)))
-    return (
-        judged.select(
-            F.col(COPY).alias("copy"),
-            first["rule"].alias("rule"),
-            first["column"].alias("column"),
-            first["expected"].alias("expected"),
-            first["found"].alias("found"),
-        )
-        .groupBy("copy", "rule", "column", "expected")
-        .agg(F.count("*").alias("rows"), F.min("found").alias("example"))
-    )
+    """Return rows by verdict: `copy`, and `rule`, the number of the first that was broken."""
+    first = f"CASE WHEN {_REFUSED} THEN {BROKEN}[0] END AS rule"
+    return judged.selectExpr(f"{COPY} AS copy", first).groupBy("copy", "rule").count()
+
+
+def examples(judged: DataFrame, rules: Sequence[Rule]) -> DataFrame:
+    """Return one thing found by each rule that was the first to be broken: `rule`, `found`."""
+    told = judged.where(_REFUSED).select(BROKEN, reasons(rules)[0]["found"].alias("found"))
+    return told.groupBy(F.expr(f"{BROKEN}[0]").alias("rule")).agg(F.min("found").alias("found"))

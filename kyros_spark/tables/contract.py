@@ -47,6 +47,12 @@ def declared(source: SourceSettings, names: Sequence[str] | None = None) -> tupl
     return tuple(Column(n, sql_type(c.type), c.description or n) for n, c in chosen.items())
 
 
+def excess(source: SourceSettings) -> tuple[Column, ...]:
+    """Return the columns that hold what lies above each amount's cap."""
+    capped = (name for name, amount in source.amounts.items() if amount.cap is not None)
+    return tuple(Column(f"{n}_excess", "double", f"what {n} held above its cap") for n in capped)
+
+
 def sql_type(declared_type: str) -> str:
     """Return Spark SQL's own spelling of a type as the settings spell it."""
     return {"long": "bigint"}.get(declared_type, declared_type.replace(" ", ""))

@@ -8,10 +8,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import SourceSettings
+from kyros_spark.tables.ddl import quoted, text
 from kyros_spark.tables.rejects import REJECTS
 from kyros_spark.transforms.duplicates import COPY
-from kyros_spark.transforms.rules import BROKEN, Rule, reasons
-from kyros_spark.transforms.typed import RAW
+from kyros_spark.transforms.profile import totals
+from kyros_spark.transforms.reference import PERIOD
+from kyros_spark.transforms.rules import BROKEN, NOTED, Rule, reasons
+from kyros_spark.transforms.values import RAW, as_read
 
 _REFUSED = f"NOT {COPY} AND size({BROKEN}) > 0"
 
@@ -19,7 +22,9 @@ _REFUSED = f"NOT {COPY} AND size({BROKEN}) > 0"
 def for_verdicts(judged: DataFrame, source: SourceSettings) -> DataFrame:
     """Return what a verdict needs: typed columns, marks, and the record where it is refused."""
     raw = F.expr(f"CASE WHEN {_REFUSED} THEN {RAW} END").alias(RAW)
-    return judged.select(*source.columns, COPY, BROKEN, raw)
+    read = [as_read(name) for name in judged.columns if as_read(name) in judged.columns]
+    read += [name for name in PERIOD if name in judged.columns]
+    return judged.select(*source.columns, *read, COPY, BROKEN, NOTED, raw)
 
 
 def accepted(judged: DataFrame) -> DataFrame:
@@ -28,10 +33,19 @@ def accepted(judged: DataFrame) -> DataFrame:
 
 
 def clean_rows(judged: DataFrame, source: SourceSettings, batch: str, run_id: str) -> DataFrame:
-    """Return the accepted rows in the columns of their table."""
-    return accepted(judged).select(
-        *source.columns, F.lit(batch).alias("batch_id"), F.lit(run_id).alias("run_id")
+    """Return the accepted rows in the columns of their table; what exceeds a cap stands apart."""
+    capped = {n: f"least({quoted(n)}, {cap!r}D)" for n, cap in caps(source).items()}
+    values = (f"{capped.get(n, quoted(n))} AS {quoted(n)}" for n in source.columns)
+    excess = (f"round(greatest({quoted(n)} - {c!r}D, 0D), 6) AS {quoted(f'{n}_excess')}"
+              for n, c in caps(source).items())  # fmt: skip
+    return accepted(judged).selectExpr(
+        *values, *excess, f"{text(batch)} AS batch_id", f"{text(run_id)} AS run_id"
     )
+
+
+def caps(source: SourceSettings) -> dict[str, float]:
+    """Return the cap of each amount that has one."""
+    return {name: a.cap for name, a in source.amounts.items() if a.cap is not None}
 
 
 def rejected_rows(
@@ -50,10 +64,33 @@ def rejected_rows(
     ).select(*REJECTS.names)
 
 
-def verdict_counts(judged: DataFrame) -> DataFrame:
-    """Return rows by verdict: `copy`, and `rule`, the number of the first that was broken."""
+def verdict_counts(
+    judged: DataFrame, source: SourceSettings, rules: Sequence[Rule], profiled: bool
+) -> DataFrame:
+    """Return rows, notes and sums of amounts by verdict: `copy`, and `rule`, the first broken.
+
+    Amounts are added as decimals, each rounded to a millionth: sums are exact in any order.
+    """
     first = f"CASE WHEN {_REFUSED} THEN {BROKEN}[0] END AS rule"
-    return judged.selectExpr(f"{COPY} AS copy", first).groupBy("copy", "rule").count()
+    noting = [n for n, rule in enumerate(rules) if rule.severity != "reject"]
+    noted = [
+        F.count_if(F.expr(f"array_contains({NOTED}, {n})")).alias(f"noted_{n}") for n in noting
+    ]
+    sums = [
+        F.sum(F.expr(f"CAST({sql} AS DECIMAL(24, 6))")).alias(f"{kind}_{n}")
+        for n, (name, amount) in enumerate(source.amounts.items())
+        for kind, sql in _parts(name, amount.cap).items()
+    ]
+    marked = judged.selectExpr("*", f"{COPY} AS copy", first)
+    return marked.groupBy("copy", "rule").agg(
+        F.count(F.lit(1)).alias("rows"), *noted, *sums, *(totals(source) if profiled else [])
+    )
+
+
+def _parts(name: str, cap: float | None) -> dict[str, str]:
+    value = quoted(name)
+    top = value if cap is None else f"least({value}, {cap!r}D)"
+    return {"in": as_read(name), "out": top, "excess": f"{value} - {top}"}
 
 
 def examples(judged: DataFrame, rules: Sequence[Rule]) -> DataFrame:

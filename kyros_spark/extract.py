@@ -94,6 +94,21 @@ def read_list(spark: SparkSession, rule: str, listed: ListSettings, batch: str) 
     return frame
 
 
+def read_undeclared(spark: SparkSession, path: str, format_: str) -> DataFrame:
+    """Return a source whose columns nobody has declared yet; text formats as text.
+
+    Raises:
+        SourceNotFoundError: there is nothing at the path, or it cannot be read.
+    """
+    with _named_errors("source", path):
+        reader = spark.read.format(format_)
+        if format_ == "csv":
+            reader = reader.option("header", "true")
+        elif format_ == "json":
+            reader = reader.option("primitivesAsString", "true")
+        return reader.load(path)
+
+
 def _malformed(source: SourceSettings, frame: DataFrame) -> Column:
     known = source.format in ("csv", "json")
     return (frame[MALFORMED] if known else F.lit(None).cast("string")).alias(MALFORMED)

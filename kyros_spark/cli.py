@@ -101,11 +101,34 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--set", action="append", default=[], metavar="section.key=value")
     demo.add_argument("--policies", type=int, default=None, help="policies a batch")
     demo.set_defaults(work=_run_demo)
+    _add_profile(commands)
+    _add_suggest(commands)
     sql = commands.add_parser("sql", help="ask the tables in SQL")
     _common(sql)
     sql.add_argument("-e", "--execute", help="one query; without it a prompt opens")
     sql.set_defaults(work=_run_sql)
     return parser
+
+
+def _add_profile(commands: Any) -> None:
+    told = "show what a batch's columns hold, or what differs between two batches"
+    example = "example: kyros profile --config conf/demo.yaml --diff 2023 2024"
+    command = commands.add_parser("profile", help=told, description=told, epilog=example)
+    _common(command)
+    asked = command.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--batch", help="the batch to show")
+    asked.add_argument("--diff", nargs=2, metavar=("A", "B"), help="what B has otherwise than A")
+    command.set_defaults(work=_run_profile)
+
+
+def _add_suggest(commands: Any) -> None:
+    told = "write a first commented settings file for a source that is not described yet"
+    example = "example: kyros suggest --source extract.csv.gz --out conf/new.yaml"
+    command = commands.add_parser("suggest", help=told, description=told, epilog=example)
+    command.add_argument("--source", required=True, help="a path, or any Spark address")
+    command.add_argument("--format", choices=("csv", "parquet", "json", "delta"))
+    command.add_argument("--out", default="suggested.yaml", help="the file to write")
+    command.set_defaults(work=_run_suggest)
 
 
 def _add_import(commands: Any) -> None:
@@ -164,6 +187,32 @@ def _run_import(arguments: argparse.Namespace) -> dict[str, Any]:
     settings = import_settings(config, vars(arguments))
     run = import_model(spark, config, arguments.model_file, settings, arguments.run_id)
     return run.result()
+
+
+def _run_profile(arguments: argparse.Namespace) -> dict[str, Any]:
+    from kyros_spark.stages.profile import compare, shown
+
+    spark, config = _opened(arguments, "kyros profile")
+    line: dict[str, Any] = {"stage": "profile", "status": "done"}
+    if arguments.diff:
+        found = compare(spark, config, *arguments.diff)
+        told = [f"{source}.{what}" for source, changes in found.items() for what in changes]
+        line |= {"batch": arguments.diff[1], "against": arguments.diff[0], "differences": found}
+    else:
+        rows = shown(spark, config, arguments.batch)
+        told = [json.dumps(row, default=str) for row in rows]
+        line |= {"batch": arguments.batch, "columns": len(rows)}
+    sys.stdout.write("".join(f"{one}\n" for one in told))
+    return line
+
+
+def _run_suggest(arguments: argparse.Namespace) -> dict[str, Any]:
+    from kyros_spark.session import get_session
+    from kyros_spark.stages.suggest import suggest
+
+    spark = get_session(app="kyros suggest")
+    found = suggest(spark, arguments.source, arguments.out, arguments.format)
+    return {"stage": "suggest", "status": "done", **found}
 
 
 def _run_chain(arguments: argparse.Namespace) -> dict[str, Any]:

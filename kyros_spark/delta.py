@@ -43,6 +43,7 @@ class Tables:
         """Take the session and where the tables lie."""
         self.spark = spark
         self._settings = settings
+        self._checked: dict[str, int] = {}  # versions of tables that lack nothing, used once
 
     def place(self, name: str) -> str:
         """Return the table's path, or its three-part name in the catalog."""
@@ -147,6 +148,9 @@ class Tables:
 
     def _ensure(self, table: Table, run_id: str) -> int:
         """Create the table, or add the columns it lacks; return the version it had before."""
+        checked = self._checked.pop(table.name, None)
+        if checked is not None:
+            return checked
         version = self.version(table.name)
         if version is None:
             with self._stamped(run_id), _place_named(self.place(table.name)):
@@ -166,8 +170,9 @@ class Tables:
             TableSchemaError: a table has a column of another type.
         """
         for table in tables:
-            if self.exists(table.name):
-                self._lacks(table)
+            version = self.version(table.name)
+            if version is not None and not self._lacks(table):
+                self._checked[table.name] = version
 
     def _lacks(self, table: Table) -> list[Column]:
         found = {f.name: f.dataType.simpleString() for f in self.read(table.name).schema.fields}

@@ -82,6 +82,14 @@ class TooManyRejectsError(DataContractError):
     """More rows were refused than the settings allow."""
 
 
+class RuleFailedError(DataContractError):
+    """A row breaks a rule that no row of a batch may break."""
+
+
+class BatchChangedError(DataContractError):
+    """A batch differs from the one before in ways that the settings do not allow."""
+
+
 class BatchMissingError(DataContractError):
     """A stage needs a batch that the stage before it has not written."""
 
@@ -96,6 +104,10 @@ class TableConstraintError(DataContractError):
 
 class ExposureError(DataContractError):
     """Exposure is missing, not positive, or above its range."""
+
+
+class SplitError(DataContractError):
+    """The settings' split does not say of every policy which part it belongs to."""
 
 
 class FeatureDefinitionError(ConfigError):

@@ -6,6 +6,7 @@ few or too many fields keeps its text in `MALFORMED` and is refused later, as a 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,12 +15,12 @@ from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from kyros_spark.config import SourceSettings
+from kyros_spark.config import ListSettings, SourceSettings
 from kyros_spark.delta import source_version
 from kyros_spark.digest import digest
 from kyros_spark.errors import EmptySourceError, SourceNotFoundError, SourceSchemaError
 from kyros_spark.tables.ddl import quoted
-from kyros_spark.transforms.typed import MALFORMED
+from kyros_spark.transforms.values import MALFORMED
 
 
 def source_path(source: SourceSettings, batch: str) -> str:
@@ -71,6 +72,43 @@ def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str)
     return frame.select(*(frame[quoted(c)].alias(n) for c, n in wanted.items()), malformed)
 
 
+def read_list(spark: SparkSession, rule: str, listed: ListSettings, batch: str) -> DataFrame:
+    """Return the table that lists what may occur; text formats are read as text.
+
+    Raises:
+        SourceNotFoundError: there is nothing at the path, or it cannot be read.
+        SourceSchemaError: a column of the list is missing.
+    """
+    path = listed.path.replace("{batch}", batch)
+    with _named_errors(f"rule {rule}", path):
+        reader = spark.read.format(listed.format).options(**listed.options)
+        if listed.format == "csv":
+            reader = reader.option("header", "true")
+        frame = reader.load(path)
+    missing = [column for column in listed.columns.values() if column not in frame.columns]
+    if missing:
+        raise SourceSchemaError(
+            f"rule {rule}, column {', '.join(missing)}: expected in {path}, found only "
+            f"{', '.join(frame.columns)}; correct the list, or the rule's listed_in.columns"
+        )
+    return frame
+
+
+def read_undeclared(spark: SparkSession, path: str, format_: str) -> DataFrame:
+    """Return a source whose columns nobody has declared yet; text formats as text.
+
+    Raises:
+        SourceNotFoundError: there is nothing at the path, or it cannot be read.
+    """
+    with _named_errors("source", path):
+        reader = spark.read.format(format_)
+        if format_ == "csv":
+            reader = reader.option("header", "true")
+        elif format_ == "json":
+            reader = reader.option("primitivesAsString", "true")
+        return reader.load(path)
+
+
 def _malformed(source: SourceSettings, frame: DataFrame) -> Column:
     known = source.format in ("csv", "json")
     return (frame[MALFORMED] if known else F.lit(None).cast("string")).alias(MALFORMED)
@@ -102,15 +140,31 @@ def _check_header(
     missing = [column for column in wanted if column not in header]
     extra = [column for column in header if column not in wanted]
     if missing:
+        only = ", ".join(header) or "no columns"
         raise SourceSchemaError(
             f"{name}, column {', '.join(missing)}: expected in {path}, found only "
-            f"{', '.join(header) or 'no columns'}; correct the extract, or sources.{name}.columns"
+            f"{only}{_renamed(missing, extra)}; correct the extract, or "
+            f"sources.{name}.columns"
         )
     if extra and source.extra_columns == "refuse":
         raise SourceSchemaError(
             f"{name}, column {', '.join(extra)}: found in {path}, but not declared; declare it in "
             f"sources.{name}.columns, or set sources.{name}.extra_columns: ignore"
         )
+
+
+def _renamed(missing: list[str], extra: list[str]) -> str:
+    """Word which new column may be which missing one: one of a similar name, or the only one."""
+    pairs: dict[str, str] = {}
+    for column in missing:
+        near = difflib.get_close_matches(column, extra, n=1, cutoff=0.6)
+        alone = extra if len(missing) == len(extra) == 1 else []
+        pairs |= {column: (near or alone)[0]} if near or alone else {}
+    told = [f"{column} may now be called {new}" for column, new in pairs.items()]
+    others = [column for column in extra if column not in pairs.values()]
+    return "".join(
+        f"; {one}" for one in [*told, *([f"new: {', '.join(others)}"] if others else [])]
+    )
 
 
 @contextmanager

@@ -146,6 +146,21 @@ def can_broadcast(session: SparkSession) -> bool:
 
 
 @contextmanager
+def arrow_transfer(session: SparkSession) -> Iterator[None]:
+    """Bring rows to the driver as Arrow, which Connect always does and the classic session may."""
+    key = "spark.sql.execution.arrow.pyspark.enabled"
+    if _is_connect(session):
+        yield
+        return
+    before = session.conf.get(key)
+    session.conf.set(key, "true")
+    try:
+        yield
+    finally:
+        session.conf.set(key, str(before))
+
+
+@contextmanager
 def arrow_batch_rows(session: SparkSession, rows: int) -> Iterator[None]:
     """Bound the rows of an Arrow batch while a stage scores."""
     key = "spark.sql.execution.arrow.maxRecordsPerBatch"

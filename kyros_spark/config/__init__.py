@@ -2,7 +2,9 @@
 
 from kyros_spark.config.base import BATCH_PATTERN
 from kyros_spark.config.budgets import BudgetSettings
+from kyros_spark.config.columns import ColumnSettings, Severity
 from kyros_spark.config.features import (
+    AgeSettings,
     ClaimSettings,
     FeatureSettings,
     PrepareSettings,
@@ -16,28 +18,43 @@ from kyros_spark.config.models import (
     PredictSettings,
     TrainSettings,
 )
+from kyros_spark.config.rules import (
+    AmountSettings,
+    CoverSettings,
+    ListSettings,
+    PeriodSettings,
+    RuleSettings,
+)
 from kyros_spark.config.settings import Config, SparkSettings, TableSettings
-from kyros_spark.config.sources import CleanSettings, ColumnSettings, Sources, SourceSettings
+from kyros_spark.config.sources import CleanSettings, Sources, SourceSettings, columns_of
 
 __all__ = [
     "BATCH_PATTERN",
+    "AgeSettings",
+    "AmountSettings",
     "BoostingSettings",
     "BudgetSettings",
     "ClaimSettings",
     "CleanSettings",
     "ColumnSettings",
     "Config",
+    "CoverSettings",
     "FeatureSettings",
     "GlmSettings",
+    "ListSettings",
     "ModelSettings",
+    "PeriodSettings",
     "PredictSettings",
     "PrepareSettings",
+    "RuleSettings",
+    "Severity",
     "SourceSettings",
     "Sources",
     "SparkSettings",
     "SplitSettings",
     "TableSettings",
     "TrainSettings",
+    "columns_of",
     "is_remote",
     "load_config",
     "parse_config",

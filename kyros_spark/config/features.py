@@ -10,15 +10,24 @@ from kyros_spark.config.base import NAME_PATTERN, RESERVED, Section, Text, alike
 
 
 class SplitSettings(Section):
-    """The deterministic split: shares of a hash of the key columns."""
+    """The split: shares of a hash of columns, or the part that a column or a period says.
 
-    by: tuple[str, ...]
+    ``sql`` is what says it: train, valid or test, or values that ``parts`` maps to one of them.
+    """
+
+    by: tuple[str, ...] = ()
+    sql: str | None = None
+    parts: dict[Text, Literal["train", "valid", "test"]] = {}
     salt: str = "kyros"
     train: float = Field(default=0.7, gt=0.0, le=1.0)
     valid: float = Field(default=0.15, ge=0.0, lt=1.0)
 
     @model_validator(mode="after")
     def _shares(self) -> SplitSettings:
+        if bool(self.by) == (self.sql is not None):
+            raise ValueError("give by (columns to hash) or sql (what says the part), not both")
+        if self.parts and self.sql is None:
+            raise ValueError("parts maps what sql says; with by, give train and valid")
         if self.train + self.valid > 1.0 + 1e-9:
             raise ValueError(f"train + valid is {self.train + self.valid}, expected at most 1")
         return self
@@ -33,20 +42,56 @@ class ClaimSettings(Section):
     cap: float | None = Field(default=None, gt=0)
 
 
+class AgeSettings(Section):
+    """The time from one date to another, in whole years, whole months, or days."""
+
+    since: str = Field(alias="from")
+    at: str
+    unit: Literal["years", "months", "days"] = "years"
+
+
 class FeatureSettings(Section):
     """One feature: a column or a SQL expression, as a number, as levels, or cut into bins."""
 
     kind: Literal["numeric", "levels", "bins"]
     column: str | None = None
     sql: str | None = None
+    log: str | None = None
+    ratio: tuple[str, ...] = ()
+    age: AgeSettings | None = None
+    interaction: tuple[str, ...] = ()
     bins: tuple[float, ...] = ()
+    order: tuple[Text, ...] = ()
     base: Text | None = None
+    version: int = Field(default=1, ge=1)
+    rating_use: bool = True
+    available_at_scoring: bool = True
+    cost: float | None = Field(default=None, ge=0)
     description: str = ""
+
+    @property
+    def may_rate(self) -> bool:
+        """Tell whether a model may use it: allowed to, and there when a policy is rated."""
+        return self.rating_use and self.available_at_scoring
+
+    @model_validator(mode="after")
+    def _one_source(self) -> FeatureSettings:
+        forms = ("column", "sql", "log", "ratio", "age", "interaction")
+        given = [form for form in forms if getattr(self, form)]
+        if len(given) > 1:
+            raise ValueError(f"give {given[0]} or {given[1]}, not both")
+        if self.ratio and len(self.ratio) != 2:
+            raise ValueError(f"ratio: expected two columns, found {len(self.ratio)}")
+        if self.interaction and (self.kind != "levels" or len(self.interaction) < 2):
+            raise ValueError("interaction: expected kind: levels and two columns at least")
+        if (self.log or self.ratio or self.age) and self.kind == "levels":
+            raise ValueError("log, ratio and age are numbers: expected kind: numeric or bins")
+        if self.order and self.kind != "levels":
+            raise ValueError("order is for kind: levels")
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> FeatureSettings:
-        if self.column is not None and self.sql is not None:
-            raise ValueError("give column or sql, not both")
         if (self.kind == "bins") != bool(self.bins):
             raise ValueError("bins (the inner cut points) belong to kind: bins, and only there")
         if list(self.bins) != sorted(set(self.bins)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kyros_spark.config.base import BATCH_PATTERN, Section, Text, alike
 from kyros_spark.config.budgets import BudgetSettings
@@ -20,6 +20,7 @@ class TableSettings(Section):
     base: str | None = None
     catalog: str | None = None
     artefacts: str | None = None
+    rows_per_file: int = Field(default=1_000_000, ge=1000)
 
     @model_validator(mode="after")
     def _one_place(self) -> TableSettings:

@@ -6,37 +6,13 @@ systems read.
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from kyros_spark.config.base import NAME_PATTERN, RESERVED, Bound, Section, Text, alike
-
-
-class ColumnSettings(Section):
-    """One column of a source: its type, where it comes from, and what its values may be."""
-
-    type: str
-    source: str | None = Field(default=None, alias="from")
-    sql: str | None = None
-    required: bool = False
-    min: Bound = None
-    max: Bound = None
-    allowed: tuple[Text, ...] | None = None
-    missing: tuple[Text, ...] = ()
-    format: str | None = None
-    description: str = ""
-
-    @field_validator("type")
-    @classmethod
-    def _known_type(cls, value: str) -> str:
-        known = "string, int, long, double, date, timestamp, boolean or decimal(p,s)"
-        if not re.fullmatch(
-            r"string|int|long|double|date|timestamp|boolean|decimal\(\d+,\s*\d+\)", value
-        ):
-            raise ValueError(f"expected {known}, found '{value}'")
-        return value
+from kyros_spark.config.base import NAME_PATTERN, RESERVED, Section, Text, alike
+from kyros_spark.config.columns import ColumnSettings
+from kyros_spark.config.rules import AmountSettings, CoverSettings, RuleSettings
 
 
 class SourceSettings(Section):
@@ -50,8 +26,14 @@ class SourceSettings(Section):
     reference: tuple[str, ...] = ()
     duplicates: Literal["remove", "keep"] = "remove"
     duplicate_decimals: int = Field(default=6, ge=0, le=15)
+    conflicts: Literal["reject_all", "keep_latest", "sum"] = "reject_all"
+    latest_by: str | None = None
+    sum: tuple[str, ...] = ()
     extra_columns: Literal["refuse", "ignore"] = "refuse"
     columns: dict[str, ColumnSettings]
+    rules: tuple[RuleSettings, ...] = ()
+    amounts: dict[str, AmountSettings] = {}
+    period: CoverSettings | None = None
 
     @model_validator(mode="after")
     def _names_exist(self) -> SourceSettings:
@@ -63,13 +45,48 @@ class SourceSettings(Section):
         for name in (*self.key, *self.reference):
             if name not in self.columns:
                 raise ValueError(f"key or reference names '{name}', which is not among the columns")
+        named: dict[str, list[str | None]] = {
+            "latest_by": [self.latest_by] if self.latest_by is not None else [],
+            "sum": list(self.sum),
+            "amounts": [n for name, a in self.amounts.items() for n in (name, a.count, a.currency)],
+            "period": [self.period.date] if self.period is not None else [],
+            **{f"rules.{rule.id}": list(columns_of(rule)) for rule in self.rules},
+        }
+        for setting, names in named.items():
+            for given in names:
+                if given is not None and given not in self.columns:
+                    raise ValueError(f"{setting} names '{given}', which is not among the columns")
+        self._check_conflicts()
         if not any(c.sql is None for c in self.columns.values()):
             raise ValueError("at least one column must come from the source itself")
         return self
 
+    def _check_conflicts(self) -> None:
+        if (self.conflicts == "keep_latest") != (self.latest_by is not None):
+            raise ValueError("conflicts: keep_latest and latest_by (a column) go together")
+        if (self.conflicts == "sum") != bool(self.sum):
+            raise ValueError("conflicts: sum and sum (the columns to add up) go together")
+        ids = [rule.id for rule in self.rules]
+        if twice := alike(ids):
+            raise ValueError(f"rules: the id {', '.join(twice)} is given twice")
+        taken = {f"{name}_excess" for name, a in self.amounts.items() if a.cap is not None}
+        if both := taken & set(self.columns):
+            raise ValueError(f"amounts: {', '.join(both)} is a column, and what lies above a cap")
+        for name in (*self.amounts, *self.sum):
+            if self.columns[name].type not in ("int", "long", "double") and name not in self.sum:
+                raise ValueError(f"amounts.{name}: expected a column of type double")
+
     def holds(self, batch: str) -> bool:
         """Tell whether this source exists for the batch (claims of the last year may not yet)."""
         return self.batches is None or batch in self.batches
+
+
+def columns_of(rule: RuleSettings) -> tuple[str, ...]:
+    """Return the columns a rule names; one that is SQL names none."""
+    if rule.no_overlap is not None:
+        return (*rule.no_overlap.of, rule.no_overlap.start, rule.no_overlap.end)
+    listed = tuple(rule.listed_in.columns) if rule.listed_in is not None else ()
+    return (*rule.in_order, *rule.unique, *listed, *rule.repair)
 
 
 class Sources(Section):
@@ -83,6 +100,8 @@ class Sources(Section):
         if not self.policies.key:
             raise ValueError("sources.policies.key is empty: name the columns that identify a row")
         claims = self.claims
+        if self.policies.period is not None:
+            raise ValueError("sources.policies.period: only claims lie within a period")
         if claims is not None and len(claims.reference) != len(self.policies.key):
             raise ValueError(
                 "sources.claims.reference must name as many columns as sources.policies.key, "
@@ -92,6 +111,8 @@ class Sources(Section):
 
 
 class CleanSettings(Section):
-    """How much may be refused before the batch is."""
+    """How much may be refused before the batch is, and what is told of what was not."""
 
     max_rejected_share: float = Field(default=0.05, ge=0.0, le=1.0)
+    profile_rows: int = Field(default=100_000, ge=0, le=1_000_000)
+    changes: Literal["warn", "fail", "ignore"] = "warn"

@@ -56,17 +56,25 @@ def train_model(
 
 
 def chosen_features(name: str, settings: ModelSettings, features: PrepareSettings) -> list[str]:
-    """Return the model's features: those it names, or all.
+    """Return the model's features: those it names, or all that may rate.
 
     Raises:
-        ConfigError: it names one that prepare does not make.
+        ConfigError: it names one that prepare does not make, or that no model may use.
     """
-    chosen = list(settings.features or features.features)
+    may_rate = [n for n, feature in features.features.items() if feature.may_rate]
+    chosen = list(settings.features or may_rate)
     unknown = [feature for feature in chosen if feature not in features.features]
     if unknown:
         raise ConfigError(
             f"train.models.{name}.features: '{', '.join(unknown)}' is not among prepare.features: "
             f"{', '.join(features.features)}"
+        )
+    barred = [feature for feature in chosen if feature not in may_rate]
+    if barred:
+        raise ConfigError(
+            f"train.models.{name}.features: expected features that may rate, found "
+            f"{', '.join(barred)}, which prepare.features tags rating_use: no or "
+            "available_at_scoring: no; leave it out, or change the tag"
         )
     return chosen
 

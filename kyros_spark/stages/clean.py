@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from kyros_spark.config import Config, SourceSettings
 from kyros_spark.delta import batch_is
-from kyros_spark.errors import (
-    ConfigError,
-    EmptySourceError,
-    SourceEncodingError,
-    TooManyRejectsError,
-)
-from kyros_spark.extract import read_raw, source_fingerprint
+from kyros_spark.extract import source_fingerprint
 from kyros_spark.runs import Run
 from kyros_spark.stages.execute import Workplace, execute, held, start
+from kyros_spark.stages.judge import Judged, count, judge
+from kyros_spark.stages.profile import as_frame, profile_rows
 from kyros_spark.tables.claims import claims as claims_table
 from kyros_spark.tables.policies import policies as policies_table
+from kyros_spark.tables.profiles import PROFILES
 from kyros_spark.tables.rejects import REJECTS
-from kyros_spark.transforms.duplicates import CONFLICT, COPY, with_duplicates_marked
-from kyros_spark.transforms.reference import with_orphans_judged
-from kyros_spark.transforms.rules import with_reasons
-from kyros_spark.transforms.typed import RAW, with_raw_kept, with_typed_columns
-from kyros_spark.transforms.verdicts import accepted, clean_rows, rejected_rows, verdict_counts
+from kyros_spark.transforms.verdicts import accepted, clean_rows, rejected_rows
 
 
 def clean(
@@ -63,98 +58,56 @@ def _sources(config: Config, batch: str) -> dict[str, SourceSettings]:
 
 
 def _work(place: Workplace, run: Run, sources: dict[str, SourceSettings]) -> None:
-    judged: dict[str, DataFrame] = {}
+    judged: dict[str, Judged] = {}
+    profiles: list[dict[str, Any]] = []
     with ExitStack() as kept:
         for name, source in sources.items():
             with run.phase(f"check {name}"):
-                frame = _judge(place.spark, name, source, run.batch)
-                if name == "claims":
-                    known = accepted(judged["policies"]).select(*sources["policies"].key)
-                    frame = with_orphans_judged(frame, known, source, sources["policies"])
-                judged[name] = kept.enter_context(held(frame))
-                _count(run, name, judged[name], place.config.clean.max_rejected_share)
+                found = judge(place.spark, name, source, run.batch, judged.get("policies"))
+                judged[name] = replace(found, rows=kept.enter_context(held(found.rows)))
+                counts = count(run, name, judged[name], place.config.clean)
+            with run.phase(f"profile {name}"):
+                clean = accepted(judged[name].rows)
+                profiles += profile_rows(place, run, name, source, clean, counts)
         with run.phase("write"):
-            _write(place, run, sources, judged)
-
-
-def _judge(spark: SparkSession, name: str, source: SourceSettings, batch: str) -> DataFrame:
-    kept = with_raw_kept(read_raw(spark, name, source, batch))
-    try:
-        # Only the raw record goes through the shuffle; types are computed again behind it.
-        marked = with_duplicates_marked(with_typed_columns(kept, source), source)
-        return with_reasons(with_typed_columns(marked.select(RAW, COPY, CONFLICT), source), source)
-    except AnalysisException as error:
-        line = str(error).strip().splitlines()[0]
-        raise ConfigError(
-            f"sources.{name}.columns: an sql, min, max or allowed cannot be computed from the "
-            f"columns {', '.join(source.columns)}: {line}"
-        ) from error
-
-
-def _count(run: Run, name: str, judged: DataFrame, limit: float) -> None:
-    """Count rows by verdict, and stop before anything is written where too many are refused."""
-    counts = verdict_counts(judged).collect()
-    total = sum(row["rows"] for row in counts)
-    copies = sum(row["rows"] for row in counts if row["copy"])
-    broken = sorted((row for row in counts if row["rule"]), key=lambda row: -row["rows"])
-    refused = sum(row["rows"] for row in broken)
-    run.rows_in += total
-    run.rows_duplicate += copies
-    run.rows_rejected += refused
-    run.details[name] = {
-        "rows_in": total,
-        "duplicates": copies,
-        "rejected": refused,
-        "rows_out": total - copies - refused,
-        "rules": {f"{row['rule']}:{row['column']}": row["rows"] for row in broken},
-    }
-    if total == 0:
-        raise EmptySourceError(
-            f"{name}, batch {run.batch}: expected rows, found none; check the extract, "
-            "nothing was written"
-        )
-    for row in broken:
-        if row["rule"] == "encoding":
-            raise SourceEncodingError(
-                f"{name}, column {row['column']}: expected {row['expected']}, found "
-                f"{row['example']!r} ({row['rows']} rows); state the file's encoding in "
-                f"sources.{name}.options.encoding, nothing was written"
-            )
-    if refused > limit * total:
-        worst = "; ".join(
-            f"{row['rows']} x {row['rule']} in {row['column']} (expected {row['expected']}, found "
-            f"{row['example']!r})"
-            for row in broken[:5]
-        )
-        raise TooManyRejectsError(
-            f"{name}, batch {run.batch}: expected at most {limit:.2%} of rows refused, found "
-            f"{refused} of {total} ({refused / total:.2%}): {worst}; correct the extract or raise "
-            "clean.max_rejected_share, nothing was written"
-        )
+            _write(place, run, judged, profiles)
 
 
 def _write(
-    place: Workplace, run: Run, sources: dict[str, SourceSettings], judged: dict[str, DataFrame]
+    place: Workplace, run: Run, judged: dict[str, Judged], profiles: list[dict[str, Any]]
 ) -> None:
     where = batch_is(run.batch)
-    claims = place.config.sources.claims
-    contract = policies_table(sources["policies"])
+    claims, policies = place.config.sources.claims, place.config.sources.policies
+    contract = policies_table(policies)
     optional = [claims_table(claims)] if claims is not None else []
-    place.tables.check(REJECTS, contract, *optional)  # before the first of them is written
-    refused = [rejected_rows(frame, n, run.batch, run.run_id) for n, frame in judged.items()]
+    # Before the first of them is written.
+    place.tables.check(REJECTS, PROFILES, contract, *optional)
+    refused = [rejected_rows(j.rows, j.rules, n, run.batch, run.run_id) for n, j in judged.items()]
     rejects = refused[0] if len(refused) == 1 else refused[0].unionByName(refused[1])
+    rejects = rejects.coalesce(_files(place, run.rows_rejected))
     run.outputs["rejects"] = place.tables.replace(REJECTS, rejects, run.run_id, where)
+    if profiles:
+        frame = as_frame(place.spark, profiles)
+        run.outputs["profiles"] = place.tables.replace(PROFILES, frame, run.run_id, where)
     if claims is not None:
-        rows = (
-            clean_rows(judged["claims"], claims, run.batch, run.run_id)
-            if "claims" in judged
-            else place.spark.createDataFrame([], _schema(claims))
-        )
-        run.outputs["claims"] = place.tables.replace(claims_table(claims), rows, run.run_id, where)
-    policies = clean_rows(judged["policies"], sources["policies"], run.batch, run.run_id)
-    run.outputs["policies"] = place.tables.replace(contract, policies, run.run_id, where)
+        table, rows = claims_table(claims), _rows(place, run, judged, "claims", claims)
+        run.outputs["claims"] = place.tables.replace(table, rows, run.run_id, where)
+    rows = _rows(place, run, judged, "policies", policies)
+    run.outputs["policies"] = place.tables.replace(contract, rows, run.run_id, where)
     run.rows_out = sum(run.outputs[n].rows for n in ("policies", "claims") if n in run.outputs)
 
 
-def _schema(source: SourceSettings) -> str:
-    return ", ".join(f"`{column.name}` {column.type}" for column in claims_table(source).columns)
+def _rows(
+    place: Workplace, run: Run, judged: dict[str, Judged], name: str, source: SourceSettings
+) -> DataFrame:
+    """Return the clean rows of a source in as few partitions as make files of a good size."""
+    if name not in judged:  # claims that are not known yet
+        columns = claims_table(source).columns
+        schema = ", ".join(f"`{column.name}` {column.type}" for column in columns)
+        return place.spark.createDataFrame([], schema)
+    clean = clean_rows(judged[name].rows, source, run.batch, run.run_id)
+    return clean.coalesce(_files(place, run.details[name]["rows_out"]))
+
+
+def _files(place: Workplace, rows: int) -> int:
+    return max(math.ceil(rows / place.config.tables.rows_per_file), 1)

@@ -132,6 +132,12 @@ def _check_features(place: Workplace, run: Run, done: Done, served: list[Served]
     for one in served:
         for feature in one.model.manifest.features:
             found = prepared.get(feature.name)
+            tagged = place.config.prepare.features.get(feature.name)
+            if tagged is not None and not tagged.may_rate:
+                raise FeatureMismatchError(
+                    f"model {one.name}, feature {feature.name}: expected one that may rate, found "
+                    "it tagged rating_use: no or available_at_scoring: no; train a model without it"
+                )
             if found is None or found["definition_hash"] != feature.definition_hash:
                 raise FeatureMismatchError(
                     f"prepared, batch {run.batch}, feature {feature.name}: expected the definition "

@@ -10,9 +10,9 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from kyros_spark.config import Config, PrepareSettings
+from kyros_spark.config import Config, FeatureSettings, PrepareSettings
 from kyros_spark.delta import batch_is
-from kyros_spark.errors import ConfigError, ExposureError, FeatureDefinitionError
+from kyros_spark.errors import ConfigError, ExposureError, FeatureDefinitionError, SplitError
 from kyros_spark.runs import Done, Run
 from kyros_spark.stages.execute import Workplace, execute, start
 from kyros_spark.tables.feature_log import FEATURE_LOG
@@ -82,7 +82,8 @@ def _work(place: Workplace, run: Run) -> None:
         where = batch_is(run.batch)
         run.outputs["prepared"] = place.tables.replace(contract, rows, run.run_id, where)
         run.rows_out = run.outputs["prepared"].rows
-        log = _feature_log(place.spark, run, settings, seen.get)
+        tables = {name: done.outputs[name] for name in _needed(place.config, run.batch)}
+        log = _feature_log(place.spark, run, settings, seen.get, tables)
         run.outputs["feature_log"] = place.tables.replace(FEATURE_LOG, log, run.run_id, where)
 
 
@@ -128,15 +129,24 @@ def _prepared_rows(
     seen = Observation()
     # Null counts ride along with the write: no second pass over the batch.
     missing = (F.count_if(F.col(name).isNull()).alias(name) for name in settings.features)
-    return rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *missing), seen
+    ends = (
+        kind(F.col(name)).alias(f"_{told}_{name}")
+        for name in settings.features
+        for told, kind in (("least", F.min), ("most", F.max))
+    )
+    return rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *missing, *ends), seen
 
 
 def _check_exposure(run: Run, policies: DataFrame, settings: PrepareSettings) -> None:
+    part = split_value(settings.split)
     told = (
-        policies.select(exposure_value(settings))
+        policies.select(exposure_value(settings), part.alias("_part"))
         .agg(
             F.count(F.lit(1)).alias("rows"),
             F.count_if(_out_of_range(settings)).alias("bad"),
+            F.expr("count_if(coalesce(_part NOT IN ('train', 'valid', 'test'), true))").alias(
+                "lost"
+            ),
             F.min(F.when(_out_of_range(settings), F.col("exposure"))).alias("least"),
             F.max(F.when(_out_of_range(settings), F.col("exposure"))).alias("most"),
         )
@@ -144,6 +154,12 @@ def _check_exposure(run: Run, policies: DataFrame, settings: PrepareSettings) ->
     )
     assert told is not None
     run.rows_in = told["rows"]
+    if told["lost"]:
+        raise SplitError(
+            f"policies, batch {run.batch}, prepare.split.sql: expected train, "
+            f"valid or test for each row, found {told['lost']} of {told['rows']} rows without; map "
+            "every value in prepare.split.parts, nothing was written"
+        )
     if told["bad"]:
         raise ExposureError(
             f"policies, batch {run.batch}, exposure '{settings.exposure}': expected above 0 and at "
@@ -159,8 +175,19 @@ def _out_of_range(settings: PrepareSettings) -> Column:
     return value.isNull() | (value <= 0) | above
 
 
+def _status(name: str, feature: FeatureSettings, seen: dict[str, Any]) -> str:
+    if seen[name] == seen["_rows"]:
+        return "all missing"
+    constant = seen[f"_least_{name}"] == seen[f"_most_{name}"]
+    return "constant" if constant else "ok"
+
+
 def _feature_log(
-    spark: SparkSession, run: Run, settings: PrepareSettings, seen: dict[str, Any]
+    spark: SparkSession,
+    run: Run,
+    settings: PrepareSettings,
+    seen: dict[str, Any],
+    tables: dict[str, int],
 ) -> DataFrame:
     now = datetime.now(UTC)
     rows = [
@@ -170,6 +197,9 @@ def _feature_log(
             "type": feature.kind,
             "definition": json.dumps(feature.model_dump(mode="json", exclude_defaults=True)),
             "definition_hash": definition_hash(feature),
+            "feature_version": feature.version,
+            "tables": tables,
+            "status": _status(name, feature, seen),
             "schema_hash": schema_hash(settings),
             "null_count": seen[name],
             "row_count": seen["_rows"],

@@ -1,7 +1,7 @@
 """`claims`: one row a claim of a batch whose policy is among the batch's clean policies."""
 
 from kyros_spark.config import SourceSettings
-from kyros_spark.tables.contract import BATCH_ID, RUN_ID, Table, declared
+from kyros_spark.tables.contract import BATCH_ID, RUN_ID, Table, declared, excess
 
 
 def claims(source: SourceSettings) -> Table:
@@ -9,7 +9,7 @@ def claims(source: SourceSettings) -> Table:
     return Table(
         name="claims",
         comment="Clean claims, each of a clean policy of the same batch; amounts as given.",
-        columns=(*declared(source), BATCH_ID, RUN_ID),
+        columns=(*declared(source), *excess(source), BATCH_ID, RUN_ID),
         key=("batch_id", *(source.key or source.columns)),
         constraints={"batch_given": "batch_id IS NOT NULL"},
     )

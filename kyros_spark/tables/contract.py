@@ -27,6 +27,9 @@ class Table:
     key: tuple[str, ...]
     partition_by: tuple[str, ...] = ("batch_id",)
     constraints: Mapping[str, str] = field(default_factory=dict)
+    # The columns whose smallest and largest value each file states, for filters to skip files by;
+    # none given means the key. Stating them for every column cost more than writing the rows.
+    skip_by: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -42,6 +45,12 @@ def declared(source: SourceSettings, names: Sequence[str] | None = None) -> tupl
     """Return the columns that the settings declare for a source, as table columns."""
     chosen = source.columns if names is None else {n: source.columns[n] for n in names}
     return tuple(Column(n, sql_type(c.type), c.description or n) for n, c in chosen.items())
+
+
+def excess(source: SourceSettings) -> tuple[Column, ...]:
+    """Return the columns that hold what lies above each amount's cap."""
+    capped = (name for name, amount in source.amounts.items() if amount.cap is not None)
+    return tuple(Column(f"{n}_excess", "double", f"what {n} held above its cap") for n in capped)
 
 
 def sql_type(declared_type: str) -> str:

@@ -14,7 +14,9 @@ def create_statement(table: Table, reference: str) -> str:
     reference: the table as SQL names it.
     """
     rules = {f"delta.constraints.{name}": rule for name, rule in table.constraints.items()}
-    properties = {**_PROPERTIES, **rules}.items()
+    skipping = [quoted(n) for n in (table.skip_by or table.key) if n not in table.partition_by]
+    layout = {"delta.dataSkippingStatsColumns": ",".join(skipping)} if skipping else {}
+    properties = {**_PROPERTIES, **layout, **rules}.items()
     stated = ", ".join(f"{text(key)} = {text(value)}" for key, value in properties)
     partition = ", ".join(quoted(name) for name in table.partition_by)
     return (

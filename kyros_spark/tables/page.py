@@ -12,6 +12,7 @@ from kyros_spark.tables.models import MODELS
 from kyros_spark.tables.policies import policies
 from kyros_spark.tables.predictions import predictions
 from kyros_spark.tables.prepared import prepared
+from kyros_spark.tables.profiles import PROFILES
 from kyros_spark.tables.rejects import REJECTS
 from kyros_spark.tables.runs import RUNS
 
@@ -31,6 +32,7 @@ def all_tables(config: Config) -> tuple[Table, ...]:
         policies(sources.policies),
         *((claims(sources.claims),) if sources.claims is not None else ()),
         REJECTS,
+        PROFILES,
         prepared(sources.policies, config.prepare),
         FEATURE_LOG,
         MODELS,

@@ -1,7 +1,7 @@
 """`policies`: one row a policy of a batch, typed and checked by clean."""
 
 from kyros_spark.config import SourceSettings
-from kyros_spark.tables.contract import BATCH_ID, RUN_ID, Table, declared
+from kyros_spark.tables.contract import BATCH_ID, RUN_ID, Table, declared, excess
 
 
 def policies(source: SourceSettings) -> Table:
@@ -9,7 +9,7 @@ def policies(source: SourceSettings) -> Table:
     return Table(
         name="policies",
         comment="Clean policies: typed, unique by key, every rule of the settings held.",
-        columns=(*declared(source), BATCH_ID, RUN_ID),
+        columns=(*declared(source), *excess(source), BATCH_ID, RUN_ID),
         key=("batch_id", *source.key),
         constraints={"batch_given": "batch_id IS NOT NULL"},
     )

@@ -7,10 +7,17 @@ from collections.abc import Iterable
 from kyros_spark.config import FeatureSettings, PrepareSettings
 from kyros_spark.digest import digest
 
+# What is said about a feature, and what train chooses, is not what the feature is.
+_NOT_DEFINING = {"description", "base", "order", "rating_use", "available_at_scoring", "cost"}
+# Left out of the hash where they are not used, so that models trained before they existed serve on.
+_OPTIONAL = {"log": None, "ratio": (), "age": None, "interaction": (), "version": 1}
+
 
 def definition_hash(feature: FeatureSettings) -> str:
     """Return the hash of what a feature is, whatever is said about it."""
-    return digest(feature.model_dump(mode="json", exclude={"description", "base"}))
+    told = feature.model_dump(mode="json", exclude=_NOT_DEFINING)
+    unused = {name for name in _OPTIONAL if getattr(feature, name) == _OPTIONAL[name]}
+    return digest({name: value for name, value in told.items() if name not in unused})
 
 
 def schema_hash(settings: PrepareSettings, names: Iterable[str] | None = None) -> str:

@@ -1,71 +1,127 @@
-"""Mark exact copies, and keys that come with different contents."""
+"""Mark exact copies, and decide keys that come with different contents."""
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, Window
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from kyros_spark.config import SourceSettings
-from kyros_spark.transforms.typed import MALFORMED, RAW, present
+from kyros_spark.tables.ddl import quoted
+from kyros_spark.transforms.values import MALFORMED, RAW, as_read, present_sql
 
 COPY = "_copy"
 CONFLICT = "_conflict"
+SUPERSEDED = "_superseded"
+SUMMED = "_summed"
 _KEY = ("_key_1", "_key_2")
 _CONTENT = ("_content_1", "_content_2")
+_LATEST = "_latest"
 
 
-def with_duplicates_marked(typed: DataFrame, source: SourceSettings) -> DataFrame:
+def sum_of(name: str) -> str:
+    """Return the column that holds what the rows of one key add up to."""
+    return f"_sum_{name}"
+
+
+def with_duplicates_marked(
+    typed: DataFrame, source: SourceSettings, carried: Sequence[str]
+) -> DataFrame:
     """Add COPY (all but one of rows alike) and CONFLICT (same key, other content).
+
+    Where the settings let one row of a key stand, CONFLICT tells only of keys that cannot be
+    decided, and SUPERSEDED or SUMMED of the rows that another row of the key stands for.
+    carried: the columns that go through the shuffle, which has to be small.
 
     One shuffle by key. Contents are compared by 128 hashed bits; floats are rounded first, so that
     noise in the last digit does not hide a duplicate. Rows without a key conflict with none.
     """
-    content = [part for name in source.columns for part in _comparable(typed, source, name)]
-    content.append(F.col(f"{RAW}.{MALFORMED}"))
-    key = [F.col(name) for name in source.key]
-    has_key = _all_given(key) if key else F.lit(False)
-    hashed = typed.select(
-        "*",
-        has_key.alias("_has_key"),
-        *(_hash(content, seed).alias(name) for seed, name in enumerate(_CONTENT)),
-    ).select(
-        "*",
-        *(
-            F.when(F.col("_has_key"), _hash(key, seed)).otherwise(F.col(same)).alias(name)
-            for seed, (name, same) in enumerate(zip(_KEY, _CONTENT, strict=True))
-        ),
-    )
-    by_key = Window.partitionBy(*_KEY).orderBy(*_CONTENT)
-    whole = by_key.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    hashed = _hashed(typed, source, carried)
+    latest = source.conflicts == "keep_latest"
+    first = [F.col(_LATEST).desc_nulls_last()] if latest else []
+    by_key = Window.partitionBy(*_KEY).orderBy(*first, *_CONTENT)
     previous = [F.lag(name).over(by_key) == F.col(name) for name in _CONTENT]
     copy = F.coalesce(previous[0] & previous[1], F.lit(False))
-    differs = [F.first(name).over(whole) != F.last(name).over(whole) for name in _CONTENT]
+    whole = by_key.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    # Another content than the first row's: where there is none, the key has one content only.
+    other = [F.first(name).over(whole) != F.col(name) for name in _CONTENT]
     marked = hashed.select(
         "*",
         (copy if source.duplicates == "remove" else F.lit(False)).alias(COPY),
-        (F.col("_has_key") & (differs[0] | differs[1])).alias(CONFLICT),
+        (F.col("_has_key") & (other[0] | other[1])).alias("_other"),
     )
-    return marked.drop("_has_key", *_KEY, *_CONTENT)
+    return _decided(marked, source, whole).drop(
+        "_has_key", "_other", _LATEST, *_KEY, *_CONTENT, *map(as_read, source.sum)
+    )
 
 
-def _comparable(typed: DataFrame, source: SourceSettings, name: str) -> list[Column]:
+def with_sums(typed: DataFrame, source: SourceSettings) -> DataFrame:
+    """Put the sums of a key's rows into the one that stands for them."""
+    if source.conflicts != "sum":
+        return typed
+    types = dict(typed.dtypes)
+    return typed.withColumns(
+        {n: F.coalesce(F.col(sum_of(n)), F.col(n)).cast(types[n]) for n in source.sum}
+    ).drop(*map(sum_of, source.sum))
+
+
+def _hashed(typed: DataFrame, source: SourceSettings, carried: Sequence[str]) -> DataFrame:
+    content = [part for name in source.columns for part in _comparable(typed, source, name)]
+    content.append(f"{RAW}.{MALFORMED}")
+    key = [quoted(name) for name in source.key]
+    has_key = " AND ".join(f"{name} IS NOT NULL" for name in key) or "false"
+    decides = [f"{quoted(n)} AS {as_read(n)}" for n in source.sum]
+    if source.latest_by is not None:
+        decides.append(f"{quoted(source.latest_by)} AS {_LATEST}")
+    hashed = typed.selectExpr(
+        *carried,
+        *decides,
+        f"{has_key} AS _has_key",
+        *(f"{_hash(content, seed)} AS {name}" for seed, name in enumerate(_CONTENT)),
+        *(f"{_hash(key, seed)} AS {name}" for seed, name in enumerate(_KEY)),
+    )
+    keyed = (
+        f"CASE WHEN _has_key THEN {name} ELSE {same} END AS {name}"
+        for name, same in zip(_KEY, _CONTENT, strict=True)
+    )
+    return hashed.selectExpr(*(n for n in hashed.columns if n not in _KEY), *keyed)
+
+
+def _decided(marked: DataFrame, source: SourceSettings, whole: WindowSpec) -> DataFrame:
+    """Add what becomes of the rows of a key that has several contents."""
+    several = F.max("_other").over(whole)
+    if source.conflicts == "reject_all":
+        return marked.withColumn(CONFLICT, several)
+    if source.conflicts == "keep_latest":
+        # Two contents of the same latest date: nobody can tell which of them holds.
+        same = F.col(_LATEST).eqNullSafe(F.first(_LATEST).over(whole))
+        tied = F.max(F.col("_other") & same).over(whole)
+        return marked.select("*", tied.alias(CONFLICT), (F.col("_other") & ~tied).alias(SUPERSEDED))
+    counted = {
+        sum_of(n): F.when(several, F.sum(F.when(~F.col(COPY), F.col(as_read(n)))).over(whole))
+        for n in source.sum
+    }
+    return marked.select(
+        "*",
+        F.lit(False).alias(CONFLICT),
+        F.col("_other").alias(SUMMED),
+        *(column.alias(name) for name, column in counted.items()),
+    )
+
+
+def _comparable(typed: DataFrame, source: SourceSettings, name: str) -> list[str]:
     """Return what makes two values alike: the typed one, and the raw one where it has no type."""
-    settings, value = source.columns[name], F.col(name)
-    unread = [F.when(value.isNull(), present(name, settings))] if settings.sql is None else []
+    settings, value = source.columns[name], quoted(name)
+    read = settings.sql is None and settings.type != "string"
+    unread = [f"CASE WHEN {value} IS NULL THEN {present_sql(name, settings)} END"] if read else []
     if typed.schema[name].dataType.typeName() == "double":
         # + 0.0 makes one zero of -0.0 and 0.0, which hash apart.
-        return [F.round(value, source.duplicate_decimals) + 0.0, *unread]
+        return [f"round({value}, {source.duplicate_decimals}) + 0.0D", *unread]
     return [value, *unread]
 
 
-def _hash(columns: list[Column], seed: int) -> Column:
+def _hash(columns: list[str], seed: int) -> str:
     # xxhash64 skips NULLs, so (NULL, 'a') would equal ('a', NULL): hash each one's presence too.
-    marked = [part for column in columns for part in (column.isNull(), column)]
-    return F.xxhash64(F.lit(seed), *marked)
-
-
-def _all_given(columns: list[Column]) -> Column:
-    given = F.lit(True)
-    for column in columns:
-        given = given & column.isNotNull()
-    return given
+    marked = [part for column in columns for part in (f"isnull({column})", column)]
+    return f"xxhash64({', '.join([str(seed), *marked])})"

@@ -14,7 +14,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from kyros_spark.config import FeatureSettings, PrepareSettings, SplitSettings
+from kyros_spark.config import AgeSettings, FeatureSettings, PrepareSettings, SplitSettings
 from kyros_spark.errors import FeatureDefinitionError
 
 _SPLIT_STEPS = 1_000_000
@@ -26,7 +26,13 @@ def exposure_value(settings: PrepareSettings) -> Column:
 
 
 def split_value(settings: SplitSettings) -> Column:
-    """Return train, valid or test: shares of a hash of the key, alike on every cluster."""
+    """Return train, valid or test, alike on every cluster and in every batch."""
+    if settings.sql is not None:
+        said = F.expr(settings.sql).cast("string")
+        if settings.parts:
+            pairs = [F.lit(text) for pair in settings.parts.items() for text in pair]
+            said = F.element_at(F.create_map(*pairs), F.coalesce(said, F.lit("")))
+        return said.alias("split")
     key = [F.col(name).cast("string") for name in settings.by]
     place = F.pmod(F.xxhash64(F.lit(settings.salt), *key), F.lit(_SPLIT_STEPS))
     train_end = round(settings.train * _SPLIT_STEPS)
@@ -49,7 +55,23 @@ def expression_of(name: str, settings: FeatureSettings) -> str:
     """Return the SQL a feature is computed by; a feature without one is the column of its name."""
     if settings.sql is not None:
         return settings.sql
+    if settings.log is not None:
+        return f"CASE WHEN `{settings.log}` > 0 THEN ln(`{settings.log}`) END"
+    if settings.ratio:
+        return "try_divide(`{}`, `{}`)".format(*settings.ratio)
+    if settings.age is not None:
+        return _age(settings.age)
+    if settings.interaction:
+        # NULL where any part is: a level of its own would say more than is known.
+        return "concat(" + ", ' x ', ".join(f"`{c}`" for c in settings.interaction) + ")"
     return f"`{settings.column or name}`"
+
+
+def _age(age: AgeSettings) -> str:
+    if age.unit == "days":
+        return f"datediff(`{age.at}`, `{age.since}`)"
+    months = f"months_between(`{age.at}`, `{age.since}`)"
+    return f"floor({months}{' / 12' if age.unit == 'years' else ''})"
 
 
 def bin_labels(bins: Iterable[float]) -> list[str]:
@@ -78,6 +100,8 @@ def check_definitions(
         FeatureDefinitionError: names the feature or target, and why.
     """
     _computable(policies, "prepare.exposure", settings.exposure, "double")
+    if settings.split.sql is not None:
+        _computable(policies, "prepare.split.sql", settings.split.sql)
     for column in settings.split.by:
         _computable(policies, "prepare.split.by", f"`{column}`")
     forbidden = _never_features(settings, derived) & {c.lower() for c in policies.columns}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+import sys
+
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, FractionalType, StringType, StructType
 
 from kyros_spark.config import ColumnSettings, SourceSettings
 from kyros_spark.tables.contract import sql_type
-from kyros_spark.tables.ddl import text
+from kyros_spark.tables.ddl import quoted, text
+from kyros_spark.transforms.repairs import respelled_sql, with_repairs, with_rows_repaired
+from kyros_spark.transforms.values import RAW, present_sql
 
-RAW = "_raw"
-MALFORMED = "_malformed"  # the text of a record that has too few or too many fields
 _PATTERNS = {"date": "yyyy-MM-dd", "timestamp": "yyyy-MM-dd HH:mm:ss"}
 
 
@@ -21,58 +23,36 @@ def with_raw_kept(raw: DataFrame) -> DataFrame:
 
 
 def with_typed_columns(kept: DataFrame, source: SourceSettings) -> DataFrame:
-    """Add every declared column, typed, beside the raw struct; derived columns see typed ones."""
+    """Add every declared column, typed and repaired; derived columns see the repaired ones."""
     struct = kept.schema[RAW].dataType
     assert isinstance(struct, StructType)
     types = {field.name: field.dataType for field in struct.fields}
-    read = {n: c for n, c in source.columns.items() if c.sql is None}
-    typed = kept.select("*", *(_typed(n, c, types[n]).alias(n) for n, c in read.items()))
+    read = [name for name, column in source.columns.items() if column.sql is None]
+    values = (f"{_typed(n, source.columns[n], types[n])} AS {quoted(n)}" for n in read)
+    typed = with_repairs(kept.selectExpr("*", *values), source, read)
     for name, column in source.columns.items():
         if column.sql is not None:
             typed = typed.withColumn(name, F.expr(column.sql).cast(sql_type(column.type)))
-    return typed
+            typed = with_repairs(typed, source, [name])
+    return with_rows_repaired(typed, source.rules)
 
 
-def present(name: str, column: ColumnSettings) -> Column:
-    """Return the raw value, NULL where the settings read it as missing."""
-    return F.expr(_present_sql(name, column))
-
-
-def _present_sql(name: str, column: ColumnSettings) -> str:
-    raw = f"{RAW}.`{name}`"
-    if not column.missing:
-        return raw
-    listed = ", ".join(text(value) for value in column.missing)
-    given = f"trim(cast({raw} AS string)) NOT IN ({listed})"
-    numbers = [value for value in column.missing if _is_number(value)]
-    if numbers and column.type not in ("string", "date", "timestamp", "boolean"):
-        # A typed source holds the sentinel 0 as 0.0; text may say 0.00.
-        same = ", ".join(f"{float(value)!r}D" for value in numbers)
-        given += f" AND coalesce(try_cast({raw} AS double) NOT IN ({same}), true)"
-    return f"CASE WHEN {given} THEN {raw} END"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return abs(float(text)) < float("inf")
-    except ValueError:
-        return False
-
-
-def _typed(name: str, column: ColumnSettings, raw_type: DataType) -> Column:
+def _typed(name: str, column: ColumnSettings, raw_type: DataType) -> str:
+    """Return the SQL of a value in its declared type: one text, not many calls."""
     wanted = sql_type(column.type)
-    value = _present_sql(name, column)
+    value = present_sql(name, column)
     is_text = isinstance(raw_type, StringType)
     if wanted == "string":
-        return F.expr(f"cast({value} AS string)")
+        return respelled_sql(f"CAST({value} AS STRING)", column)
     if is_text and wanted in _PATTERNS:
         # An explicit pattern, since a cast reads '2004' as the first of January.
         pattern = text(column.format or _PATTERNS[wanted])
-        return F.expr(f"cast(try_to_timestamp(trim({value}), {pattern}) AS {wanted})")
+        return f"CAST(try_to_timestamp(trim({value}), {pattern}) AS {wanted})"
     # try_cast is NULL where a plain cast raises (ANSI) or is NULL (before): alike on all Sparks.
-    cast = F.expr(f"try_cast({f'trim({value})' if is_text else value} AS {wanted})")
+    cast = f"try_cast({f'trim({value})' if is_text else value} AS {wanted})"
     if wanted in ("int", "bigint") and isinstance(raw_type, FractionalType):
-        return F.when(F.expr(f"{value} = floor({value})"), cast)  # 3.7 is not the integer 3
+        return f"CASE WHEN {value} = floor({value}) THEN {cast} END"  # 3.7 is not the integer 3
     if wanted == "double":
-        return F.when(~F.isnan(cast) & (F.abs(cast) < float("inf")), cast)
+        # NaN is larger than any number, and so is infinity: neither lies between these.
+        return f"CASE WHEN abs({cast}) <= {sys.float_info.max!r}D THEN {cast} END"
     return cast

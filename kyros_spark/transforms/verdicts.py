@@ -2,56 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import SourceSettings
+from kyros_spark.tables.ddl import quoted, text
 from kyros_spark.tables.rejects import REJECTS
 from kyros_spark.transforms.duplicates import COPY
-from kyros_spark.transforms.rules import REASONS
-from kyros_spark.transforms.typed import RAW
+from kyros_spark.transforms.profile import totals
+from kyros_spark.transforms.reference import PERIOD
+from kyros_spark.transforms.rules import BROKEN, NOTED, Rule, reasons
+from kyros_spark.transforms.values import RAW, as_read
+
+_REFUSED = f"NOT {COPY} AND size({BROKEN}) > 0"
+
+
+def for_verdicts(judged: DataFrame, source: SourceSettings) -> DataFrame:
+    """Return what a verdict needs: typed columns, marks, and the record where it is refused."""
+    raw = F.expr(f"CASE WHEN {_REFUSED} THEN {RAW} END").alias(RAW)
+    read = [as_read(name) for name in judged.columns if as_read(name) in judged.columns]
+    read += [name for name in PERIOD if name in judged.columns]
+    return judged.select(*source.columns, *read, COPY, BROKEN, NOTED, raw)
 
 
 def accepted(judged: DataFrame) -> DataFrame:
     """Return the rows that are no copies and broke no rule."""
-    return judged.where(~F.col(COPY) & (F.size(REASONS) == 0))
+    return judged.where(f"NOT {COPY} AND size({BROKEN}) = 0")
 
 
 def clean_rows(judged: DataFrame, source: SourceSettings, batch: str, run_id: str) -> DataFrame:
-    """Return the accepted rows in the columns of their table."""
-    return accepted(judged).select(
-        *source.columns, F.lit(batch).alias("batch_id"), F.lit(run_id).alias("run_id")
+    """Return the accepted rows in the columns of their table; what exceeds a cap stands apart."""
+    capped = {n: f"least({quoted(n)}, {cap!r}D)" for n, cap in caps(source).items()}
+    values = (f"{capped.get(n, quoted(n))} AS {quoted(n)}" for n in source.columns)
+    excess = (f"round(greatest({quoted(n)} - {c!r}D, 0D), 6) AS {quoted(f'{n}_excess')}"
+              for n, c in caps(source).items())  # fmt: skip
+    return accepted(judged).selectExpr(
+        *values, *excess, f"{text(batch)} AS batch_id", f"{text(run_id)} AS run_id"
     )
 
 
-def rejected_rows(judged: DataFrame, source_name: str, batch: str, run_id: str) -> DataFrame:
+def caps(source: SourceSettings) -> dict[str, float]:
+    """Return the cap of each amount that has one."""
+    return {name: a.cap for name, a in source.amounts.items() if a.cap is not None}
+
+
+def rejected_rows(
+    judged: DataFrame, rules: Sequence[Rule], source_name: str, batch: str, run_id: str
+) -> DataFrame:
     """Return the refused rows in the columns of `rejects`: first reason, all reasons, record."""
-    first = F.get(F.col(REASONS), F.lit(0))
-    return (
-        judged.where(~F.col(COPY) & (F.size(REASONS) > 0))
-        .select(
-            F.lit(batch).alias("batch_id"),
-            F.lit(source_name).alias("source"),
-            *(first[name].alias(name) for name in ("rule", "column", "expected", "found")),
-            F.col(REASONS).alias("reasons"),
-            F.to_json(RAW).alias("record"),
-            F.lit(run_id).alias("run_id"),
-        )
-        .select(*REJECTS.names)
+    told = judged.where(_REFUSED).select(RAW, reasons(rules).alias("reasons"))
+    first = (f"reasons[0].{name} AS `{name}`" for name in ("rule", "column", "expected", "found"))
+    return told.select(
+        F.lit(batch).alias("batch_id"),
+        F.lit(source_name).alias("source"),
+        *map(F.expr, first),
+        "reasons",
+        F.to_json(RAW).alias("record"),
+        F.lit(run_id).alias("run_id"),
+    ).select(*REJECTS.names)
+
+
+def verdict_counts(
+    judged: DataFrame, source: SourceSettings, rules: Sequence[Rule], profiled: bool
+) -> DataFrame:
+    """Return rows, notes and sums of amounts by verdict: `copy`, and `rule`, the first broken.
+
+    Amounts are added as decimals, each rounded to a millionth: sums are exact in any order.
+    """
+    first = f"CASE WHEN {_REFUSED} THEN {BROKEN}[0] END AS rule"
+    noting = [n for n, rule in enumerate(rules) if rule.severity != "reject"]
+    noted = [
+        F.count_if(F.expr(f"array_contains({NOTED}, {n})")).alias(f"noted_{n}") for n in noting
+    ]
+    sums = [
+        F.sum(F.expr(f"CAST({sql} AS DECIMAL(24, 6))")).alias(f"{kind}_{n}")
+        for n, (name, amount) in enumerate(source.amounts.items())
+        for kind, sql in _parts(name, amount.cap).items()
+    ]
+    marked = judged.selectExpr("*", f"{COPY} AS copy", first)
+    return marked.groupBy("copy", "rule").agg(
+        F.count(F.lit(1)).alias("rows"), *noted, *sums, *(totals(source) if profiled else [])
     )
 
 
-def verdict_counts(judged: DataFrame) -> DataFrame:
-    """Return rows by verdict, first rule and column, with one example: a handful of rows."""
-    first = F.when(~F.col(COPY), F.get(F.col(REASONS), F.lit(0)))
-    return (
-        judged.select(
-            F.col(COPY).alias("copy"),
-            first["rule"].alias("rule"),
-            first["column"].alias("column"),
-            first["expected"].alias("expected"),
-            first["found"].alias("found"),
-        )
-        .groupBy("copy", "rule", "column", "expected")
-        .agg(F.count("*").alias("rows"), F.min("found").alias("example"))
-    )
+def _parts(name: str, cap: float | None) -> dict[str, str]:
+    value = quoted(name)
+    top = value if cap is None else f"least({value}, {cap!r}D)"
+    return {"in": as_read(name), "out": top, "excess": f"{value} - {top}"}
+
+
+def examples(judged: DataFrame, rules: Sequence[Rule]) -> DataFrame:
+    """Return one thing found by each rule that was the first to be broken: `rule`, `found`."""
+    told = judged.where(_REFUSED).select(BROKEN, reasons(rules)[0]["found"].alias("found"))
+    return told.groupBy(F.expr(f"{BROKEN}[0]").alias("rule")).agg(F.min("found").alias("found"))

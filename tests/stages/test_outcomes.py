@@ -206,12 +206,13 @@ def contracts(finished):
     from kyros_spark.tables.policies import policies
     from kyros_spark.tables.predictions import predictions
     from kyros_spark.tables.prepared import prepared
+    from kyros_spark.tables.profiles import PROFILES
     from kyros_spark.tables.rejects import REJECTS
     from kyros_spark.tables.runs import RUNS
 
     source = config.sources.policies
     return [
-        policies(source), claims(config.sources.claims), REJECTS, prepared(source, config.prepare),
+        policies(source), claims(config.sources.claims), REJECTS, PROFILES, prepared(source, config.prepare),
         FEATURE_LOG, MODELS, predictions(source), RUNS,
     ]  # fmt: skip
 

@@ -1,0 +1,113 @@
+"""Settings of one column of a source: its type, where it comes from, what its values may be."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from kyros_spark.config.base import Bound, Section, Text
+
+Severity = Literal["reject", "repair", "warn", "fail"]
+_RULES = ("type", "required", "min", "max", "allowed", "pattern")
+
+
+class DaysSettings(Section):
+    """An exposure from two dates: days between them over the days of a year, as stated."""
+
+    start: str = Field(alias="from")
+    end: str = Field(alias="to")
+    year: Literal["actual"] | float = 365.25
+    last_day: Literal["at_risk", "excluded"] = "excluded"
+
+    @field_validator("year")
+    @classmethod
+    def _known_year(cls, value: str | float) -> str | float:
+        if value not in ("actual", 360, 365, 365.25):
+            raise ValueError(f"expected actual, 360, 365 or 365.25, found {value}")
+        return value
+
+    @property
+    def sql(self) -> str:
+        """Return the years as SQL; `actual` takes the days of the year the period starts in."""
+        days = f"datediff(`{self.end}`, `{self.start}`)"
+        if self.last_day == "at_risk":
+            days = f"({days} + 1)"
+        if self.year != "actual":
+            return f"{days} / {float(self.year)!r}D"
+        first = f"year(`{self.start}`)"
+        whole = f"datediff(make_date({first} + 1, 1, 1), make_date({first}, 1, 1))"
+        return f"{days} / CAST({whole} AS DOUBLE)"
+
+
+class ColumnSettings(Section):
+    """One column of a source, and how much it weighs when a value is not as it may be."""
+
+    type: str
+    source: str | None = Field(default=None, alias="from")
+    sql: str | None = None
+    days: DaysSettings | None = None
+    required: bool = False
+    min: Bound = None
+    max: Bound = None
+    allowed: tuple[Text, ...] | None = None
+    pattern: str | None = None
+    missing: tuple[Text, ...] = ()
+    trim: bool = False
+    case: Literal["keep", "lower", "upper"] = "keep"
+    aliases: dict[Text, Text] = {}
+    default: Text | None = None
+    severity: dict[str, Severity] = {}
+    says: dict[str, str] = {}
+    format: str | None = None
+    description: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _days_as_sql(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("days") is None:
+            return given
+        if given.get("sql") is not None or given.get("from") is not None:
+            raise ValueError("give one of days, sql and from: each is where the column comes from")
+        return {**given, "sql": DaysSettings.model_validate(given["days"]).sql}
+
+    @field_validator("type")
+    @classmethod
+    def _known_type(cls, value: str) -> str:
+        known = "string, int, long, double, date, timestamp, boolean or decimal(p,s)"
+        if not re.fullmatch(
+            r"string|int|long|double|date|timestamp|boolean|decimal\(\d+,\s*\d+\)", value
+        ):
+            raise ValueError(f"expected {known}, found '{value}'")
+        return value
+
+    @model_validator(mode="after")
+    def _rules_fit(self) -> ColumnSettings:
+        for name in (*self.severity, *self.says):
+            if name not in _RULES:
+                raise ValueError(f"severity and says name {', '.join(_RULES)}, found '{name}'")
+        if self.type != "string" and (
+            self.pattern or self.trim or self.aliases or self.case != "keep"
+        ):
+            raise ValueError("pattern, trim, case and aliases are for type: string")
+        emptied = [n for n in ("required", "type", "allowed", "pattern") if self.repairs(n)]
+        if self.required and emptied and self.default is None:
+            raise ValueError(
+                f"a required column whose {emptied[0]} is repaired needs a default, which the "
+                "repair puts in place"
+            )
+        return self
+
+    def weighs(self, rule: str) -> Severity:
+        """Return how a value that breaks a rule is dealt with."""
+        return self.severity.get(rule, "reject")
+
+    def repairs(self, rule: str) -> bool:
+        """Tell whether a value that breaks a rule is repaired."""
+        return self.weighs(rule) == "repair"
+
+    @property
+    def respelled(self) -> bool:
+        """Tell whether levels are trimmed, folded or renamed."""
+        return self.trim or self.case != "keep" or bool(self.aliases)

@@ -1,0 +1,124 @@
+"""Profile what clean accepted, compare it with the batch before, and tell two batches apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from kyros_spark.config import Config, SourceSettings
+from kyros_spark.errors import BatchChangedError, BatchMissingError
+from kyros_spark.runs import Run
+from kyros_spark.session import arrow_transfer
+from kyros_spark.stages.execute import Workplace
+from kyros_spark.tables.profiles import PROFILES
+from kyros_spark.transforms.profile import differences, profile, sample
+
+
+def profile_rows(
+    place: Workplace,
+    run: Run,
+    name: str,
+    source: SourceSettings,
+    clean: DataFrame,
+    counts: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Return the rows of table profiles of one source; findings and changes go to the details.
+
+    clean: the accepted rows. counts: the rows of `verdict_counts` that tell of them.
+
+    Raises:
+        BatchChangedError: the batch differs from the one before, and the settings forbid it.
+    """
+    told, settings = run.details[name], place.config.clean
+    if not settings.profile_rows:
+        return []
+    with arrow_transfer(place.spark):
+        rows = sample(clean, source, settings.profile_rows, told["rows_out"]).toPandas()
+    broken = {**told["rules"], **told.get("repaired", {}), **told.get("warned", {})}
+    found = profile(name, source, counts, broken, rows)
+    findings = {row["column"]: row["findings"] for row in found if row["findings"]}
+    if findings:
+        told["findings"] = findings
+    before = _before(place, run.batch, name) if settings.changes != "ignore" else []
+    changes = differences(before, found) if before else []
+    if changes:
+        told["changes"] = {"against": before[0]["batch_id"], "what": changes[:50]}
+    if changes and settings.changes == "fail":
+        raise BatchChangedError(
+            f"{name}, batch {run.batch}: expected columns and levels as in batch "
+            f"{before[0]['batch_id']}, found {'; '.join(changes[:10])}; correct the extract or set "
+            "clean.changes: warn, nothing was written"
+        )
+    now = datetime.now(UTC)
+    stamp = {"batch_id": run.batch, "profiled_at": now, "run_id": run.run_id}
+    return [{**row, **stamp} for row in found]
+
+
+def as_frame(spark: SparkSession, rows: list[dict[str, Any]]) -> DataFrame:
+    """Return the rows as a DataFrame of table profiles."""
+    schema = ", ".join(f"`{column.name}` {column.type}" for column in PROFILES.columns)
+    return spark.createDataFrame(rows, schema).coalesce(1)
+
+
+def _before(place: Workplace, batch: str, name: str) -> list[dict[str, Any]]:
+    """Return the profile of the batch that was profiled last, other than this one."""
+    if not place.tables.exists(PROFILES.name):
+        return []
+    others = place.tables.read(PROFILES.name).where(
+        (F.col("batch_id") != batch) & (F.col("source") == name)
+    )
+    last = F.max(F.struct("profiled_at", "batch_id")).over(Window.partitionBy("source"))
+    rows = others.withColumn("_last", last).where(F.col("_last.batch_id") == F.col("batch_id"))
+    return [row.asDict(recursive=True) for row in rows.drop("_last").collect()]
+
+
+def compare(spark: SparkSession, config: Config, first: str, second: str) -> dict[str, list[str]]:
+    """Return what differs between two batches, by source.
+
+    Raises:
+        BatchMissingError: one of them has no profile.
+    """
+    tables = Workplace(spark, config).tables
+    rows = []
+    if tables.exists(PROFILES.name):
+        found = tables.read(PROFILES.name, batches=[first, second]).collect()
+        rows = [row.asDict(recursive=True) for row in found]
+    for batch in (first, second):
+        if not any(row["batch_id"] == batch for row in rows):
+            raise BatchMissingError(
+                f"profile --diff: expected batch '{batch}' in {tables.place('profiles')}, found "
+                f"none; run: kyros clean --batch {batch}"
+            )
+    by = {
+        source: [
+            [row for row in rows if (row["batch_id"], row["source"]) == (batch, source)]
+            for batch in (first, second)
+        ]
+        for source in dict.fromkeys(row["source"] for row in rows)
+    }
+    return {
+        source: differences(*pair) if all(pair) else [f"batch {first if pair[0] else second} only"]
+        for source, pair in by.items()
+    }
+
+
+def shown(spark: SparkSession, config: Config, batch: str) -> list[dict[str, Any]]:
+    """Return a batch's profile, a row a column.
+
+    Raises:
+        BatchMissingError: the batch has no profile.
+    """
+    tables = Workplace(spark, config).tables
+    rows = []
+    if tables.exists(PROFILES.name):
+        rows = tables.read(PROFILES.name, batches=[batch]).orderBy("source", "column").collect()
+    if not rows:
+        raise BatchMissingError(
+            f"profile: expected batch '{batch}' in {tables.place('profiles')}, found none; "
+            f"run: kyros clean --batch {batch}"
+        )
+    return [row.asDict(recursive=True) for row in rows]

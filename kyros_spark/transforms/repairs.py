@@ -1,0 +1,125 @@
+"""Repair values as the settings say: spelling, units, currencies, bounds, and what is unknown."""
+
+from __future__ import annotations
+
+import itertools
+
+from pyspark.sql import DataFrame
+
+from kyros_spark.config import AmountSettings, ColumnSettings, RuleSettings, SourceSettings
+from kyros_spark.tables.contract import sql_type
+from kyros_spark.tables.ddl import quoted, text
+from kyros_spark.transforms.values import as_read, bound_sql, literal_sql
+
+_FIRST_REPAIRED = ("type", "required", "min", "max", "allowed", "pattern")
+
+
+def respelled_sql(value: str, column: ColumnSettings) -> str:
+    """Return a level trimmed, folded and renamed, in this order."""
+    if column.trim:
+        value = f"trim({value})"
+    if column.case != "keep":
+        value = f"{column.case}({value})"
+    if column.aliases:
+        cases = " ".join(f"WHEN {text(a)} THEN {text(b)}" for a, b in column.aliases.items())
+        value = f"CASE {value} {cases} ELSE {value} END"
+    return value
+
+
+def needs_repair(name: str, source: SourceSettings) -> bool:
+    """Tell whether a column's value may be another than the one read."""
+    column = source.columns[name]
+    return any(map(column.repairs, _FIRST_REPAIRED)) or name in source.amounts
+
+
+def with_repairs(typed: DataFrame, source: SourceSettings, names: list[str]) -> DataFrame:
+    """Repair some columns; each is kept as it was read under `as_read` of its name.
+
+    An amount is brought to the unit of account first, so what was read is told in that unit too.
+    """
+    changed = [name for name in names if needs_repair(name, source)]
+    if not changed:
+        return typed
+    in_unit = {n: _in_unit(n, source.amounts[n]) for n in changed if n in source.amounts}
+    kept = {n: in_unit.get(n, quoted(n)) for n in changed}
+    others = [quoted(name) for name in typed.columns]
+    layer = typed.selectExpr(*others, *(f"{sql} AS {as_read(n)}" for n, sql in kept.items()))
+    repaired = {n: _repaired(n, source) for n in changed}
+    values = (
+        f"{repaired[n]} AS {quoted(n)}" if n in repaired else quoted(n) for n in layer.columns
+    )
+    return layer.selectExpr(*values)
+
+
+def with_rows_repaired(typed: DataFrame, rules: tuple[RuleSettings, ...]) -> DataFrame:
+    """Repair rows that break a rule across columns; `flag_of` the rule tells which did."""
+    for rule in rules:
+        if rule.severity != "repair":
+            continue
+        typed = typed.selectExpr(
+            "*", f"coalesce(NOT ({check_sql(rule)}), false) AS {flag_of(rule)}"
+        )
+        fixed = {name: f"CASE WHEN {flag_of(rule)} THEN {sql} ELSE {quoted(name)} END"
+                 for name, sql in rule.repair.items()}  # fmt: skip
+        types = dict(typed.dtypes)
+        typed = typed.selectExpr(
+            *(
+                f"CAST({fixed[n]} AS {types[n]}) AS {quoted(n)}" if n in fixed else quoted(n)
+                for n in typed.columns
+            )
+        )
+    return typed
+
+
+def check_sql(rule: RuleSettings) -> str:
+    """Return what is true of a row that keeps the rule; NULL counts as kept."""
+    if rule.check is not None:
+        return rule.check
+    names = [quoted(name) for name in rule.in_order]
+    return " AND ".join(f"coalesce({a} <= {b}, true)" for a, b in itertools.pairwise(names))
+
+
+def flag_of(rule: RuleSettings) -> str:
+    """Return the column that tells of a rule across rows or columns whether it was broken."""
+    return f"_rule_{rule.id}"
+
+
+def _in_unit(name: str, amount: AmountSettings) -> str:
+    value = quoted(name)
+    if amount.unit != 1.0:
+        value = f"round({value} * {amount.unit!r}D, 6)"
+    if amount.currency is not None:  # an unknown currency has no value; its row is refused
+        rates = " ".join(f"WHEN {text(c)} THEN {r!r}D" for c, r in amount.rates.items())
+        code = f"CAST({quoted(amount.currency)} AS STRING)"
+        value = f"round({value} * CASE {code} {rates} ELSE 0D END, 6)"
+    return value
+
+
+def _repaired(name: str, source: SourceSettings) -> str:
+    column, amount = source.columns[name], source.amounts.get(name)
+    value = as_read(name)
+    unknown = []
+    if column.repairs("allowed") and column.allowed is not None:
+        known = ", ".join(literal_sql(level, column) for level in column.allowed)
+        unknown.append(f"{value} NOT IN ({known})")
+    if column.repairs("pattern") and column.pattern is not None:
+        unknown.append(f"NOT {value} RLIKE {text(f'^(?:{column.pattern})$')}")
+    cases = [f"WHEN {' OR '.join(unknown)} THEN {_default(column)}"] if unknown else []
+    if column.default is not None and (column.repairs("type") or column.repairs("required")):
+        blank = f" OR trim({value}) = ''" if column.type == "string" else ""
+        cases.append(f"WHEN {value} IS NULL{blank} THEN {_default(column)}")
+    for rule, bound, sign in (("min", column.min, "<"), ("max", column.max, ">")):
+        if bound is not None and column.repairs(rule):
+            edge = bound_sql(bound, column)
+            cases.append(f"WHEN {value} {sign} {edge} THEN {edge}")
+    if amount is not None and amount.negative == "zero":
+        cases.append(f"WHEN {value} < 0 THEN 0")
+    if amount is not None and amount.count is not None and amount.without_count == "zero":
+        cases.append(f"WHEN {value} != 0 AND coalesce({quoted(amount.count)}, 0) = 0 THEN 0")
+    if not cases:
+        return value
+    return f"CAST(CASE {' '.join(cases)} ELSE {value} END AS {sql_type(column.type)})"
+
+
+def _default(column: ColumnSettings) -> str:
+    return "NULL" if column.default is None else literal_sql(column.default, column)

@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from benchmarks import engine
+from benchmarks import engine, stages
 
-BENCHMARKS = {"engine": engine.main}
+BENCHMARKS = {"engine": engine.main, "stages": stages.main}
 
 
 def main() -> int:

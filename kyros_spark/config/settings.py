@@ -20,7 +20,7 @@ class TableSettings(Section):
     base: str | None = None
     catalog: str | None = None
     artefacts: str | None = None
-    rows_per_file: int = Field(default=1_000_000, ge=1000)
+    rows_per_file: int = Field(default=250_000, ge=1000)
 
     @model_validator(mode="after")
     def _one_place(self) -> TableSettings:

@@ -33,6 +33,8 @@ LOCAL = {
     "spark.ui.enabled": "false",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.shuffle.partitions": "8",
+    # Stages and batches generate the same code again; Spark keeps 100 pieces, a chain needs more.
+    "spark.sql.codegen.cache.maxEntries": "2000",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.databricks.delta.properties.defaults.checkpointInterval": "20",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config
@@ -20,21 +19,7 @@ from kyros_spark.scoring.udf import Served, predictions
 from kyros_spark.session import arrow_batch_rows, can_broadcast
 from kyros_spark.stages.execute import Workplace, execute, start
 from kyros_spark.tables.predictions import predictions as predictions_table
-from kyros_spark.transforms.encode import input_hash, is_unseen
-
-
-@dataclass(frozen=True)
-class _Output:
-    """One model name of the result: its version, the outputs it multiplies, and its unit.
-
-    column  where its values are on the way; a name may hold a class's label, of any characters
-    """
-
-    column: str
-    name: str
-    version: str
-    parts: tuple[str, ...]
-    per_exposure: bool
+from kyros_spark.transforms.predicted import Output, counts, long_rows, scored
 
 
 def predict(
@@ -109,8 +94,9 @@ def _work(place: Workplace, run: Run, registry: Registry, chosen: list[Entry]) -
     paths = None if can_broadcast(place.spark) else [entry.path for entry in chosen]
     seen, report = Observation(), HostReport(place.spark)
     score = predictions(place.spark, served, paths, config.predict.kernel, report)
-    rows = _scored(config, prepared, score, served, outputs)
-    rows = rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *_counts(served, outputs))
+    key, features = config.sources.policies.key, _features(served)
+    rows = scored(prepared, key, features, score, outputs)
+    rows = rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *counts(features, outputs))
     names = ", ".join(f"'{name}'" for name in dict.fromkeys(_plain(one.name) for one in outputs))
     # A class's rows stand under NAME.CLASS; the version before may have had other classes.
     where = f"{batch_is(run.batch)} AND substring_index(model_name, '.', 1) IN ({names})"
@@ -119,7 +105,7 @@ def _work(place: Workplace, run: Run, registry: Registry, chosen: list[Entry]) -
         run.phase("score and write"),
         arrow_batch_rows(place.spark, config.predict.rows_per_arrow_batch),
     ):
-        long = _long(config, rows, outputs, run)
+        long = long_rows(rows, key, outputs, run.batch, run.run_id)
         run.outputs["predictions"] = place.tables.replace(contract, long, run.run_id, where)
     run.rows_out = run.outputs["predictions"].rows
     _tell(run, config, outputs, seen.get)
@@ -147,7 +133,7 @@ def _check_features(place: Workplace, run: Run, done: Done, served: list[Served]
                 )
 
 
-def _outputs(config: Config, chosen: list[Entry], served: list[Served]) -> list[_Output]:
+def _outputs(config: Config, chosen: list[Entry], served: list[Served]) -> list[Output]:
     versions = {entry.name: str(entry.version) for entry in chosen}
     units = {one.name: one.model.manifest.per == "exposure" for one in served}
     named: list[tuple[str, str, tuple[str, ...], bool]] = [
@@ -160,7 +146,7 @@ def _outputs(config: Config, chosen: list[Entry], served: list[Served]) -> list[
             _check_product(name, parts, served)
             version = "*".join(f"{part}@{versions[part]}" for part in parts)
             named.append((name, version, parts, any(units[part] for part in parts)))
-    return [_Output(f"_output_{number}", *facts) for number, facts in enumerate(named)]
+    return [Output(f"_output_{number}", *facts) for number, facts in enumerate(named)]
 
 
 def _check_product(name: str, parts: Sequence[str], served: list[Served]) -> None:
@@ -182,63 +168,7 @@ def _features(served: list[Served]) -> list[Feature]:
     return list(by_name.values())
 
 
-def _scored(
-    config: Config,
-    prepared: DataFrame,
-    score: Column,
-    served: list[Served],
-    outputs: list[_Output],
-) -> DataFrame:
-    key = config.sources.policies.key
-    names = [feature.name for feature in _features(served)]
-    needed = prepared.select(*key, "exposure", *names)
-    scored = needed.withColumns({"_score": score, "input_hash": input_hash(names)})
-    for output in outputs:
-        value = F.col("_score").getField(output.parts[0])
-        for part in output.parts[1:]:
-            value = value * F.col("_score").getField(part)
-        scored = scored.withColumn(output.column, value)
-    return scored
-
-
-def _counts(served: list[Served], outputs: list[_Output]) -> list[Column]:
-    """Return what rides along with the write: unseen levels and expected totals."""
-    levels = [feature for feature in _features(served) if feature.kind == "levels"]
-    unseen = [F.count_if(is_unseen(f)).alias(f"unseen_{f.name}") for f in levels]
-    totals = [
-        F.sum(F.col(o.column) * F.col("exposure")).alias(f"expected{o.column}")
-        for o in outputs
-        if o.per_exposure
-    ]
-    return [*unseen, *totals]
-
-
-def _long(config: Config, rows: DataFrame, outputs: list[_Output], run: Run) -> DataFrame:
-    each = F.array(
-        *(
-            F.struct(
-                F.lit(o.name).alias("model_name"),
-                F.lit(o.version).alias("model_version"),
-                F.col(o.column).alias("prediction"),
-                (F.col(o.column) * F.col("exposure") if o.per_exposure else F.lit(None))
-                .cast("double")
-                .alias("expected"),
-            )
-            for o in outputs
-        )
-    )
-    return rows.select(
-        *config.sources.policies.key, F.inline(each), "exposure", "input_hash"
-    ).withColumns(
-        {
-            "predicted_at": F.current_timestamp(),
-            "batch_id": F.lit(run.batch),
-            "run_id": F.lit(run.run_id),
-        }
-    )
-
-
-def _tell(run: Run, config: Config, outputs: list[_Output], seen: dict[str, float]) -> None:
+def _tell(run: Run, config: Config, outputs: list[Output], seen: dict[str, float]) -> None:
     run.rows_in = int(seen["_rows"])
     unseen = {
         k.removeprefix("unseen_"): int(v) for k, v in seen.items() if k.startswith("unseen_") and v

@@ -1,0 +1,83 @@
+"""Turn a prepared batch and its models' responses into the rows of table `predictions`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from kyros_spark.model.manifest import Feature
+from kyros_spark.transforms.encode import input_hash, is_unseen
+
+
+@dataclass(frozen=True)
+class Output:
+    """One model name of the result: its version, the outputs it multiplies, and its unit.
+
+    column  where its values are on the way; a name may hold a class's label, of any characters
+    """
+
+    column: str
+    name: str
+    version: str
+    parts: tuple[str, ...]
+    per_exposure: bool
+
+
+def scored(
+    prepared: DataFrame,
+    key: Sequence[str],
+    features: Sequence[Feature],
+    score: Column,
+    outputs: Sequence[Output],
+) -> DataFrame:
+    """Return a row a policy: key, exposure, a hash of what it is predicted from, each output."""
+    names = [feature.name for feature in features]
+    needed = prepared.select(*key, "exposure", *names)
+    rows = needed.withColumns({"_score": score, "input_hash": input_hash(names)})
+    for output in outputs:
+        value = F.col("_score").getField(output.parts[0])
+        for part in output.parts[1:]:
+            value = value * F.col("_score").getField(part)
+        rows = rows.withColumn(output.column, value)
+    return rows
+
+
+def counts(features: Sequence[Feature], outputs: Sequence[Output]) -> list[Column]:
+    """Return what rides along with the write: unseen levels and expected totals."""
+    levels = [feature for feature in features if feature.kind == "levels"]
+    unseen = [F.count_if(is_unseen(f)).alias(f"unseen_{f.name}") for f in levels]
+    totals = [
+        F.sum(F.col(o.column) * F.col("exposure")).alias(f"expected{o.column}")
+        for o in outputs
+        if o.per_exposure
+    ]
+    return [*unseen, *totals]
+
+
+def long_rows(
+    rows: DataFrame, key: Sequence[str], outputs: Sequence[Output], batch: str, run_id: str
+) -> DataFrame:
+    """Return a row a policy and output, as table `predictions` holds them."""
+    each = F.array(
+        *(
+            F.struct(
+                F.lit(o.name).alias("model_name"),
+                F.lit(o.version).alias("model_version"),
+                F.col(o.column).alias("prediction"),
+                (F.col(o.column) * F.col("exposure") if o.per_exposure else F.lit(None))
+                .cast("double")
+                .alias("expected"),
+            )
+            for o in outputs
+        )
+    )
+    return rows.select(*key, F.inline(each), "exposure", "input_hash").withColumns(
+        {
+            "predicted_at": F.current_timestamp(),
+            "batch_id": F.lit(batch),
+            "run_id": F.lit(run_id),
+        }
+    )

@@ -29,7 +29,7 @@ WITHOUT_JVM = [
     name
     for name in MODULES
     if name.split(".")[1:2] and name.split(".")[1] in ("kernels", "model", "scoring")
-    and name != "kyros_spark.scoring.udf"
+    and name not in ("kyros_spark.scoring.udf", "kyros_spark.scoring.report")
 ]  # fmt: skip
 
 

@@ -6,17 +6,17 @@ import sys
 import numpy as np
 from boosters import adversarial_rows, boost, model_of
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from kyros_spark.model.artefact import model_to_bytes
 from kyros_spark.scoring.report import HostReport
 from kyros_spark.scoring.scorer import Scorer
 from kyros_spark.scoring.udf import Served, predictions
 
-ROWS, PARTITIONS = 20_000, 16
+ROWS, PARTITIONS = 20_000, 8
+KERNELS = ("auto", "avx512vbmi")
 
 
-def main(master, kernel):
+def main(master):
     spark = (
         SparkSession.builder.master(master)
         .config("spark.driver.host", "127.0.0.1")
@@ -33,16 +33,20 @@ def main(master, kernel):
     names = [feature.name for feature in model.manifest.features]
     told = [[int(n), *(float(value) for value in row)] for n, row in enumerate(rows)]
     frame = spark.createDataFrame(told, f"n long, {', '.join(f'{name} float' for name in names)}")
-    report = HostReport(spark)
+    frame = frame.repartition(PARTITIONS, "n")
+    own = Scorer(model, "portable").response([np.ascontiguousarray(c) for c in rows.T])
     served = [Served("boosted", model, model_to_bytes(model))]
+    return {kernel: scored(spark, frame, served, kernel, own) for kernel in KERNELS}
+
+
+def scored(spark, frame, served, kernel, own):
+    report = HostReport(spark)
     score = predictions(spark, served, kernel=kernel, report=report)
-    scored = frame.repartition(PARTITIONS, "n").withColumn("score", score)
     try:
-        found = scored.select("n", F.col("score.boosted")).orderBy("n").toPandas()
+        found = frame.select("n", score.boosted.alias("score")).orderBy("n").toPandas()
     except Exception as error:
         return {"error": str(error)}
-    own = Scorer(model, "portable").response([np.ascontiguousarray(c) for c in rows.T])
-    same = np.array_equal(found["boosted"].to_numpy(), own, equal_nan=True)
+    same = np.array_equal(found["score"].to_numpy(), own, equal_nan=True)
     return {"rows": len(found), "same": bool(same), "hosts": report.hosts()}
 
 

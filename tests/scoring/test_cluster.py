@@ -80,9 +80,11 @@ def master(tmp_path_factory):
         yield url
 
 
-def scored(master, kernel):
+@pytest.fixture(scope="module")
+def scored(master):
+    """What one application found on the cluster, with each setting of the kernel."""
     done = subprocess.run(
-        [sys.executable, str(HERE / "cluster_job.py"), master, kernel],
+        [sys.executable, str(HERE / "cluster_job.py"), master],
         env=environment(),
         capture_output=True,
         text=True,
@@ -93,15 +95,15 @@ def scored(master, kernel):
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def test_different_cpus_give_the_same_predictions(master):
-    found = scored(master, "auto")
+def test_different_cpus_give_the_same_predictions(scored):
+    found = scored["auto"]
     assert (found["rows"], found["same"]) == (20_000, True)
     kernels = {host["cpu"]: host["kernel"] for host in found["hosts"]}
     assert kernels.pop("generic") == "portable"
     assert list(kernels.values()) == [best_kernel()]
 
 
-def test_a_kernel_that_a_host_lacks_is_an_error_naming_host_and_feature(master):
-    error = scored(master, "avx512vbmi")["error"]
+def test_a_kernel_that_a_host_lacks_is_an_error_naming_host_and_feature(scored):
+    error = scored["avx512vbmi"]["error"]
     assert "KernelNotAvailableError: kernel avx512vbmi needs the CPU feature" in error
     assert f"host {platform.node()} (" in error

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-ROWS = 100_000
-ROWS_OF_MANY_TREES = 20_000
+ROWS = 50_000
+ROWS_OF_MANY_TREES = 5_000
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,10 @@ class Cell:
         size = f"{self.size} leaves" if self.library == "lightgbm" else f"depth {self.size}"
         gaps = ", missing" if self.missing else ""
         return f"{self.library} {self.trees} x {size}, {self.features} {self.dtype}{gaps}"
+
+    @property
+    def leaves(self) -> int:
+        return self.size if self.library == "lightgbm" else 2**self.size
 
     @property
     def rows(self) -> int:

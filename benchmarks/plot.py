@@ -7,8 +7,9 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("svg")
-matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text: a tenth of the size
 import matplotlib.pyplot as plt
+
+matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
 
 COLOURS = {"kyros": "#c0392b", "kyros_portable": "#e59866"}
 COLUMNS = 3

@@ -20,7 +20,7 @@ def spark():
 
     session = get_session(
         SparkSettings(
-            driver_memory="1500m",
+            driver_memory="3g",
             conf={
                 "spark.master": "local[2]",
                 "spark.sql.shuffle.partitions": "2",

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
-from kyros_spark.model.import_xgboost_categories import category_names, category_sets_of
+from kyros_spark.model.import_xgboost_categories import category_names
+from kyros_spark.model.import_xgboost_nodes import xgboost_nodes
 from kyros_spark.model.manifest import Family, Link, Output
 from kyros_spark.model.outputs import output_starts
-from kyros_spark.model.trees import RawNodes, TreeArrays, trees_from_nodes
+from kyros_spark.model.trees import TreeArrays, trees_from_nodes
 from kyros_spark.model.ubjson import read_ubjson
 
 OBJECTIVES: dict[str, tuple[Family, Link]] = {
@@ -114,7 +115,7 @@ def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
         weights = None if weights is None else weights[order]
     intercepts = _intercepts(parameters["base_score"], objective, max(classes, 1))
     return XGBoostTrees(
-        trees=trees_from_nodes(_nodes(trees, weights), n_features),
+        trees=trees_from_nodes(xgboost_nodes(trees, weights), n_features),
         intercept=0.0 if classes else intercepts[0],
         outputs=tuple(Output(label=str(k), intercept=intercepts[k]) for k in range(classes)),
         output_start=output_start,
@@ -207,54 +208,3 @@ def _logf(value: np.float32) -> float:
         return float(np.float32(math.log(value)))
     logf.argtypes, logf.restype = [ctypes.c_float], ctypes.c_float
     return float(logf(value))
-
-
-def _nodes(trees: list[dict[str, Any]], weights: np.ndarray | None) -> RawNodes:
-    """Concatenate the trees' node arrays; a dart tree's weight is multiplied into its leaves."""
-    for number, tree in enumerate(trees):
-        _check_tree(number, tree)
-
-    def joined(name: str, dtype: type) -> np.ndarray:
-        parts: list[np.ndarray] = [np.asarray(tree[name], dtype) for tree in trees]
-        return np.concatenate(parts) if parts else np.zeros(0, dtype)
-
-    sizes = [len(tree["left_children"]) for tree in trees]
-    conditions = joined("split_conditions", np.float32)
-    values = conditions
-    if weights is not None:
-        values = conditions * np.repeat(weights[: len(trees)], sizes)
-    sets, set_number = category_sets_of(trees)
-    return RawNodes(
-        tree_start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        left=joined("left_children", np.int32),
-        right=joined("right_children", np.int32),
-        feature=joined("split_indices", np.int64),
-        threshold=conditions,
-        missing_left=joined("default_left", np.uint8),
-        value=values,
-        sets=sets,
-        set_number=set_number,
-    )
-
-
-def _check_tree(number: int, tree: dict[str, Any]) -> None:
-    if int(tree["tree_param"].get("size_leaf_vector", 1)) > 1:
-        raise ModelNotSupportedError(f"XGBoost model: tree {number} has vector leaves")
-    columns = ("left_children", "right_children", "split_indices", "split_conditions")
-    sizes = {name: len(tree[name]) for name in (*columns, "default_left")}
-    if len(set(sizes.values())) != 1:
-        raise ModelFormatError(f"XGBoost model: tree {number}: arrays of sizes {sizes}")
-    _check_parents(number, tree)
-
-
-def _check_parents(number: int, tree: dict[str, Any]) -> None:
-    """Refuse a tree whose two accounts of itself differ: the library goes by its parents, too."""
-    if "parents" not in tree:
-        return
-    parents = np.asarray(tree["parents"], np.int64)
-    for name in ("left_children", "right_children"):
-        child = np.asarray(tree[name], np.int64)
-        split = np.flatnonzero(child >= 0)
-        inside = child[split] < parents.size
-        if not inside.all() or (parents[child[split]] != split).any():
-            raise ModelFormatError(f"XGBoost model: tree {number}: {name} against parents")

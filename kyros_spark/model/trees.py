@@ -110,7 +110,7 @@ def trees_from_nodes(nodes: RawNodes, n_features: int) -> TreeArrays:
     numeric = by_set == NO_SET
     if np.isnan(threshold[numeric]).any():
         raise ModelFormatError("a split's threshold is NaN")
-    cut_value, cut_start, cut = _cuts(feature[numeric], threshold[numeric], n_features)
+    cut_value, cut_start, cut = distinct_cuts(feature[numeric], threshold[numeric], n_features)
     split_cut = np.empty(split.size, np.int32)
     sets: dict[str, np.ndarray] = {}
     split_cut[numeric] = cut
@@ -166,10 +166,13 @@ def _breadth_first(nodes: RawNodes) -> tuple[np.ndarray, np.ndarray]:
     return order, tree_of[order]
 
 
-def _cuts(
+def distinct_cuts(
     feature: np.ndarray, threshold: np.ndarray, n_features: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sort and number the distinct (feature, threshold) pairs; -0.0 and 0.0 are one threshold."""
+    """Sort and number the distinct (feature, threshold) pairs; -0.0 and 0.0 are one threshold.
+
+    Returns the thresholds, where each feature's begin (int64), and each pair's number (int32).
+    """
     threshold = threshold + threshold.dtype.type(0)
     order = np.lexsort((threshold, feature))
     by_feature, by_value = feature[order], threshold[order]

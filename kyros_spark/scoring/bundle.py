@@ -13,6 +13,7 @@ from kyros_spark.model.artefact import Model
 from kyros_spark.model.category_sets import CategorySets, distinct_sets
 from kyros_spark.model.check import check_arrays
 from kyros_spark.model.manifest import Feature, Manifest, Output, Source
+from kyros_spark.model.trees import distinct_cuts
 
 Arrays = dict[str, np.ndarray]
 PLAIN = {
@@ -112,16 +113,9 @@ def _union_of_cuts(
         [np.repeat(read, np.diff(m["cut_start"])) for m, read in zip(models, reads, strict=True)]
     )
     value = np.concatenate([model["cut_value"] for model in models])
-    order = np.lexsort((value, column))
-    by_column, by_value = column[order], value[order]
-    new = np.ones(order.size, bool)
-    new[1:] = (by_column[1:] != by_column[:-1]) | (by_value[1:] != by_value[:-1])
-    place = np.empty(order.size, np.int64)
-    place[order] = np.cumsum(new) - 1
-    counts = np.bincount(by_column[new], minlength=n_columns)
-    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    cuts, starts, place = distinct_cuts(column, value, n_columns)
     sizes = np.cumsum([model["cut_value"].size for model in models])[:-1]
-    return by_value[new], starts, np.split(place, sizes)
+    return cuts, starts, np.split(place, sizes)
 
 
 def _union_of_sets(

@@ -27,15 +27,15 @@ class GlmScorer:
         self._tables = [values[a:b] for a, b in pairwise(starts)]
 
     def raw(self, columns: Sequence[np.ndarray], start: np.ndarray) -> np.ndarray:
-        """Add every feature's term to `start` (float64[1, n]) and return it."""
-        sums = start[0]
+        """Return `start` (float64[1, n]) with every feature's term added."""
+        sums = start[0].copy()
         for feature, table, column in zip(self._features, self._tables, columns, strict=True):
             if feature.levels:
                 self._add_levels(table, self._codes(feature.name, table.size, column), sums)
             else:
                 impute = np.nan if feature.impute is None else feature.impute
                 self._add_slope(table[0], impute, column, sums)
-        return start
+        return sums[None]
 
     def _add_levels(self, table: np.ndarray, codes: np.ndarray, sums: np.ndarray) -> None:
         if self.kernel == "numpy":

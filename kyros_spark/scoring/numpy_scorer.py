@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 
 from kyros_spark.model.artefact import Model
+from kyros_spark.model.category_sets import MAX_CATEGORIES
 
 CHUNK_ROWS = 8192
-LIMIT = 1 << 24  # categories lie below
 
 
 class NumpyTrees:
@@ -85,7 +85,7 @@ class NumpyTrees:
 
 def categories(values: np.ndarray, rule: str) -> np.ndarray:
     """Return each value's category by the manifest's rule, -1 where it is none."""
-    known = np.isfinite(values) & (values > -1) & (values < LIMIT)
+    known = np.isfinite(values) & (values > -1) & (values < MAX_CATEGORIES)
     whole = np.where(known, values, -1).astype(np.float64)
     found = np.trunc(whole) if rule == "truncate" else np.floor(whole)
     if rule == "whole":

@@ -93,7 +93,7 @@ class Scorer:
         """Score with the kernel in use; where it does not compile, with the next one that does."""
         while True:
             try:
-                return self._engine.raw(arrays, start.copy())
+                return self._engine.raw(arrays, start)
             except CompileError as error:
                 later = FALL_BACK[self.kernel]
                 if self._forced:

@@ -43,7 +43,10 @@ class Tables:
         """Take the session and where the tables lie."""
         self.spark = spark
         self._settings = settings
-        self._checked: dict[str, int] = {}  # versions of tables that lack nothing, used once
+        # The newest version of each table that was seen here, and the tables that lack nothing: a
+        # question to Delta costs a job, and a run would ask the same ones again and again.
+        self._seen: dict[str, int] = {}
+        self._complete: dict[str, Table] = {}
 
     def place(self, name: str) -> str:
         """Return the table's path, or its three-part name in the catalog."""
@@ -58,10 +61,6 @@ class Tables:
             return ".".join(quoted(part) for part in parts)
         return f"delta.{quoted(self.place(name))}"
 
-    def exists(self, name: str) -> bool:
-        """Tell whether the table is there."""
-        return self.version(name) is not None
-
     def version(self, name: str) -> int | None:
         """Return the latest version, or None where there is no such table."""
         try:
@@ -70,7 +69,26 @@ class Tables:
             if _is_missing(error):
                 return None
             raise
-        return None if row is None else int(row["version"])
+        if row is None:
+            return None
+        self._seen[name] = int(row["version"])
+        return self._seen[name]
+
+    def has(self, name: str, version: int) -> bool:
+        """Tell whether the table is there and has come to a version, or past it."""
+        if self._seen.get(name, -1) >= version:
+            return True
+        found = self.version(name)
+        return found is not None and found >= version
+
+    def find(self, name: str) -> DataFrame | None:
+        """Return the latest version of a table, or None where there is no such table."""
+        try:
+            return self._load(name, None)
+        except PySparkException as error:
+            if _is_missing(error):
+                return None
+            raise
 
     def read(
         self, name: str, version: int | None = None, batches: Sequence[str] | None = None
@@ -80,12 +98,8 @@ class Tables:
         Raises:
             BatchMissingError: the table, or that version of it, is not there.
         """
-        reader = self.spark.read.format("delta")
-        if version is not None:
-            reader = reader.option("versionAsOf", version)
         try:
-            by_name = self._settings.catalog is not None
-            table = reader.table(self.place(name)) if by_name else reader.load(self.place(name))
+            table = self._load(name, version)
         except PySparkException as error:
             raise BatchMissingError(
                 f"table {name}: expected version {version if version is not None else 'any'} at "
@@ -96,6 +110,13 @@ class Tables:
             return table
         return table.where(table["batch_id"].isin(list(batches)))
 
+    def _load(self, name: str, version: int | None) -> DataFrame:
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        by_name = self._settings.catalog is not None
+        return reader.table(self.place(name)) if by_name else reader.load(self.place(name))
+
     def replace(self, table: Table, rows: DataFrame, run_id: str, where: str) -> Written:
         """Replace the rows that match ``where`` by ``rows``, in one commit.
 
@@ -105,13 +126,13 @@ class Tables:
         """
         before = self._ensure(table, run_id)
         writer = rows.select(*table.names).write.mode("overwrite").option("replaceWhere", where)
-        return self._save(writer, table, run_id, before)
+        self._save(writer, table, run_id)
+        return self._committed(table.name, run_id, before)
 
-    def append(self, table: Table, rows: DataFrame, run_id: str) -> Written:
+    def append(self, table: Table, rows: DataFrame, run_id: str) -> None:
         """Append rows, in one commit."""
-        before = self._ensure(table, run_id)
-        writer = rows.select(*table.names).write.mode("append")
-        return self._save(writer, table, run_id, before)
+        self._ensure(table, run_id)
+        self._save(rows.select(*table.names).write.mode("append"), table, run_id)
 
     def merge(self, table: Table, rows: DataFrame, run_id: str) -> Written:
         """Insert rows by the table's key, or update those whose key is there, in one commit."""
@@ -127,41 +148,43 @@ class Tables:
         self.spark.catalog.dropTempView(view)
         return self._committed(table.name, run_id, before)
 
-    def _save(self, writer: DataFrameWriter, table: Table, run_id: str, before: int) -> Written:
+    def _save(self, writer: DataFrameWriter, table: Table, run_id: str) -> None:
         writer = writer.format("delta").option("userMetadata", run_id)
         with _constraints_named(table):
             if self._settings.catalog is not None:
                 writer.saveAsTable(self.place(table.name))
             else:
                 writer.save(self.place(table.name))
-        return self._committed(table.name, run_id, before)
 
     def _committed(self, name: str, run_id: str, before: int) -> Written:
-        history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 20")
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 20").collect()
+        self._seen[name] = max(int(commit["version"]) for commit in history)
         # A run id may be given again, for another batch: only what came after ``before`` is ours.
-        ours = history.where((history["userMetadata"] == run_id) & (history["version"] > before))
-        ours = ours.orderBy("version", ascending=False)
-        row = ours.select("version", "operationMetrics").first()
-        if row is None:  # Delta makes no commit where nothing is removed and nothing is added
-            return Written(self.place(name), self.version(name) or 0, 0)
-        return Written(self.place(name), int(row["version"]), int(row[1].get("numOutputRows", "0")))
+        for commit in sorted(history, key=lambda c: int(c["version"]), reverse=True):
+            if commit["userMetadata"] == run_id and commit["version"] > before:
+                rows = int(commit["operationMetrics"].get("numOutputRows", "0"))
+                return Written(self.place(name), int(commit["version"]), rows)
+        # Delta makes no commit where nothing is removed and nothing is added.
+        return Written(self.place(name), self._seen[name], 0)
 
     def _ensure(self, table: Table, run_id: str) -> int:
-        """Create the table, or add the columns it lacks; return the version it had before."""
-        checked = self._checked.pop(table.name, None)
-        if checked is not None:
-            return checked
-        version = self.version(table.name)
-        if version is None:
+        """Create the table, or add the columns it lacks; return a version it had before."""
+        if self._complete.get(table.name) != table:
+            self._complete_now(table, run_id)
+            self._complete[table.name] = table
+        return self._seen[table.name]
+
+    def _complete_now(self, table: Table, run_id: str) -> None:
+        if self.version(table.name) is None:
             with self._stamped(run_id), _place_named(self.place(table.name)):
                 self.spark.sql(create_statement(table, self.reference(table.name)))
-            return 0
+            self._seen[table.name] = 0
+            return
         missing = self._lacks(table)
         if missing:
             alter = f"ALTER TABLE {self.reference(table.name)} ADD COLUMNS"
             with self._stamped(run_id):
                 self.spark.sql(f"{alter} ({definitions(missing)})")
-        return version
 
     def check(self, *tables: Table) -> None:
         """Refuse contracts that the tables there are do not fit, before one of several is written.
@@ -170,9 +193,9 @@ class Tables:
             TableSchemaError: a table has a column of another type.
         """
         for table in tables:
-            version = self.version(table.name)
-            if version is not None and not self._lacks(table):
-                self._checked[table.name] = version
+            known = self._complete.get(table.name) == table
+            if not known and self.version(table.name) is not None and not self._lacks(table):
+                self._complete[table.name] = table
 
     def _lacks(self, table: Table) -> list[Column]:
         found = {f.name: f.dataType.simpleString() for f in self.read(table.name).schema.fields}

@@ -66,10 +66,10 @@ def prompt(spark: SparkSession, config: Config) -> None:
 
 def _name_tables(spark: SparkSession, config: Config) -> list[str]:
     tables = Tables(spark, config.tables)
-    found = [name for name in TABLES if tables.exists(name)]
-    for name in found:
-        tables.read(name).createOrReplaceTempView(name)
-    return found
+    found = {name: table for name in TABLES if (table := tables.find(name)) is not None}
+    for name, table in found.items():
+        table.createOrReplaceTempView(name)
+    return list(found)
 
 
 def _say(text: str) -> None:

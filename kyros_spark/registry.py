@@ -77,9 +77,10 @@ class Registry:
 
     def entries(self) -> list[Entry]:
         """Return every registered version, oldest first."""
-        if not self._tables.exists(MODELS.name):
+        table = self._tables.find(MODELS.name)
+        if table is None:
             return []
-        rows = self._tables.read(MODELS.name).orderBy("model_name", "model_version").collect()
+        rows = sorted(table.collect(), key=lambda row: (row["model_name"], row["model_version"]))
         return [
             Entry(
                 row["model_name"],
@@ -93,14 +94,17 @@ class Registry:
             for row in rows
         ]
 
-    def find(self, reference: str) -> Entry:
-        """Return the entry that NAME, NAME@VERSION or NAME@champion names.
+    def find(self, *references: str) -> list[Entry]:
+        """Return the entries that NAME, NAME@VERSION or NAME@champion name.
 
         Raises:
             UnknownModelError: there is none; the message lists what there is.
         """
-        parts = _REFERENCE.match(reference)
         entries = self.entries()
+        return [self._find(reference, entries) for reference in references]
+
+    def _find(self, reference: str, entries: Sequence[Entry]) -> Entry:
+        parts = _REFERENCE.match(reference)
         known = ", ".join(f"{e.name}@{e.version} ({e.status})" for e in entries) or "none"
         if parts is None:
             raise UnknownModelError(

@@ -123,12 +123,12 @@ class Ledger:
         return self._done.get((stage, batch))
 
     def _read(self) -> dict[tuple[str, str], Done]:
-        if not self._tables.exists(RUNS.name):
+        ledger = self._tables.find(RUNS.name)
+        if ledger is None:
             return {}
         told = F.struct("run_id", "fingerprint", "outputs", "rows_out", "details")
         rows = (
-            self._tables.read(RUNS.name)
-            .where(F.col("status") == "done")
+            ledger.where(F.col("status") == "done")
             .groupBy("stage", "batch_id")
             .agg(F.max_by(told, F.struct("started_at", "run_id")).alias("last"))
             .collect()
@@ -152,7 +152,15 @@ class Ledger:
         schema = ", ".join(f"`{c.name}` {c.type}" for c in RUNS.columns)
         frame = self._tables.spark.createDataFrame(rows, schema).coalesce(1)
         self._tables.append(RUNS, frame, runs[-1].run_id)
-        self._done = None
+        for run, row in zip(runs, rows, strict=True):
+            if run.status == "done" and self._done is not None:
+                self._done[run.stage, run.batch] = Done(
+                    run.run_id,
+                    run.fingerprint,
+                    row["outputs"],
+                    run.rows_out,
+                    json.loads(row["details"]),
+                )
 
     def _row(self, run: Run) -> dict[str, Any]:
         user, host = environment.user_and_host()

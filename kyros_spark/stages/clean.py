@@ -15,7 +15,7 @@ from kyros_spark.extract import source_fingerprint
 from kyros_spark.runs import Run
 from kyros_spark.stages.execute import Workplace, execute, held, start
 from kyros_spark.stages.judge import Judged, count, judge
-from kyros_spark.stages.profile import as_frame, profile_rows
+from kyros_spark.stages.profile import as_frame, profile_rows, profiled_before
 from kyros_spark.tables.claims import claims as claims_table
 from kyros_spark.tables.policies import policies as policies_table
 from kyros_spark.tables.profiles import PROFILES
@@ -60,6 +60,7 @@ def _sources(config: Config, batch: str) -> dict[str, SourceSettings]:
 def _work(place: Workplace, run: Run, sources: dict[str, SourceSettings]) -> None:
     judged: dict[str, Judged] = {}
     profiles: list[dict[str, Any]] = []
+    before: dict[str, list[dict[str, Any]]] | None = None
     with ExitStack() as kept:
         for name, source in sources.items():
             with run.phase(f"check {name}"):
@@ -68,7 +69,10 @@ def _work(place: Workplace, run: Run, sources: dict[str, SourceSettings]) -> Non
                 counts = count(run, name, judged[name], place.config.clean)
             with run.phase(f"profile {name}"):
                 clean = accepted(judged[name].rows)
-                profiles += profile_rows(place, run, name, source, clean, counts)
+                if before is None:  # asked once a source passed its checks
+                    before = profiled_before(place, run.batch)
+                old = before.get(name, [])
+                profiles += profile_rows(place, run, name, source, clean, counts, old)
         with run.phase("write"):
             _write(place, run, judged, profiles)
 

@@ -141,10 +141,7 @@ def held(frame: DataFrame) -> Iterator[DataFrame]:
 def _still_there(tables: Tables, run: Run, before: Done) -> bool:
     if before.fingerprint != run.fingerprint:
         return False
-    versions = {name: tables.version(name) for name in before.outputs}
-    return all(
-        found is not None and found >= before.outputs[name] for name, found in versions.items()
-    )
+    return all(tables.has(name, version) for name, version in before.outputs.items())
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def predict(
         wanted = models or config.predict.models or (config.train.models if config.train else ())
         if not wanted:
             raise ConfigError("predict: name models in predict.models, or give --model NAME")
-        chosen.extend(registry.find(reference) for reference in wanted)
+        chosen.extend(registry.find(*wanted))
         _check_names(config, chosen, whole=not models)
         return {
             "prepared": f"{done.outputs['prepared']} of run {done.run_id}",

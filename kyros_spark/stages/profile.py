@@ -25,10 +25,12 @@ def profile_rows(
     source: SourceSettings,
     clean: DataFrame,
     counts: Sequence[Mapping[str, Any]],
+    before: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """Return the rows of table profiles of one source; findings and changes go to the details.
 
-    clean: the accepted rows. counts: the rows of `verdict_counts` that tell of them.
+    clean: the accepted rows. counts: the rows of `verdict_counts` that tell of them. before: the
+    source's profile of the batch to compare with.
 
     Raises:
         BatchChangedError: the batch differs from the one before, and the settings forbid it.
@@ -43,7 +45,6 @@ def profile_rows(
     findings = {row["column"]: row["findings"] for row in found if row["findings"]}
     if findings:
         told["findings"] = findings
-    before = _before(place, run.batch, name) if settings.changes != "ignore" else []
     changes = differences(before, found) if before else []
     if changes:
         told["changes"] = {"against": before[0]["batch_id"], "what": changes[:50]}
@@ -64,16 +65,20 @@ def as_frame(spark: SparkSession, rows: list[dict[str, Any]]) -> DataFrame:
     return spark.createDataFrame(rows, schema).coalesce(1)
 
 
-def _before(place: Workplace, batch: str, name: str) -> list[dict[str, Any]]:
-    """Return the profile of the batch that was profiled last, other than this one."""
-    if not place.tables.exists(PROFILES.name):
-        return []
-    others = place.tables.read(PROFILES.name).where(
-        (F.col("batch_id") != batch) & (F.col("source") == name)
-    )
+def profiled_before(place: Workplace, batch: str) -> dict[str, list[dict[str, Any]]]:
+    """Return, by source, the profile of the batch that was profiled last, other than this one."""
+    settings = place.config.clean
+    wanted = settings.profile_rows > 0 and settings.changes != "ignore"
+    profiles = place.tables.find(PROFILES.name) if wanted else None
+    if profiles is None:
+        return {}
     last = F.max(F.struct("profiled_at", "batch_id")).over(Window.partitionBy("source"))
-    rows = others.withColumn("_last", last).where(F.col("_last.batch_id") == F.col("batch_id"))
-    return [row.asDict(recursive=True) for row in rows.drop("_last").collect()]
+    rows = profiles.where(F.col("batch_id") != batch).withColumn("_last", last)
+    rows = rows.where(F.col("_last.batch_id") == F.col("batch_id")).drop("_last")
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows.collect():
+        found.setdefault(row["source"], []).append(row.asDict(recursive=True))
+    return found
 
 
 def compare(spark: SparkSession, config: Config, first: str, second: str) -> dict[str, list[str]]:
@@ -83,9 +88,10 @@ def compare(spark: SparkSession, config: Config, first: str, second: str) -> dic
         BatchMissingError: one of them has no profile.
     """
     tables = Workplace(spark, config).tables
+    profiles = tables.find(PROFILES.name)
     rows = []
-    if tables.exists(PROFILES.name):
-        found = tables.read(PROFILES.name, batches=[first, second]).collect()
+    if profiles is not None:
+        found = profiles.where(F.col("batch_id").isin(first, second)).collect()
         rows = [row.asDict(recursive=True) for row in found]
     for batch in (first, second):
         if not any(row["batch_id"] == batch for row in rows):
@@ -113,9 +119,11 @@ def shown(spark: SparkSession, config: Config, batch: str) -> list[dict[str, Any
         BatchMissingError: the batch has no profile.
     """
     tables = Workplace(spark, config).tables
+    profiles = tables.find(PROFILES.name)
     rows = []
-    if tables.exists(PROFILES.name):
-        rows = tables.read(PROFILES.name, batches=[batch]).orderBy("source", "column").collect()
+    if profiles is not None:
+        ours = profiles.where(F.col("batch_id") == batch)
+        rows = ours.orderBy("source", "column").collect()
     if not rows:
         raise BatchMissingError(
             f"profile: expected batch '{batch}' in {tables.place('profiles')}, found none; "

@@ -7,6 +7,7 @@ SHELL := /bin/bash
 .PHONY: help setup demo test lint bench wheel sql clean distclean
 
 PYTHON ?=
+WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -46,8 +47,8 @@ $(STAMP): $(LOCKS) pyproject.toml
 demo: setup  ## Run the four stages on a generated motor portfolio, on this machine alone
 	@$(BIN)/kyros demo
 
-test: setup  ## Run every test
-	@$(BIN)/python -m pytest
+test: setup  ## Run every test, in two processes (WORKERS=4 for more)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check .

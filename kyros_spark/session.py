@@ -93,7 +93,8 @@ def _local(settings: SparkSettings) -> dict[str, str]:
         **_delta_on_class_path(),
         "spark.driver.memory": settings.driver_memory,
         "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j}",
+        # Two cores are better spent on rows than on collecting beside them: 3 % of a small chain.
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j} -XX:+UseParallelGC",
     }
 
 

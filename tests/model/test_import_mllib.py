@@ -94,7 +94,8 @@ def test_classifiers_give_the_second_classs_probability(spark, frame, tmp_path, 
     fitted = CLASSIFIERS[name]().fit(assembler().transform(frame))
     model = import_model(saved(fitted, tmp_path / "m"), "m", "y", features=NAMES)
     rows = rows_for(model)
-    expected = by_spark(spark, fitted, rows, probability=True)
+    # Read back: a fitted classifier carries its summary, and with it the session, into each task.
+    expected = by_spark(spark, type(fitted).load(str(tmp_path / "m")), rows, probability=True)
     np.testing.assert_allclose(Scorer(model).response(columns_of(rows)), expected, rtol=1e-12)
 
 
@@ -113,7 +114,8 @@ def test_three_classes_give_each_ones_probability(spark, frame, tmp_path, name):
     model = import_model(saved(fitted, tmp_path / "m"), "m", "y", features=NAMES)
     rows = rows_for(model)
     asked = spark.createDataFrame([tuple(map(float, row)) for row in rows], NAMES)
-    answers = fitted.transform(assembler().transform(asked)).select("probability").collect()
+    stored = type(fitted).load(str(tmp_path / "m"))
+    answers = stored.transform(assembler().transform(asked)).select("probability").collect()
     found = Scorer(model).response(columns_of(rows))
     np.testing.assert_allclose(found, [row[0].toArray() for row in answers], rtol=1e-12)
 

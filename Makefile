@@ -48,7 +48,7 @@ demo: setup  ## Run the four stages on a generated motor portfolio, on this mach
 	@$(BIN)/kyros demo
 
 test: setup  ## Run every test, in two processes (WORKERS=4 for more)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check .

@@ -13,14 +13,11 @@ from dataclasses import dataclass
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import functions as F
 
 from kyros_spark.config import TableSettings
-from kyros_spark.errors import (
-    BatchMissingError,
-    PlatformError,
-    TableConstraintError,
-    TableSchemaError,
-)
+from kyros_spark.delta_faults import constraints_named, is_missing, place_named
+from kyros_spark.errors import BatchMissingError, TableSchemaError
 from kyros_spark.tables.contract import Column, Table
 from kyros_spark.tables.ddl import create_statement, definitions, quoted, text
 
@@ -66,7 +63,7 @@ class Tables:
         try:
             row = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 1").first()
         except PySparkException as error:
-            if _is_missing(error):
+            if is_missing(error):
                 return None
             raise
         if row is None:
@@ -86,7 +83,7 @@ class Tables:
         try:
             return self._load(name, None)
         except PySparkException as error:
-            if _is_missing(error):
+            if is_missing(error):
                 return None
             raise
 
@@ -124,23 +121,30 @@ class Tables:
             TableSchemaError: the table has a column of another type.
             TableConstraintError: a row breaks a constraint; nothing was written.
         """
-        before = self._ensure(table, run_id)
-        writer = rows.select(*table.names).write.mode("overwrite").option("replaceWhere", where)
-        self._save(writer, table, run_id)
+        new = self._ensure(table, run_id)
+        before = self._seen[table.name]
+        writer = _selected(rows, table, new).write.mode("overwrite").option("replaceWhere", where)
+        self._save(writer, table, run_id, new)
         return self._committed(table.name, run_id, before)
 
     def append(self, table: Table, rows: DataFrame, run_id: str) -> None:
         """Append rows, in one commit."""
-        self._ensure(table, run_id)
-        self._save(rows.select(*table.names).write.mode("append"), table, run_id)
+        new = self._ensure(table, run_id)
+        self._save(_selected(rows, table, new).write.mode("append"), table, run_id, new)
 
     def merge(self, table: Table, rows: DataFrame, run_id: str) -> Written:
         """Insert rows by the table's key, or update those whose key is there, in one commit."""
-        before = self._ensure(table, run_id)
+        new = self._ensure(table, run_id)
+        before = self._seen[table.name]
+        if new:
+            alter = f"ALTER TABLE {self.reference(table.name)} ADD COLUMNS"
+            with self._stamped(run_id):
+                self.spark.sql(f"{alter} ({definitions(new)})")
+            self._complete[table.name] = table
         view = f"kyros_merge_{table.name}"
         rows.select(*table.names).createOrReplaceTempView(view)
         match = " AND ".join(f"t.{quoted(k)} = s.{quoted(k)}" for k in table.key)
-        with _constraints_named(table), self._stamped(run_id):
+        with constraints_named(table), self._stamped(run_id):
             self.spark.sql(
                 f"MERGE INTO {self.reference(table.name)} t USING {view} s ON {match} "
                 "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
@@ -148,13 +152,18 @@ class Tables:
         self.spark.catalog.dropTempView(view)
         return self._committed(table.name, run_id, before)
 
-    def _save(self, writer: DataFrameWriter, table: Table, run_id: str) -> None:
+    def _save(
+        self, writer: DataFrameWriter, table: Table, run_id: str, new: Sequence[Column]
+    ) -> None:
         writer = writer.format("delta").option("userMetadata", run_id)
-        with _constraints_named(table):
+        if new:  # in the same commit as the rows, so that a failed write adds no column either
+            writer = writer.option("mergeSchema", "true")
+        with constraints_named(table):
             if self._settings.catalog is not None:
                 writer.saveAsTable(self.place(table.name))
             else:
                 writer.save(self.place(table.name))
+        self._complete[table.name] = table
 
     def _committed(self, name: str, run_id: str, before: int) -> Written:
         history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 20").collect()
@@ -167,24 +176,16 @@ class Tables:
         # Delta makes no commit where nothing is removed and nothing is added.
         return Written(self.place(name), self._seen[name], 0)
 
-    def _ensure(self, table: Table, run_id: str) -> int:
-        """Create the table, or add the columns it lacks; return a version it had before."""
-        if self._complete.get(table.name) != table:
-            self._complete_now(table, run_id)
-            self._complete[table.name] = table
-        return self._seen[table.name]
-
-    def _complete_now(self, table: Table, run_id: str) -> None:
-        if self.version(table.name) is None:
-            with self._stamped(run_id), _place_named(self.place(table.name)):
-                self.spark.sql(create_statement(table, self.reference(table.name)))
-            self._seen[table.name] = 0
-            return
-        missing = self._lacks(table)
-        if missing:
-            alter = f"ALTER TABLE {self.reference(table.name)} ADD COLUMNS"
-            with self._stamped(run_id):
-                self.spark.sql(f"{alter} ({definitions(missing)})")
+    def _ensure(self, table: Table, run_id: str) -> list[Column]:
+        """Create the table, or return the columns that it lacks and the write has to add."""
+        if self._complete.get(table.name) == table:
+            return []
+        if self.version(table.name) is not None:
+            return self._lacks(table)
+        with self._stamped(run_id), place_named(self.place(table.name)):
+            self.spark.sql(create_statement(table, self.reference(table.name)))
+        self._seen[table.name] = 0
+        return []
 
     def check(self, *tables: Table) -> None:
         """Refuse contracts that the tables there are do not fit, before one of several is written.
@@ -216,44 +217,18 @@ class Tables:
             self.spark.conf.unset(_USER_METADATA)
 
 
+def _selected(rows: DataFrame, table: Table, new: Sequence[Column]) -> DataFrame:
+    """Return the table's columns; those that the write adds bring their comment with them."""
+    told = {column.name: {"comment": column.comment} for column in new}
+    return rows.select(
+        *(F.col(quoted(n)).alias(n, metadata=told[n]) if n in told else quoted(n)
+          for n in table.names)
+    )  # fmt: skip
+
+
 def batch_is(batch: str) -> str:
     """Return the predicate of one batch."""
     return f"batch_id = {text(batch)}"
-
-
-def _is_missing(error: PySparkException) -> bool:
-    condition = error.getCondition() or ""
-    words = ("NOT_FOUND", "DELTA_MISSING", "DELTA_TABLE_ONLY_OPERATION", "NOT_A_DELTA")
-    return any(word in condition for word in words)
-
-
-@contextmanager
-def _place_named(place: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # Delta's own class reaches Python as a bare Java error
-        told = str(error)
-        if "DELTA_CANNOT_CREATE_LOG_PATH" not in told and "AccessControlException" not in told:
-            raise
-        raise PlatformError(
-            f"tables cannot be made at {place}: expected a folder that can be written, found none; "
-            "set tables.base to one"
-        ) from error
-
-
-@contextmanager
-def _constraints_named(table: Table) -> Iterator[None]:
-    try:
-        yield
-    except PySparkException as error:
-        told = str(error)
-        if "DELTA_VIOLATE_CONSTRAINT" not in told and "DELTA_NOT_NULL_CONSTRAINT" not in told:
-            raise
-        line = next(part for part in told.splitlines() if "constraint" in part.lower())
-        raise TableConstraintError(
-            f"table {table.name}: {line.split(']')[-1].strip()}; nothing was written, "
-            "see the table's constraints in docs/tables.md"
-        ) from error
 
 
 def source_version(spark: SparkSession, path: str) -> int:

@@ -12,16 +12,6 @@ from portfolio import FIRST, SECOND, Portfolio, snapshot
 logging.getLogger("kyros_spark").addHandler(logging.NullHandler())
 
 
-def pytest_collection_modifyitems(items):
-    """Let two workers share the tests by file; what needs the finished portfolio stays together.
-
-    A worker has a Spark session of its own, and only one of them makes that portfolio.
-    """
-    for item in items:
-        needs_it = "finished" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("finished" if needs_it else item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def spark():
     """The one session of the test run, made by the package itself, for tables of a few rows."""

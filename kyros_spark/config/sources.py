@@ -75,6 +75,12 @@ class SourceSettings(Section):
         for name in (*self.amounts, *self.sum):
             if self.columns[name].type not in ("int", "long", "double") and name not in self.sum:
                 raise ValueError(f"amounts.{name}: expected a column of type double")
+        for name, amount in self.amounts.items():
+            if amount.currency is not None and self.columns[amount.currency].sql is not None:
+                raise ValueError(
+                    f"amounts.{name}.currency: expected a column that the source holds, found "
+                    f"'{amount.currency}', which is computed"
+                )
 
     def holds(self, batch: str) -> bool:
         """Tell whether this source exists for the batch (claims of the last year may not yet)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from kyros_spark.config import CleanSettings, SourceSettings
 from kyros_spark.errors import (
@@ -52,6 +53,7 @@ def judge(
     Raises:
         ConfigError: an expression of the settings cannot be computed from the source's columns.
     """
+    _check_words(spark, name, source)
     rules = rules_of(name, source)
     kept = with_raw_kept(read_raw(spark, name, source, batch))
     lists = {
@@ -75,6 +77,23 @@ def judge(
             f"sources.{name}.columns: an sql, min, max or allowed cannot be computed, or a rule of "
             f"sources.{name}.rules, from the columns {', '.join(source.columns)}: {line}"
         ) from error
+
+
+def _check_words(spark: SparkSession, name: str, source: SourceSettings) -> None:
+    """Refuse a condition that is no SQL by its own name: later it is a part of a larger text."""
+    for rule in source.rules:
+        words = {"check": rule.check, **{f"repair.{c}": sql for c, sql in rule.repair.items()}}
+        for setting, sql in words.items():
+            try:
+                _ = spark.range(0).select(F.expr(sql or "true")).schema
+            except ParseException as error:
+                line = str(error).strip().splitlines()[0]
+                raise ConfigError(
+                    f"sources.{name}.rules, rule {rule.id}, {setting}: '{sql}' is not Spark SQL: "
+                    f"{line}"
+                ) from error
+            except AnalysisException:
+                continue  # it names columns, which are not here
 
 
 def count(run: Run, name: str, judged: Judged, settings: CleanSettings) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ def claim_rules(source: SourceSettings) -> Iterator[Rule]:
         date = f"CAST({quoted(period.date)} AS DATE)"
         told = period.says or f"a day of its policy, from {period.start} to {period.end}"
         outside = f"{date} < {_START} OR {date} > {_END}"
-        found = (
-            f"concat({date}, ' outside ', coalesce({_START}, '?'), ' to ', coalesce({_END}, '?'))"
-        )
+        # As text first: a date beside '?' would make Spark read '?' as one, and fail.
+        days = (f"coalesce(CAST({day} AS STRING), '?')" for day in (date, _START, _END))
+        found = "concat({}, ' outside ', {}, ' to ', {})".format(*days)
         yield Rule("period", period.date, told, outside, found, period.severity)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
@@ -45,3 +46,17 @@ def test_dirt_is_kept_as_the_settings_decide(cleaned, spark):
     assert claims.where("claim_amount < 0").count() == 1263
     assert claims.where("claim_amount = 0").count() == 589
     assert claims.where("claim_amount = 1236").count() == 843
+
+
+def test_what_was_claimed_reconciles_with_the_published_file(cleaned, spark, real_data):
+    published = pd.read_csv(real_data("pg17") / "claims_year0.csv.gz")["claim_amount"]
+    row = spark.read.format("delta").load(f"{cleaned}/runs").where("stage = 'clean'").first()
+    told = json.loads(row["details"])["claims"]
+    amounts = told["amounts"]["claim_amount"]
+    assert float(amounts["in"]) == float(amounts["out"]) == round(published.sum(), 2)
+    assert told["warned"] == {
+        "negative:claim_amount": int((published < 0).sum()),
+        "zero:claim_amount": int((published == 0).sum()),
+        "convention:claim_amount": int((published == 1236).sum()),
+        "without_amount:claim_amount": int((published == 0).sum()),
+    }

@@ -1,0 +1,57 @@
+"""Name what Delta refuses: no such table, no such folder, a broken constraint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.errors import PySparkException
+
+from kyros_spark.errors import PlatformError, TableConstraintError
+from kyros_spark.tables.contract import Table
+
+
+def is_missing(error: PySparkException) -> bool:
+    """Tell whether Delta failed because there is no such table."""
+    condition = error.getCondition() or ""
+    words = ("NOT_FOUND", "DELTA_MISSING", "DELTA_TABLE_ONLY_OPERATION", "NOT_A_DELTA")
+    return any(word in condition for word in words)
+
+
+@contextmanager
+def place_named(place: str) -> Iterator[None]:
+    """Name a folder in which no table can be made.
+
+    Raises:
+        PlatformError: Delta could not make the folder of its log.
+    """
+    try:
+        yield
+    except Exception as error:  # Delta's own class reaches Python as a bare Java error
+        told = str(error)
+        if "DELTA_CANNOT_CREATE_LOG_PATH" not in told and "AccessControlException" not in told:
+            raise
+        raise PlatformError(
+            f"tables cannot be made at {place}: expected a folder that can be written, found none; "
+            "set tables.base to one"
+        ) from error
+
+
+@contextmanager
+def constraints_named(table: Table) -> Iterator[None]:
+    """Name the constraint that a row breaks.
+
+    Raises:
+        TableConstraintError: Delta refused the rows; nothing was written.
+    """
+    try:
+        yield
+    except PySparkException as error:
+        told = str(error)
+        if "DELTA_VIOLATE_CONSTRAINT" not in told and "DELTA_NOT_NULL_CONSTRAINT" not in told:
+            raise
+        line = next(part for part in told.splitlines() if "constraint" in part.lower())
+        raise TableConstraintError(
+            f"table {table.name}: {line.split(']')[-1].strip()}; nothing was written, "
+            "see the table's constraints in docs/tables.md"
+        ) from error

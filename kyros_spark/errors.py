@@ -136,3 +136,9 @@ class FeatureMismatchError(DataContractError):
 
 class ModelFileError(ModelFormatError):
     """The registered model file is missing, or its bytes are not those that were registered."""
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says first, or its kind where it says nothing; Spark's run to pages."""
+    said = str(error).strip().splitlines()
+    return said[0] if said else type(error).__name__

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config
 from kyros_spark.delta import Tables
-from kyros_spark.errors import UsageError
+from kyros_spark.errors import UsageError, first_line
 
 TABLES = (
     "policies",
@@ -37,7 +37,7 @@ def answer(spark: SparkSession, config: Config, query: str) -> str:
         shown: Any = spark.sql(query.strip().rstrip(";"))
         return str(shown._show_string(_SHOWN_ROWS, False))
     except PySparkException as error:
-        raise UsageError(f"SQL: {str(error).strip().splitlines()[0]}") from error
+        raise UsageError(f"SQL: {first_line(error)}") from error
 
 
 def prompt(spark: SparkSession, config: Config) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from kyros_spark import environment, session
@@ -133,16 +134,7 @@ class Ledger:
             .agg(F.max_by(told, F.struct("started_at", "run_id")).alias("last"))
             .collect()
         )
-        return {
-            (row["stage"], row["batch_id"]): Done(
-                row["last"]["run_id"],
-                row["last"]["fingerprint"],
-                dict(row["last"]["outputs"] or {}),
-                row["last"]["rows_out"],
-                json.loads(row["last"]["details"] or "{}"),
-            )
-            for row in rows
-        }
+        return {(row["stage"], row["batch_id"]): _as_done(row["last"]) for row in rows}
 
     def record(self, *runs: Run) -> None:
         """Append one row for each run, in one commit."""
@@ -154,13 +146,7 @@ class Ledger:
         self._tables.append(RUNS, frame, runs[-1].run_id)
         for run, row in zip(runs, rows, strict=True):
             if run.status == "done" and self._done is not None:
-                self._done[run.stage, run.batch] = Done(
-                    run.run_id,
-                    run.fingerprint,
-                    row["outputs"],
-                    run.rows_out,
-                    json.loads(row["details"]),
-                )
+                self._done[run.stage, run.batch] = _as_done(row)
 
     def _row(self, run: Run) -> dict[str, Any]:
         user, host = environment.user_and_host()
@@ -197,3 +183,14 @@ class Ledger:
             "error_type": error["type"],
             "error": error["message"],
         }
+
+
+def _as_done(row: Mapping[str, Any] | Row) -> Done:
+    """Return what a row of the ledger tells of a finished run."""
+    return Done(
+        row["run_id"],
+        row["fingerprint"],
+        dict(row["outputs"] or {}),
+        row["rows_out"],
+        json.loads(row["details"] or "{}"),
+    )

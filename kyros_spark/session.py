@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from kyros_spark import runtime
 from kyros_spark.config import SparkSettings
-from kyros_spark.errors import PlatformError
+from kyros_spark.errors import PlatformError, first_line
 from kyros_spark.log import event
 
 DELTA = {
@@ -65,7 +65,7 @@ def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark")
         session = builder.getOrCreate()
     except (PySparkException, OSError, RuntimeError) as error:
         raise PlatformError(
-            f"Spark did not start: {_first_line(error)}; KYROS_SPARK_LOG=WARN shows Spark's own log"
+            f"Spark did not start: {first_line(error)}; KYROS_SPARK_LOG=WARN shows Spark's own log"
         ) from error
     if not submitted:
         session.sparkContext.setLogLevel(
@@ -123,10 +123,6 @@ def _with_delta(session: SparkSession) -> SparkSession:
         f"--properties-file conf/spark/local.conf, or --packages "
         f"{runtime.delta_coordinates(__version__)} and the two Delta settings"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def application(session: SparkSession) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import ModelSettings
-from kyros_spark.errors import FitError, PlatformError
+from kyros_spark.errors import FitError, PlatformError, first_line
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.model.manifest import Feature
 from kyros_spark.transforms.encode import encoded
@@ -104,7 +104,7 @@ def fit_boosting(
     try:
         model = regressor.fit(boosting_rows(rows, features, start))
     except PySparkException as error:
-        line = str(error).strip().splitlines()[0]
+        line = first_line(error)
         raise FitError(f"xgboost stopped without a model: {line}") from error
     booster = model.get_booster()
     rounds = int(getattr(booster, "best_iteration", booster.num_boosted_rounds() - 1)) + 1

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import ModelSettings
-from kyros_spark.errors import FitError
+from kyros_spark.errors import FitError, first_line
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
@@ -92,7 +92,7 @@ def fit_glm(rows: DataFrame, features: Sequence[Feature], settings: ModelSetting
             design_rows(rows, features, scales).select(DESIGN, LABEL, WEIGHT, OFFSET)
         )
     except (PySparkException, Py4JError) as error:
-        line = str(error).strip().splitlines()[0]
+        line = first_line(error)
         raise FitError(
             f"the GLM did not fit: {line}; look for levels without claims or columns that "
             "determine each other, or set glm.reg_param"

@@ -16,6 +16,7 @@ from kyros_spark.errors import (
     RuleFailedError,
     SourceEncodingError,
     TooManyRejectsError,
+    first_line,
 )
 from kyros_spark.extract import read_list, read_raw
 from kyros_spark.runs import Run
@@ -53,7 +54,6 @@ def judge(
     Raises:
         ConfigError: an expression of the settings cannot be computed from the source's columns.
     """
-    _check_words(spark, name, source)
     rules = rules_of(name, source)
     kept = with_raw_kept(read_raw(spark, name, source, batch))
     lists = {
@@ -72,7 +72,8 @@ def judge(
             typed = with_policy_known(typed, keys, source)
         return Judged(source, rules, for_verdicts(with_verdicts(typed, rules), source))
     except AnalysisException as error:
-        line = str(error).strip().splitlines()[0]
+        _check_words(spark, name, source)
+        line = first_line(error)
         raise ConfigError(
             f"sources.{name}.columns: an sql, min, max or allowed cannot be computed, or a rule of "
             f"sources.{name}.rules, from the columns {', '.join(source.columns)}: {line}"
@@ -82,12 +83,14 @@ def judge(
 def _check_words(spark: SparkSession, name: str, source: SourceSettings) -> None:
     """Refuse a condition that is no SQL by its own name: later it is a part of a larger text."""
     for rule in source.rules:
-        words = {"check": rule.check, **{f"repair.{c}": sql for c, sql in rule.repair.items()}}
+        words = {f"repair.{column}": sql for column, sql in rule.repair.items()}
+        if rule.check is not None:
+            words["check"] = rule.check
         for setting, sql in words.items():
             try:
-                _ = spark.range(0).select(F.expr(sql or "true")).schema
+                _ = spark.range(0).select(F.expr(sql)).schema
             except ParseException as error:
-                line = str(error).strip().splitlines()[0]
+                line = first_line(error)
                 raise ConfigError(
                     f"sources.{name}.rules, rule {rule.id}, {setting}: '{sql}' is not Spark SQL: "
                     f"{line}"

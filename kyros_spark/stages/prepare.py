@@ -12,7 +12,13 @@ from pyspark.sql import functions as F
 
 from kyros_spark.config import Config, FeatureSettings, PrepareSettings
 from kyros_spark.delta import batch_is
-from kyros_spark.errors import ConfigError, ExposureError, FeatureDefinitionError, SplitError
+from kyros_spark.errors import (
+    ConfigError,
+    ExposureError,
+    FeatureDefinitionError,
+    SplitError,
+    first_line,
+)
 from kyros_spark.runs import Done, Run
 from kyros_spark.stages.execute import Workplace, execute, start
 from kyros_spark.tables.feature_log import FEATURE_LOG
@@ -103,7 +109,7 @@ def _prepared_rows(
             try:
                 sums = claims_by_policy(claims, _reference(config), settings.claims)
             except AnalysisException as error:
-                line = str(error).strip().splitlines()[0]
+                line = first_line(error)
                 raise FeatureDefinitionError(
                     "prepare.claims: count, amount or where cannot be computed from table claims "
                     f"({', '.join(claims.columns)}): {line}"
@@ -124,7 +130,7 @@ def _prepared_rows(
             F.lit(run.run_id).alias("run_id"),
         )
     except AnalysisException as error:
-        line = str(error).strip().splitlines()[0]
+        line = first_line(error)
         raise FeatureDefinitionError(f"prepare.targets: cannot be computed: {line}") from error
     seen = Observation()
     # Null counts ride along with the write: no second pass over the batch.

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config, SourceSettings
+from kyros_spark.delta import Tables
 from kyros_spark.errors import BatchChangedError, BatchMissingError
 from kyros_spark.runs import Run
 from kyros_spark.session import arrow_transfer
@@ -88,11 +89,7 @@ def compare(spark: SparkSession, config: Config, first: str, second: str) -> dic
         BatchMissingError: one of them has no profile.
     """
     tables = Workplace(spark, config).tables
-    profiles = tables.find(PROFILES.name)
-    rows = []
-    if profiles is not None:
-        found = profiles.where(F.col("batch_id").isin(first, second)).collect()
-        rows = [row.asDict(recursive=True) for row in found]
+    rows = _profiled(tables, first, second)
     for batch in (first, second):
         if not any(row["batch_id"] == batch for row in rows):
             raise BatchMissingError(
@@ -119,14 +116,18 @@ def shown(spark: SparkSession, config: Config, batch: str) -> list[dict[str, Any
         BatchMissingError: the batch has no profile.
     """
     tables = Workplace(spark, config).tables
-    profiles = tables.find(PROFILES.name)
-    rows = []
-    if profiles is not None:
-        ours = profiles.where(F.col("batch_id") == batch)
-        rows = ours.orderBy("source", "column").collect()
+    rows = _profiled(tables, batch)
     if not rows:
         raise BatchMissingError(
             f"profile: expected batch '{batch}' in {tables.place('profiles')}, found none; "
             f"run: kyros clean --batch {batch}"
         )
+    return sorted(rows, key=lambda row: (row["source"], row["column"]))
+
+
+def _profiled(tables: Tables, *batches: str) -> list[dict[str, Any]]:
+    profiles = tables.find(PROFILES.name)
+    if profiles is None:
+        return []
+    rows = profiles.where(F.col("batch_id").isin(*batches)).collect()
     return [row.asDict(recursive=True) for row in rows]

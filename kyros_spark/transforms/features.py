@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import AgeSettings, FeatureSettings, PrepareSettings, SplitSettings
-from kyros_spark.errors import FeatureDefinitionError
+from kyros_spark.errors import FeatureDefinitionError, first_line
 
 _SPLIT_STEPS = 1_000_000
 
@@ -135,7 +135,7 @@ def _computable(policies: DataFrame, place: str, sql: str, kind: str = "string")
         # Added to the rows as it will be: an aggregate, or rows made of one row, are refused too.
         policies.withColumn("_computed", F.expr(sql).cast(kind))
     except AnalysisException as error:
-        line = str(error).strip().splitlines()[0]
+        line = first_line(error)
         raise FeatureDefinitionError(
             f"{place}: '{sql}' cannot be computed from table policies "
             f"({', '.join(policies.columns)}): {line}"

@@ -91,24 +91,42 @@ def peak_memory() -> tuple[float | None, float | None]:
     """
     if not sys.platform.startswith("linux"):
         return None, None
+    driver, worker = _peak(os.getpid()), 0.0
+    for pid, command in _family():
+        if "java" in command:
+            driver += _peak(pid)
+        elif "pyspark" in command or "python" in command:
+            worker = max(worker, _peak(pid))
+    return driver, worker or None
+
+
+def cpu_seconds() -> float:
+    """Return the processor seconds so far of this process, its JVM and its workers on this host.
+
+    Read from /proc, so 0.0 where there is none. Workers that ended count with who waited for them.
+    """
+    if not sys.platform.startswith("linux"):
+        return 0.0
+    ticks = sum(_ticks(pid) for pid in (os.getpid(), *(pid for pid, _ in _family())))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _family() -> list[tuple[int, str]]:
+    """Return the processes that work for this one, with their commands."""
     children = _children()
-    driver, worker, queue = _peak(os.getpid()), 0.0, list(children.get(os.getpid(), ()))
+    queue, seen = list(children.get(os.getpid(), ())), {os.getpid()}
     parent = os.getppid()
     if "java" in _command(parent):  # spark-submit: the JVM started us
         queue.append(parent)
-    seen = {os.getpid()}
+    found = []
     while queue:
         pid = queue.pop()
         if pid in seen:
             continue
         seen.add(pid)
-        command = _command(pid)
-        if "java" in command:
-            driver += _peak(pid)
-        elif "pyspark" in command or "python" in command:
-            worker = max(worker, _peak(pid))
+        found.append((pid, _command(pid)))
         queue += children.get(pid, ())
-    return driver, worker or None
+    return found
 
 
 def _children() -> dict[int, list[int]]:
@@ -131,6 +149,14 @@ def _peak(pid: int) -> float:
     except OSError:
         pass
     return 0.0
+
+
+def _ticks(pid: int) -> int:
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return sum(int(one) for one in told[11:15])  # user and system, its own and its ended children's
 
 
 def _command(pid: int) -> str:

@@ -35,6 +35,9 @@ LOCAL = {
     "spark.sql.shuffle.partitions": "8",
     # Stages and batches generate the same code again; Spark keeps 100 pieces, a chain needs more.
     "spark.sql.codegen.cache.maxEntries": "2000",
+    # The JVM never compiles a method above 8,000 bytes: clean's rules in one such method took five
+    # times as long as the same rules in several, which Spark makes of them below this limit.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.databricks.delta.properties.defaults.checkpointInterval": "20",

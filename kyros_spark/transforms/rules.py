@@ -51,8 +51,10 @@ def with_verdicts(typed: DataFrame, rules: Sequence[Rule]) -> DataFrame:
 def _numbers(rules: Sequence[tuple[int, Rule]]) -> str:
     if not rules:
         return "CAST(array() AS ARRAY<INT>)"
-    numbered = ", ".join(f"CASE WHEN {rule.broken} THEN {n} END" for n, rule in rules)
-    return f"filter(array({numbered}), n -> n IS NOT NULL)"
+    # array_remove is compiled; filter with a lambda is interpreted, and all that is below it: a
+    # third of the whole stage's time. A condition that is NULL is not broken.
+    numbered = ", ".join(f"CASE WHEN {rule.broken} THEN {n} ELSE -1 END" for n, rule in rules)
+    return f"array_remove(array({numbered}), -1)"
 
 
 def reasons(rules: Sequence[Rule]) -> Column:

@@ -15,6 +15,7 @@ from kyros_spark.transforms.repairs import respelled_sql, with_repairs, with_row
 from kyros_spark.transforms.values import RAW, present_sql
 
 _PATTERNS = {"date": "yyyy-MM-dd", "timestamp": "yyyy-MM-dd HH:mm:ss"}
+_ISO = {5: "= '-'", 8: "= '-'", 10: "BETWEEN '0' AND '9'"}  # what stands where in yyyy-MM-dd
 
 
 def with_raw_kept(raw: DataFrame) -> DataFrame:
@@ -45,6 +46,8 @@ def _typed(name: str, column: ColumnSettings, raw_type: DataType) -> str:
     if wanted == "string":
         return respelled_sql(f"CAST({value} AS STRING)", column)
     if is_text and wanted in _PATTERNS:
+        if wanted == "date" and column.format is None:
+            return _iso_date(f"trim({value})")
         # An explicit pattern, since a cast reads '2004' as the first of January.
         pattern = text(column.format or _PATTERNS[wanted])
         return f"CAST(try_to_timestamp(trim({value}), {pattern}) AS {wanted})"
@@ -56,3 +59,16 @@ def _typed(name: str, column: ColumnSettings, raw_type: DataType) -> str:
         # NaN is larger than any number, and so is infinity: neither lies between these.
         return f"CASE WHEN abs({cast}) <= {sys.float_info.max!r}D THEN {cast} END"
     return cast
+
+
+def _iso_date(value: str) -> str:
+    """Return a date that is written yyyy-MM-dd.
+
+    A cast alone takes '2004', '2004-1' and '2004-01-01 noon' too, so that the shape is judged
+    first; parsing by a pattern takes five times as long as both.
+    """
+    shape = " AND ".join(f"substring({value}, {n}, 1) {is_it}" for n, is_it in _ISO.items())
+    return (
+        f"CASE WHEN length({value}) = 10 AND {value} >= '0001' AND {shape} "
+        f"THEN try_cast({value} AS DATE) END"
+    )

@@ -18,6 +18,7 @@ from kyros_spark.scoring.udf import Served, predictions
 from kyros_spark.stages.compose import Piece, compose, pieces, pins
 from kyros_spark.stages.execute import Workplace, execute, held
 from kyros_spark.stages.finish import finish
+from kyros_spark.stages.search import searched
 
 
 def train(
@@ -145,7 +146,7 @@ def _train(
     settings: TrainSettings,
     model_fingerprint: str,
 ) -> Trained:
-    chosen = settings.models[name]
+    chosen = searched(place, run, name, settings.models[name], prepared)
     provenance = _provenance(run, settings, chosen)
     with run.phase(f"fit {name}"):
         model = train_model(name, prepared, chosen, place.config.prepare, provenance)

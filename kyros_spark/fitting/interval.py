@@ -1,4 +1,4 @@
-"""Learn a split-conformal prediction interval on the validation part, which no fit has seen.
+"""Learn a split-conformal prediction interval on the validation part, which no fit is made of.
 
 Of n validation rows' scaled residuals, the interval takes those of rank (n + 1) (1 - level) / 2,
 rounded down, and (n + 1) (1 + level) / 2, rounded up: a new row from where these came from lies

@@ -41,7 +41,7 @@ def rebalance_factor(name: str, scored: DataFrame) -> float:
     if not 1 / FURTHEST <= factor <= FURTHEST:
         raise FitError(
             f"model {name}: expected a sum of predictions on the training part near "
-            f"{row['observed']:g}, found {predicted or math.inf:g}: the solver diverged; use fewer "
+            f"{row['observed']:g}, found {predicted or 0.0:g}: the solver diverged; use fewer "
             f"levels, or set train.models.{name}.glm.reg_param"
         )
     return float(factor)

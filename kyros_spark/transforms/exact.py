@@ -14,7 +14,7 @@ _DECIMAL = "decimal(38,16)"
 
 
 def exact_sum(column: Column) -> Column:
-    """Return the sum to 16 decimals as a double; NULL where a value is NaN, or 1e12 or beyond."""
+    """Return the sum to 16 decimals as a double; plain where a value is 1e12 or more, or NaN."""
     size = F.abs(column)  # NaN is larger than any number to Spark
     total = F.sum(F.when(size < LIMIT, column).cast(_DECIMAL)).cast("double")
-    return F.when(F.max(size) < LIMIT, total)
+    return F.when(F.max(size) < LIMIT, total).otherwise(F.sum(column))

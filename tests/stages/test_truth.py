@@ -144,7 +144,8 @@ def test_models_are_in_balance_on_their_training_part_and_boosting_needs_the_fac
     for name in ("frequency", "boosted", "premium"):
         target, manifest = finished.settings["train"]["models"][name]["target"], manifests[name]
         observed = sum(row[target] for row in train)
-        rates = np.array([stored(name)[(FIRST, row["policy_id"])]["prediction"] for row in train])
+        ours = stored(name)
+        rates = np.array([ours[(FIRST, row["policy_id"])]["prediction"] for row in train])
         exposure = np.array([row["exposure"] for row in train])
         told = (fitted(rates, manifest) * exposure).sum()
         assert manifest.rebalance == pytest.approx(observed / told, rel=1e-6)

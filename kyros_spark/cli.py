@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--model", action="append", default=[], help="NAME[@VERSION]")
         command.set_defaults(work=_run_stage)
     _add_import(commands)
+    _add_export(commands)
     demo = commands.add_parser("demo", help="generate a motor portfolio and run everything on it")
     demo.add_argument("--config", default="conf/demo.yaml")
     demo.add_argument("--set", action="append", default=[], metavar="section.key=value")
@@ -151,6 +152,17 @@ def _add_import(commands: Any) -> None:
     command.set_defaults(work=_run_import)
 
 
+def _add_export(commands: Any) -> None:
+    told = "write a registered model as ONNX, compared with ONNX Runtime first"
+    example = "example: kyros export frequency_glm --config conf/demo.yaml --out model.onnx"
+    command = commands.add_parser("export", help=told, description=told, epilog=example)
+    _common(command)
+    command.add_argument("model", help="NAME, NAME@VERSION or NAME@champion")
+    command.add_argument("--out", required=True, help="the file to write")
+    command.add_argument("--run-id", help="id of this run (default: made from the time)")
+    command.set_defaults(work=_run_export)
+
+
 def _common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", required=True, help="settings: a path, or any Spark address")
     command.add_argument(
@@ -187,6 +199,13 @@ def _run_import(arguments: argparse.Namespace) -> dict[str, Any]:
     settings = import_settings(config, vars(arguments))
     run = import_model(spark, config, arguments.model_file, settings, arguments.run_id)
     return run.result()
+
+
+def _run_export(arguments: argparse.Namespace) -> dict[str, Any]:
+    from kyros_spark.stages.export_model import export_model
+
+    spark, config = _opened(arguments, "kyros export")
+    return export_model(spark, config, arguments.model, arguments.out, arguments.run_id).result()
 
 
 def _run_profile(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -155,7 +155,7 @@ class Registry:
         known = self.entries()
         rows, added = [], []
         for one in trained:
-            version = max((e.version for e in known if e.name == one.name), default=0) + 1
+            version = next_version(known, one.name)
             data = model_to_bytes(one.model)
             sha256 = model_hash(data)
             path = f"{self._artefacts}/{one.name}/{version}-{sha256[:12]}.kyros"
@@ -176,6 +176,11 @@ class Registry:
             frame = before.withColumn("status", F.lit("retired")).unionByName(frame)
         added += [replace(entry, status="champion") for entry in again]
         return self._tables.merge(MODELS, frame, run_id), added
+
+
+def next_version(known: Sequence[Entry], name: str) -> int:
+    """Return the version that the next model of a name gets."""
+    return max((entry.version for entry in known if entry.name == name), default=0) + 1
 
 
 def _row(

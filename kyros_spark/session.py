@@ -147,6 +147,17 @@ def can_broadcast(session: SparkSession) -> bool:
     return not _is_connect(session)
 
 
+def fitting_tasks(session: SparkSession) -> int:
+    """Return how many tasks may fit one model together: 1 locally, the slots of a cluster.
+
+    Locally one, so that a model does not depend on the machine's number of cores.
+    """
+    context = session.sparkContext
+    if (context.master or "").startswith("local"):
+        return 1
+    return max(context.defaultParallelism // int(context.getConf().get("spark.task.cpus", "1")), 1)
+
+
 @contextmanager
 def arrow_transfer(session: SparkSession) -> Iterator[None]:
     """Bring rows to the driver as Arrow, which Connect always does and the classic session may."""

@@ -86,7 +86,7 @@ SETTINGS = {
             },
             "premium": {
                 "method": "glm", "family": "tweedie", "target": "claim_amount", "per": "exposure",
-                "features": ["driver", "log_bonus"],
+                "features": ["driver", "log_bonus"], "large_loss_load": True,
             },
             "boosted": {
                 "method": "boosting", "family": "poisson", "target": "claim_count",
@@ -94,11 +94,15 @@ SETTINGS = {
                 "boosting": {"rounds": 12, "early_stopping": 0, "max_depth": 3,
                              "min_child_weight": 1, "eta": 0.3},
             },
+            "pure_premium": {
+                "method": "composite", "parts": ["frequency", "severity"], "beside": ["premium"],
+                "interval": {"level": 0.8},
+            },
         },
     },
     "predict": {
-        "models": ["frequency", "severity", "premium", "boosted"],
-        "products": {"pure_premium": ["frequency", "severity"]},
+        "models": ["frequency", "severity", "premium", "boosted", "pure_premium"],
+        "products": {"product": ["frequency", "severity"]},
     },
 }  # fmt: skip
 

@@ -25,6 +25,7 @@ from kyros_spark.config.rules import (
     PeriodSettings,
     RuleSettings,
 )
+from kyros_spark.config.search import RangeSettings, SearchSettings
 from kyros_spark.config.settings import Config, SparkSettings, TableSettings
 from kyros_spark.config.sources import CleanSettings, Sources, SourceSettings, columns_of
 
@@ -46,7 +47,9 @@ __all__ = [
     "PeriodSettings",
     "PredictSettings",
     "PrepareSettings",
+    "RangeSettings",
     "RuleSettings",
+    "SearchSettings",
     "Severity",
     "SourceSettings",
     "Sources",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from kyros_spark.config.base import NAME_PATTERN, Section, Text
+from kyros_spark.config.search import SearchSettings
 
 
 class GlmSettings(Section):
@@ -18,7 +21,13 @@ class GlmSettings(Section):
 
 
 class BoostingSettings(Section):
-    """How xgboost.spark grows the trees."""
+    """How xgboost.spark grows the trees.
+
+    monotone      numeric features along which the score only rises (1) or only falls (-1)
+    categorical   levels as categories, split by sets, instead of codes in order of exposure
+    interactions  groups of features; a path down a tree stays within one group
+    workers       Spark tasks that fit together; auto: one locally, the cluster's slots elsewhere
+    """
 
     rounds: int = Field(default=300, ge=1)
     early_stopping: int = Field(default=20, ge=0)
@@ -30,13 +39,27 @@ class BoostingSettings(Section):
     reg_lambda: float = Field(default=1.0, ge=0)
     max_bin: int = Field(default=256, ge=2)
     seed: int = 1
-    workers: int = Field(default=1, ge=1)
+    monotone: dict[str, Literal[-1, 1]] = {}
+    categorical: bool = False
+    interactions: tuple[tuple[str, ...], ...] = ()
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+
+
+class IntervalSettings(Section):
+    """The interval around each prediction: its level, and how it is learnt."""
+
+    level: float = Field(gt=0, lt=1)
+    method: Literal["conformal"] = "conformal"
 
 
 class ModelSettings(Section):
-    """One model: what it predicts, per what, from which features, fitted how."""
+    """One model: what it predicts, per what, from which features, fitted how.
 
-    method: Literal["glm", "boosting"]
+    A composite is the product of other models, its ``parts``; those ``beside`` it predict the same
+    another way, and are applied along with it.
+    """
+
+    method: Literal["glm", "boosting", "composite"]
     family: Literal["poisson", "gamma", "tweedie"]
     target: str
     per: str
@@ -44,8 +67,62 @@ class ModelSettings(Section):
     features: tuple[str, ...] | None = None
     max_levels: int = Field(default=200, ge=2)
     min_level_share: float = Field(default=0.0005, ge=0, lt=0.5)
+    parts: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    rebalance: bool | None = None
+    large_loss_load: bool = False
+    interval: IntervalSettings | None = None
+    search: SearchSettings | None = None
     glm: GlmSettings = GlmSettings()
     boosting: BoostingSettings = BoostingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pure_premium(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("method") == "composite":
+            return {"family": "tweedie", "target": "claim_amount", "per": "exposure", **given}
+        return given
+
+    @model_validator(mode="after")
+    def _parts_belong(self) -> ModelSettings:
+        if (self.method == "composite") != bool(self.parts) or (self.beside and not self.parts):
+            raise ValueError("parts (and beside) belong to method: composite, which needs them")
+        if self.parts and self.features is not None:
+            raise ValueError("a composite has the features of its parts: leave features out")
+        return self
+
+    @model_validator(mode="after")
+    def _searchable(self) -> ModelSettings:
+        if self.search is None:
+            return self
+        if self.method == "composite":
+            raise ValueError("a composite has no parameters to search: search those of its parts")
+        section = self.glm if self.method == "glm" else self.boosting
+        numbers = {
+            name: field.annotation
+            for name, field in type(section).model_fields.items()
+            if field.annotation in (int, float) and name != "seed"
+        }
+        handed_out = {"rounds"} if self.search.method == "halving" else set()
+        known = [name for name in numbers if name not in handed_out]
+        if handed_out and self.method == "glm":
+            raise ValueError("search.method: halving hands out boosting rounds; a glm has none")
+        for name, place in self.search.space.items():
+            if name not in known:
+                raise ValueError(f"search.space: expected {', '.join(known)}, found {name}")
+            for value in place.extremes():
+                exact = round(value) if numbers[name] is int else value
+                type(section).model_validate({name: exact})
+        return self
+
+    @property
+    def is_rebalanced(self) -> bool:
+        """Tell whether the fit is put in balance: as set, else all but a GLM that is by itself.
+
+        A Poisson model's score equations hold the balance, unless a penalty moves them.
+        """
+        by_itself = self.method == "glm" and self.family == "poisson" and not self.glm.reg_param
+        return not by_itself if self.rebalance is None else self.rebalance
 
 
 class TrainSettings(Section):
@@ -63,6 +140,36 @@ class TrainSettings(Section):
         if not self.batches or not self.models:
             raise ValueError("train needs at least one batch and one model")
         return self
+
+    @model_validator(mode="after")
+    def _composites(self) -> TrainSettings:
+        for name, model in self.models.items():
+            named = [*model.parts, *model.beside]
+            plain = [n for n, one in self.models.items() if one.method != "composite"]
+            unknown = [part for part in named if part not in plain]
+            if unknown or len(set(named)) < len(named):
+                told = ", ".join(unknown or named)
+                raise ValueError(f"{name}: parts are each one of {', '.join(plain)}, found {told}")
+            wanted = _unit([model])
+            for parts in [model.parts, *((one,) for one in model.beside)] if named else ():
+                unit = _unit([self.models[part] for part in parts])
+                if unit != wanted:
+                    raise ValueError(
+                        f"{name}: expected parts that give {_told(*wanted)}, found that "
+                        f"{' times '.join(parts)} is {_told(*unit)}"
+                    )
+        return self
+
+
+def _unit(models: Sequence[ModelSettings]) -> tuple[list[str], list[str]]:
+    """Return what the product of models is, and per what, with what cancels left out."""
+    targets = Counter(model.target for model in models)
+    units = Counter(model.per for model in models)
+    return sorted((targets - units).elements()), sorted((units - targets).elements())
+
+
+def _told(target: Sequence[str], per: Sequence[str]) -> str:
+    return f"{' * '.join(target) or '1'} per {' * '.join(per) or '1'}"
 
 
 class PredictSettings(Section):

@@ -12,11 +12,13 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from kyros_spark.config import ModelSettings
-from kyros_spark.errors import FitError, PlatformError, first_line
+from kyros_spark.config import BoostingSettings, ModelSettings
+from kyros_spark.errors import ConfigError, FitError, PlatformError, first_line
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.model.manifest import Feature
+from kyros_spark.session import fitting_tasks
 from kyros_spark.transforms.encode import encoded
+from kyros_spark.transforms.exact import exact_sum
 
 MARGIN, VALIDATION = "_margin", "_validation"
 _OBJECTIVES = {"poisson": "count:poisson", "gamma": "reg:gamma", "tweedie": "reg:tweedie"}
@@ -60,6 +62,7 @@ def fit_boosting(
 
     Raises:
         PlatformError: xgboost is not installed.
+        ConfigError: the settings shape the trees by features that the model does not have.
         FitError: xgboost stopped without a model.
     """
     try:
@@ -69,40 +72,24 @@ def fit_boosting(
             f"boosting needs xgboost and scikit-learn ({error}); pip install 'kyros-spark[local]'"
         ) from error
     logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
-    chosen = settings.boosting
     start = _mean_score(rows)
-    options: dict[str, Any] = {}
-    if chosen.early_stopping:
-        options["early_stopping_rounds"] = chosen.early_stopping
-    metric = _METRICS[settings.family]
-    if settings.family == "tweedie":
-        options["tweedie_variance_power"] = settings.tweedie_power
-        metric = f"{metric}@{settings.tweedie_power}"
+    given = settings.boosting.workers
+    workers = fitting_tasks(rows.sparkSession) if given == "auto" else given
     regressor = SparkXGBRegressor(
         features_col=[f"x{number}" for number in range(len(features))],
         label_col=LABEL,
         weight_col=WEIGHT,
         base_margin_col=MARGIN,
         validation_indicator_col=VALIDATION,
-        objective=_OBJECTIVES[settings.family],
-        eval_metric=metric,
-        n_estimators=chosen.rounds,
-        max_depth=chosen.max_depth,
-        learning_rate=chosen.eta,
-        min_child_weight=chosen.min_child_weight,
-        subsample=chosen.subsample,
-        colsample_bytree=chosen.colsample,
-        reg_lambda=chosen.reg_lambda,
-        max_bin=chosen.max_bin,
         tree_method="hist",
-        random_state=chosen.seed,
-        num_workers=chosen.workers,
+        num_workers=workers,
         verbosity=0,
         verbose=False,
-        **options,
+        **_options(settings),
+        **_shape(features, settings.boosting),
     )
     try:
-        model = regressor.fit(boosting_rows(rows, features, start))
+        model = regressor.fit(in_order(boosting_rows(rows, features, start), workers))
     except PySparkException as error:
         line = first_line(error)
         raise FitError(f"xgboost stopped without a model: {line}") from error
@@ -111,13 +98,80 @@ def fit_boosting(
     return BoostingFit(bytes(booster.save_raw("ubj")), start, rounds)
 
 
+def _options(settings: ModelSettings) -> dict[str, Any]:
+    chosen, metric = settings.boosting, _METRICS[settings.family]
+    options: dict[str, Any] = {}
+    if chosen.early_stopping:
+        options["early_stopping_rounds"] = chosen.early_stopping
+    if settings.family == "tweedie":
+        options["tweedie_variance_power"] = settings.tweedie_power
+        metric = f"{metric}@{settings.tweedie_power}"
+    return {
+        "objective": _OBJECTIVES[settings.family],
+        "eval_metric": metric,
+        "n_estimators": chosen.rounds,
+        "max_depth": chosen.max_depth,
+        "learning_rate": chosen.eta,
+        "min_child_weight": chosen.min_child_weight,
+        "subsample": chosen.subsample,
+        "colsample_bytree": chosen.colsample,
+        "reg_lambda": chosen.reg_lambda,
+        "max_bin": chosen.max_bin,
+        "random_state": chosen.seed,
+        **options,
+    }
+
+
+def _shape(features: Sequence[Feature], chosen: BoostingSettings) -> dict[str, Any]:
+    """Return what holds the trees in shape: directions, groups, and which features are categories.
+
+    Raises:
+        ConfigError: it names a feature that the model does not have, or a direction for levels.
+    """
+    names = [feature.name for feature in features]
+    numbers = [feature.name for feature in features if feature.kind == "numeric"]
+    for setting, named, known in (
+        ("monotone", chosen.monotone, numbers),
+        ("interactions", [one for group in chosen.interactions for one in group], names),
+    ):
+        unknown = [one for one in named if one not in known]
+        if unknown:
+            raise ConfigError(
+                f"boosting.{setting}: expected features of the model"
+                f"{' of kind numeric' if known is numbers else ''}, {', '.join(known) or 'none'}, "
+                f"found {', '.join(unknown)}"
+            )
+    shape: dict[str, Any] = {}
+    if chosen.monotone:
+        signs = [str(chosen.monotone.get(name, 0)) for name in names]
+        shape["monotone_constraints"] = f"({','.join(signs)})"
+    if chosen.interactions:
+        groups = [[names.index(one) for one in group] for group in chosen.interactions]
+        shape["interaction_constraints"] = str(groups)
+    if chosen.categorical:
+        kinds = {"numeric": "float", "levels": "c"}
+        shape["feature_types"] = [kinds[feature.kind] for feature in features]
+    return shape
+
+
+def in_order(rows: DataFrame, workers: int) -> DataFrame:
+    """Lay rows out for the workers, in an order that only their content decides.
+
+    xgboost adds float32 gradients in the order of the rows, so that another order gives another
+    model in the last digits. Rows alike in all columns are interchangeable.
+    """
+    columns = [F.col(name) for name in rows.columns]
+    key = F.xxhash64(*columns)
+    return rows.repartition(workers, key).sortWithinPartitions(key, *columns)
+
+
 def _mean_score(rows: DataFrame) -> float:
     weight = F.col(WEIGHT) * F.exp(OFFSET)
     row = (
         rows.where(F.col("split") == "train")
         .agg(
-            F.sum(F.col(LABEL) * F.col(WEIGHT)).alias("claims"),
-            F.sum(weight).alias("weight"),
+            exact_sum(F.col(LABEL) * F.col(WEIGHT)).alias("claims"),
+            exact_sum(weight).alias("weight"),
         )
         .first()
     )

@@ -13,6 +13,7 @@ from kyros_spark.errors import TrainingDataError
 from kyros_spark.model.manifest import Feature
 from kyros_spark.transforms.definitions import definition_hash
 from kyros_spark.transforms.encode import MISSING_LEVEL
+from kyros_spark.transforms.exact import exact_sum
 
 
 def fit_features(
@@ -89,7 +90,7 @@ def _levels_by_exposure(
     sums = (
         training.select(F.explode(pairs).alias("pair"), "exposure")
         .groupBy("pair.name", "pair.level")
-        .agg(F.sum("exposure").alias("exposure"))
+        .agg(exact_sum(F.col("exposure")).alias("exposure"))
         .orderBy("name", F.desc("exposure"), "level")
     )
     rows = sums.collect()
@@ -108,7 +109,8 @@ def _means(training: DataFrame, names: Sequence[str]) -> dict[str, float | None]
     sums = []
     for name in names:
         given = F.when(F.col(name).isNotNull(), F.col("exposure"))
-        sums.append((F.sum(F.col(name) * F.col("exposure")) / F.sum(given)).alias(name))
+        total = exact_sum(F.col(name) * F.col("exposure"))
+        sums.append((total / exact_sum(given)).alias(name))
     row = training.agg(*sums).first()
     assert row is not None
     return {name: row[name] for name in names}

@@ -113,6 +113,7 @@ def _boosted(
         source=Source(library="xgboost", version=imported.version),
         objective=imported.objective,
         intercept=fit.start,
+        category_rule="floor",
         training={**training, "rounds": fit.rounds},
     )
     return Model(manifest, imported.trees.as_dict())

@@ -44,12 +44,14 @@ def check_arrays(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
         if manifest.outputs:
             trees, last = arrays["output_start"], arrays["tree_start"].size - 1
             _check_offsets("output_start", trees, len(manifest.outputs) + 1, last)
-    else:
+    elif manifest.kind == "glm":
         _check_tables(manifest, arrays)
 
 
 def _expected(manifest: Manifest, arrays: dict[str, np.ndarray]) -> Dtypes:
     """Return the arrays a model must have; category sets come all together or not at all."""
+    if manifest.kind == "composite":
+        return {}
     if manifest.kind == "glm":
         return GLM_DTYPES
     expected = TREE_DTYPES | (OUTPUT_DTYPES if manifest.outputs else {})

@@ -100,6 +100,8 @@ def _manifest(
         "divisor": imported.divisor,
         "sigmoid": imported.sigmoid,
         "outputs": imported.outputs,
+        "rebalance": imported.rebalance,
+        "large_loss_load": imported.large_loss_load,
         "category_rule": imported.category_rule,
         "features": features,
     }
@@ -196,6 +198,8 @@ def _xgboost(data: bytes, iterations: int | None) -> Imported:
 
 def _features(imported: Imported, names: Sequence[str]) -> tuple[Feature, ...]:
     """Return the features: numbers, but for those whose categories' names the file holds."""
+    if imported.features:
+        return imported.features
     found: list[Feature] = []
     for number, name in enumerate(names):
         levels = imported.levels.get(number, ())

@@ -6,6 +6,7 @@ here is refused by its name, but only when the model's output depends on it.
 Scores agree with ONNX Runtime's to the precision of its sums: float32 for most files.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,10 +14,10 @@ import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
 from kyros_spark.model.import_onnx_models import MODELS
-from kyros_spark.model.import_onnx_values import Columns, Score, Unknown
+from kyros_spark.model.import_onnx_values import Codes, Columns, Score, Unknown
 from kyros_spark.model.import_onnx_wire import read_message, tensor_array
 from kyros_spark.model.import_result import Imported
-from kyros_spark.model.manifest import Family, Link
+from kyros_spark.model.manifest import Family, Feature, Link
 from kyros_spark.model.trees import MAX_FEATURES
 
 SINGLE, DOUBLE, INTEGERS = 1, 11, (2, 3, 6, 7)
@@ -58,14 +59,27 @@ def _import(model: dict[str, Any]) -> Imported:
         library=f"onnx ({model.get('producer_name', 'unknown')})",
         version=model.get("producer_version", ""),
         objective=score.operator,
-        family=MANY if score.outputs else FAMILIES[score.link],
+        family=MANY if score.outputs else noted.get("kyros_family", FAMILIES[score.link]),
         link=score.link,
         intercept=score.intercept,
         feature_names=names,
         n_features=n_features,
         arrays=score.arrays(n_features),
         outputs=score.outputs,
+        rebalance=score.factor,
+        large_loss_load=score.load,
+        features=_own_features(noted, n_features),
     )
+
+
+def _own_features(noted: Mapping[str, str], count: int) -> tuple[Feature, ...]:
+    """Return the features that an export of ours notes in the file, levels and all; else none."""
+    if "kyros_features" not in noted:
+        return ()
+    told = json.loads(noted["kyros_features"])
+    if not isinstance(told, list) or len(told) != count:
+        raise ModelFormatError(f"ONNX model: kyros_features: expected a list of {count}")
+    return tuple(Feature.model_validate(one) for one in told)
 
 
 def _add_inputs(values: dict[str, Value], inputs: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -139,6 +153,8 @@ def _passed(operator: str, attributes: Mapping[str, Any], given: list[Value]) ->
         return value
     if operator == "Cast":
         return _cast(value, int(attributes["to"]))
+    if operator == "Gather" and len(given) == 2:
+        return _gathered(int(attributes.get("axis", 0)), *given)
     if operator == "Concat" and all(isinstance(one, Columns) for one in given):
         if attributes.get("axis") not in (1, -1):
             return Unknown(f"Concat along axis {attributes.get('axis')}")
@@ -152,7 +168,21 @@ def _passed(operator: str, attributes: Mapping[str, Any], given: list[Value]) ->
     return Unknown(f"operator {operator} is not supported here")
 
 
+def _gathered(axis: int, value: Value, index: Value) -> Value:
+    """Take columns of an input, or look up a table by a column of codes."""
+    if isinstance(value, Columns) and isinstance(index, np.ndarray) and axis == 1:
+        return value.chosen(index.ravel())
+    if isinstance(value, np.ndarray) and isinstance(index, Codes) and axis == 0:
+        column = Columns(np.zeros(0, np.int64), False, np.zeros(0), np.ones(0))
+        tables = {index.column: value.astype(np.float64).ravel()}
+        return Score("Gather", column, 0.0, tables=tables)
+    return Unknown("Gather of this form is not supported")
+
+
 def _cast(value: Value, to: int) -> Value:
+    if isinstance(value, Columns) and to in INTEGERS:
+        one = value.index is not None and value.index.size == 1 and value.as_they_come
+        return Codes(int(value.positions()[0])) if one else Unknown(f"Cast to type {to}")
     if isinstance(value, Columns) and to in (SINGLE, DOUBLE):
         return value.cast(single=to == SINGLE)
     if isinstance(value, Score) and to in (SINGLE, DOUBLE):
@@ -173,6 +203,8 @@ def _arithmetic(operator: str, given: list[Value]) -> Value:
     if operator in ("Add", "Mul") and isinstance(given[0], np.ndarray):
         given = given[::-1]
     value, constant = given
+    if operator == "Add" and isinstance(value, Score) and isinstance(constant, Score):
+        return value.plus(constant)
     if not isinstance(value, Columns | Score) or not isinstance(constant, np.ndarray):
         return Unknown(f"{operator} of two computed values is not supported")
     return ARITHMETIC[operator](value, constant.astype(np.float64).ravel())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from kyros_spark.errors import ModelNotSupportedError
-from kyros_spark.model.import_result import slopes_only
+from kyros_spark.model.import_result import slopes_only, with_tables
 from kyros_spark.model.manifest import Link, Output
 from kyros_spark.model.outputs import trees_by_output
 from kyros_spark.model.trees import RawNodes, trees_from_nodes
@@ -54,6 +54,12 @@ class Columns:
         """Return the columns' places among all the inputs' columns."""
         return np.arange(width) if self.index is None else self.index
 
+    def chosen(self, numbers: np.ndarray) -> Columns:
+        """Take some of the columns, by their numbers."""
+        if self.index is None or not self.as_they_come:
+            raise ModelNotSupportedError("ONNX model: Gather of computed columns is not supported")
+        return replace(self, index=self.index[numbers])
+
     def cast(self, single: bool) -> Columns:
         """Round to float32, or leave the values as they are."""
         return replace(self, single=self.single or single)
@@ -73,11 +79,20 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Codes:
+    """A column cast to whole numbers, by which a table is looked up."""
+
+    column: int
+
+
+@dataclass(frozen=True)
 class Score:
     """The score of the graph's one model.
 
     nodes         of a tree ensemble, with a vector at each leaf where there are several outputs, or
     coefficients  of a linear model, one a column of `columns`
+    tables        of a linear model, coefficients looked up by the code in a column
+    factor, load  what is done to the response, after the link
     """
 
     operator: str
@@ -87,6 +102,9 @@ class Score:
     nodes: RawNodes | None = None
     coefficients: np.ndarray | None = None
     outputs: tuple[Output, ...] = ()
+    tables: dict[int, np.ndarray] = field(default_factory=dict)
+    factor: float = 1.0
+    load: float = 0.0
 
     @property
     def kind(self) -> Literal["trees", "glm"]:
@@ -98,35 +116,62 @@ class Score:
         """The number of columns the model speaks of, for an input of unknown width."""
         if self.coefficients is not None:
             return self.coefficients.size
-        assert self.nodes is not None
+        if self.nodes is None:
+            return max(self.tables, default=-1) + 1
         return int(self.nodes.feature.max(initial=-1)) + 1
 
     def through(self, link: Link) -> Score:
         """Return the score put through an inverse link."""
-        if self.link != "identity" or self.outputs:
+        if self.link != "identity" or self.outputs or self.is_moved:
             raise ModelNotSupportedError(f"ONNX model: {link} after {self.link} is not supported")
         return replace(self, link=link)
 
     def moved(self, by: np.ndarray) -> Score:
-        """Add a constant."""
-        self._before_link("Add", by)
+        """Add a constant: to the score, or to the response behind the link."""
+        self._one_number("Add", by)
+        if self.link != "identity":
+            return replace(self, load=self.load + float(by[0]))
         return replace(self, intercept=self.intercept + float(by[0]))
 
     def scaled(self, by: np.ndarray) -> Score:
-        """Multiply by a constant."""
-        self._before_link("Mul", by)
+        """Multiply by a constant: the score, or the response behind the link."""
+        self._one_number("Mul", by)
         factor = float(by[0])
+        if self.link != "identity":
+            return replace(self, factor=self.factor * factor, load=self.load * factor)
         nodes, slopes = self.nodes, self.coefficients
         return replace(
             self,
             intercept=self.intercept * factor,
             nodes=None if nodes is None else replace(nodes, value=nodes.value * np.float64(factor)),
             coefficients=None if slopes is None else slopes * factor,
+            tables={column: table * factor for column, table in self.tables.items()},
         )
 
-    def _before_link(self, operator: str, by: np.ndarray) -> None:
-        if self.link != "identity" or by.size != 1 or self.outputs:
-            raise ModelNotSupportedError(f"ONNX model: {operator} after the link, or of a vector")
+    @property
+    def is_moved(self) -> bool:
+        """Whether something is done to the response already."""
+        return self.factor != 1.0 or self.load != 0.0
+
+    def plus(self, other: Score) -> Score:
+        """Return the sum of two linear scores of different columns."""
+        both, shared = (self, other), self.tables.keys() & other.tables.keys()
+        plain = all(one.nodes is None and one.link == "identity" for one in both)
+        if not plain or shared:
+            raise ModelNotSupportedError("ONNX model: Add of two models is not supported")
+        slopes = [one.coefficients for one in both if one.coefficients is not None]
+        columns = [one.columns for one in both if one.coefficients is not None]
+        return replace(
+            self,
+            columns=Columns.joined(columns) if columns else self.columns,
+            coefficients=np.concatenate(slopes) if slopes else None,
+            intercept=self.intercept + other.intercept,
+            tables=self.tables | other.tables,
+        )
+
+    def _one_number(self, operator: str, by: np.ndarray) -> None:
+        if by.size != 1 or self.outputs:
+            raise ModelNotSupportedError(f"ONNX model: {operator} of a vector is not supported")
 
     def arrays(self, n_features: int) -> dict[str, np.ndarray]:
         """Return the arrays of the model file."""
@@ -143,7 +188,7 @@ class Score:
         slopes = np.zeros(n_features)
         if self.coefficients is not None:
             np.add.at(slopes, places, self.coefficients)
-        return slopes_only(slopes)
+        return with_tables(slopes, self.tables) if self.tables else slopes_only(slopes)
 
 
 def linear_score(operator: str, columns: Columns, slopes: np.ndarray, intercept: float) -> Score:

@@ -1,13 +1,13 @@
 """Hold what an importer found in another library's file: all of a model but its name and target."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from kyros_spark.errors import ModelNotSupportedError
-from kyros_spark.model.manifest import CategoryRule, Family, Link, Output
+from kyros_spark.model.manifest import CategoryRule, Family, Feature, Link, Output
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Imported:
     levels            of features that are levels: their names by the feature's number, in the order
                       of their codes; what is none of them is missing
     category_rule     how a split by categories takes a number
-    divisor, sigmoid, outputs  as the manifest has them
+    divisor, sigmoid, outputs, rebalance, large_loss_load  as the manifest has them
+    features          of a file that an export of ours wrote: all of them, as they were
     """
 
     kind: Literal["trees", "glm"]
@@ -41,6 +42,9 @@ class Imported:
     divisor: float = 1.0
     sigmoid: float = 1.0
     outputs: tuple[Output, ...] = ()
+    rebalance: float = 1.0
+    large_loss_load: float = 0.0
+    features: tuple[Feature, ...] = ()
 
 
 def level_names(library: str, feature: int, values: Iterable[object]) -> tuple[str, ...]:
@@ -65,3 +69,10 @@ def slopes_only(coefficients: Sequence[float] | np.ndarray) -> dict[str, np.ndar
     """Return the arrays of a linear model of numeric features: one slope each."""
     values = np.array(coefficients, np.float64).ravel()
     return {"table_value": values, "table_start": np.arange(values.size + 1, dtype=np.int64)}
+
+
+def with_tables(slopes: np.ndarray, tables: Mapping[int, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays of a linear model, with a table of coefficients where a feature has one."""
+    blocks = [tables.get(number, slopes[number : number + 1]) for number in range(slopes.size)]
+    start = np.concatenate([[0], np.cumsum([block.size for block in blocks])]).astype(np.int64)
+    return {"table_value": np.concatenate(blocks), "table_start": start}

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FORMAT_VERSION = 2  # 2 adds category sets, several outputs, divisor and sigmoid
+# 2 adds category sets, several outputs, divisor, sigmoid; 3 rebalance, load, composites, interval.
+FORMAT_VERSION = 3
 
 Family = Literal["poisson", "gamma", "tweedie", "binomial", "gaussian", "multinomial"]
 Link = Literal["log", "identity", "logit", "softmax"]
@@ -60,18 +61,47 @@ class Output(_Closed):
     intercept: float = Field(default=0.0, allow_inf_nan=False)
 
 
+class Interval(_Closed):
+    """A prediction interval of a level, learnt on so many rows of the validation part.
+
+    A value observed over w units of `per` is expected between prediction + below * spread and
+    prediction + above * spread, where spread = prediction ** (power / 2) / sqrt(w).
+    """
+
+    level: float = Field(gt=0, lt=1)
+    method: Literal["conformal"] = "conformal"
+    below: float = Field(allow_inf_nan=False)
+    above: float = Field(allow_inf_nan=False)
+    power: float = Field(ge=0, le=3)
+    rows: int = Field(ge=1)
+
+
+class Part(_Closed):
+    """A registered model that a composite is made of, pinned by version and file hash.
+
+    role  a factor of the composite's product, or beside it: an alternative scored along with it
+    """
+
+    name: str = Field(min_length=1)
+    version: int = Field(ge=1)
+    sha256: str
+    role: Literal["factor", "beside"] = "factor"
+
+
 class Manifest(_Closed):
     """Everything about a model that is not an array.
 
     raw score = (intercept + offset + sum over trees or tables) / divisor; response = inverse
-    link(sigmoid * raw score). For trees the intercept is what the library starts its sum from
-    (after the link). `outputs` is empty for a model of one output; a model of several has an
-    intercept for each there, and takes no offset.
+    link(sigmoid * raw score) * rebalance + large_loss_load, the load in the target's unit a unit of
+    `per`. For trees the intercept is what the library starts its sum from (after the link).
+    `outputs` is empty for a model of one output; a model of several has an
+    intercept for each there, and takes no offset. A composite has no score of its own: its response
+    is the product of its factors' responses * rebalance + large_loss_load.
     """
 
     format_version: int = FORMAT_VERSION
     name: str = Field(min_length=1)
-    kind: Literal["trees", "glm"]
+    kind: Literal["trees", "glm", "composite"]
     source: Source
     family: Family
     link: Link
@@ -81,8 +111,12 @@ class Manifest(_Closed):
     intercept: float = Field(allow_inf_nan=False)
     divisor: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     sigmoid: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    rebalance: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    large_loss_load: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     outputs: tuple[Output, ...] = ()
     category_rule: CategoryRule = "whole"
+    parts: tuple[Part, ...] = ()
+    interval: Interval | None = None
     features: tuple[Feature, ...]
     feature_spec_hash: str = ""
     training: dict[str, Any] = Field(default_factory=dict)
@@ -98,6 +132,16 @@ class Manifest(_Closed):
             raise ValueError("outputs: expected none, or two and more with different labels")
         if self.outputs and (self.kind != "trees" or self.intercept):
             raise ValueError("outputs: for trees only, each with an intercept of its own")
+        if self.outputs and (self.rebalance != 1.0 or self.large_loss_load):
+            raise ValueError("outputs: a model of several is neither rebalanced nor loaded")
         if self.link == "softmax" and not self.outputs:
             raise ValueError("link softmax: expected several outputs")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_belong(self) -> "Manifest":
+        if (self.kind == "composite") != bool(self.parts):
+            raise ValueError("parts: of a composite, and only there")
+        if self.parts and (self.features or self.intercept or self.link != "identity"):
+            raise ValueError("parts: a composite has no features, intercept or link of its own")
         return self

@@ -2,14 +2,16 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from kyros_spark.errors import DataContractError, KernelNotAvailableError
+from kyros_spark.errors import DataContractError, KernelNotAvailableError, ModelNotSupportedError
 from kyros_spark.kernels.compile import CompileError
 from kyros_spark.kernels.cpu import describe_host
 from kyros_spark.model.artefact import Model
+from kyros_spark.model.manifest import Manifest
 from kyros_spark.scoring.glm_scorer import GlmScorer
 from kyros_spark.scoring.numpy_scorer import NumpyTrees
 from kyros_spark.scoring.tree_scorer import TreeScorer
@@ -35,6 +37,10 @@ class _Engine(Protocol):
 
 
 def _engine(model: Model, kernel: str) -> _Engine:
+    if model.manifest.kind == "composite":
+        raise ModelNotSupportedError(
+            f"model {model.manifest.name} is a composite, which predict scores by its parts"
+        )
     if model.manifest.kind == "trees":
         return NumpyTrees(model) if kernel == "numpy" else TreeScorer(model, kernel)
     return GlmScorer(model, "numpy" if kernel == "numpy" else "portable")
@@ -111,13 +117,30 @@ class Scorer:
     def response(
         self, columns: Sequence[np.ndarray], offset: np.ndarray | None = None
     ) -> np.ndarray:
-        """Return the inverse link of the raw score, of its shape."""
-        return respond(self.raw(columns, offset), self.manifest.link, self.manifest.sigmoid)
+        """Return the inverse link of the raw score, rebalanced and loaded, of its shape."""
+        return Response.of(self.manifest).to(self.raw(columns, offset))
 
 
-def respond(raw: np.ndarray, link: str, sigmoid: float) -> np.ndarray:
-    """Return the responses to raw scores, float64 of their shape; a row's outputs lie in axis 1."""
-    return INVERSE_LINKS[link](raw if sigmoid == 1.0 else sigmoid * raw)
+@dataclass(frozen=True)
+class Response:
+    """How raw scores become responses: the manifest's link, sigmoid, rebalance and load."""
+
+    link: str
+    sigmoid: float
+    rebalance: float
+    load: float
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Response":
+        """Return a model's."""
+        return cls(manifest.link, manifest.sigmoid, manifest.rebalance, manifest.large_loss_load)
+
+    def to(self, raw: np.ndarray) -> np.ndarray:
+        """Return the responses, float64 of the raw scores' shape; a row's outputs lie in axis 1."""
+        found = INVERSE_LINKS[self.link](raw if self.sigmoid == 1.0 else self.sigmoid * raw)
+        if self.rebalance != 1.0:
+            found = found * self.rebalance
+        return found + self.load if self.load else found
 
 
 def _softmax(raw: np.ndarray) -> np.ndarray:

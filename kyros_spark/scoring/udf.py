@@ -23,7 +23,7 @@ from kyros_spark.model.artefact import Model, model_hash, model_to_bytes
 from kyros_spark.scoring.bundle import bundle, groups
 from kyros_spark.scoring.host import load
 from kyros_spark.scoring.report import HostReport
-from kyros_spark.scoring.scorer import Scorer, respond
+from kyros_spark.scoring.scorer import Response, Scorer
 from kyros_spark.transforms.encode import encoded
 
 
@@ -48,12 +48,11 @@ class _Part:
 
     model: str
     outputs: tuple[str, ...]
-    link: str
-    sigmoid: float
+    response: Response
 
     def responses(self, raw: np.ndarray) -> dict[str, np.ndarray]:
         """Return float64[n] by output name, of raw scores float64[n, outputs]."""
-        found = respond(raw, self.link, self.sigmoid)
+        found = self.response.to(raw)
         return {name: found[:, k] for k, name in enumerate(self.outputs)}
 
 
@@ -143,8 +142,7 @@ def _inputs(served: list[Served]) -> tuple[list[Column], list[tuple[int, ...]]]:
 
 
 def _part(one: Served) -> _Part:
-    manifest = one.model.manifest
-    return _Part(one.name, tuple(one.outputs), manifest.link, manifest.sigmoid)
+    return _Part(one.name, tuple(one.outputs), Response.of(one.model.manifest))
 
 
 def _scoring(

@@ -18,6 +18,7 @@ from kyros_spark.scoring.report import HostReport
 from kyros_spark.scoring.udf import Served, predictions
 from kyros_spark.session import arrow_batch_rows, can_broadcast
 from kyros_spark.stages.execute import Workplace, execute, start
+from kyros_spark.stages.serve import service
 from kyros_spark.tables.predictions import predictions as predictions_table
 from kyros_spark.transforms.predicted import Output, counts, long_rows, scored
 
@@ -87,11 +88,11 @@ def _work(place: Workplace, run: Run, registry: Registry, chosen: list[Entry]) -
     config = place.config
     done = place.done("prepare", run.batch, "predict")
     with run.phase("load models"):
-        served = [Served(entry.name, *registry.load(entry)) for entry in chosen]
+        found = service(registry, chosen, config.predict.products)
+        served, outputs = found.served, found.outputs
         _check_features(place, run, done, served)
     prepared = place.tables.read("prepared", done.outputs["prepared"], [run.batch])
-    outputs = _outputs(config, chosen, served)
-    paths = None if can_broadcast(place.spark) else [entry.path for entry in chosen]
+    paths = None if can_broadcast(place.spark) else found.paths
     seen, report = Observation(), HostReport(place.spark)
     score = predictions(place.spark, served, paths, config.predict.kernel, report)
     key, features = config.sources.policies.key, _features(served)
@@ -131,31 +132,6 @@ def _check_features(place: Workplace, run: Run, done: Done, served: list[Served]
                     f"found {found['definition'] if found else 'no such feature'}; prepare the "
                     "batch with the model's settings, or train the model again"
                 )
-
-
-def _outputs(config: Config, chosen: list[Entry], served: list[Served]) -> list[Output]:
-    versions = {entry.name: str(entry.version) for entry in chosen}
-    units = {one.name: one.model.manifest.per == "exposure" for one in served}
-    named: list[tuple[str, str, tuple[str, ...], bool]] = [
-        (name, versions[one.name], (name,), units[one.name])
-        for one in served
-        for name in one.outputs
-    ]
-    for name, parts in config.predict.products.items():
-        if all(part in versions for part in parts):
-            _check_product(name, parts, served)
-            version = "*".join(f"{part}@{versions[part]}" for part in parts)
-            named.append((name, version, parts, any(units[part] for part in parts)))
-    return [Output(f"_output_{number}", *facts) for number, facts in enumerate(named)]
-
-
-def _check_product(name: str, parts: Sequence[str], served: list[Served]) -> None:
-    for one in served:
-        if one.name in parts and one.model.manifest.outputs:
-            raise ConfigError(
-                f"predict.products.{name}: expected models of one output, found {one.name} with "
-                f"the classes {', '.join(output.label for output in one.model.manifest.outputs)}"
-            )
 
 
 def _plain(name: str) -> str:

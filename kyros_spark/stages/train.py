@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from kyros_spark.config import Config, ModelSettings, TrainSettings
 from kyros_spark.digest import digest
 from kyros_spark.errors import ConfigError, FitError, UsageError
-from kyros_spark.fitting.metrics import PREDICTED, quality
-from kyros_spark.fitting.rows import model_rows
 from kyros_spark.fitting.train_model import chosen_features, train_model
-from kyros_spark.model.artefact import Model, model_to_bytes
+from kyros_spark.model.artefact import model_to_bytes
 from kyros_spark.registry import Entry, Registry, Trained
 from kyros_spark.runs import Run, fingerprint, new_run_id
 from kyros_spark.scoring.udf import Served, predictions
+from kyros_spark.stages.compose import Piece, compose, pieces, pins
 from kyros_spark.stages.execute import Workplace, execute, held
+from kyros_spark.stages.finish import finish
+from kyros_spark.stages.search import searched
 
 
 def train(
@@ -66,7 +66,8 @@ def train(
 
 
 def _check_names(config: Config, name: str, model: ModelSettings) -> None:
-    chosen_features(name, model, config.prepare)
+    if not model.parts:
+        chosen_features(name, model, config.prepare)
     known = {"exposure", *config.prepare.targets}
     if config.prepare.claims is not None:
         known |= {"claim_count", "claim_amount", "claim_excess"}
@@ -76,6 +77,19 @@ def _check_names(config: Config, name: str, model: ModelSettings) -> None:
                 f"train.models.{name}.{setting}: expected one of {', '.join(sorted(known))}, found "
                 f"'{column}'"
             )
+    _check_load(config, name, model)
+
+
+def _check_load(config: Config, name: str, model: ModelSettings) -> None:
+    claims = config.prepare.claims
+    if model.large_loss_load and (
+        model.target != "claim_amount" or claims is None or claims.cap is None
+    ):
+        raise ConfigError(
+            f"train.models.{name}.large_loss_load: expected target claim_amount and "
+            f"prepare.claims.cap, above which there is an excess, found target '{model.target}' "
+            f"and {'no cap' if claims is None or claims.cap is None else f'cap {claims.cap:g}'}"
+        )
 
 
 def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
@@ -85,9 +99,20 @@ def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
         name: fingerprint(f"train {name}", run.inputs, digest(model.model_dump(mode="json")))
         for name, model in settings.models.items()
     }
-    new = [name for name in settings.models if prints[name] not in known]
+    plain = [name for name, model in settings.models.items() if not model.parts]
+    new = [name for name in plain if prints[name] not in known]
     with held(_prepared(place, settings)) as prepared:
         trained = [_train(place, run, prepared, name, settings, prints[name]) for name in new]
+        for name in [name for name in settings.models if name not in plain]:
+            asked = settings.models[name]
+            named = [*asked.parts, *asked.beside]
+            kept_parts = {one: known[prints[one]] for one in named if one not in new}
+            found = pieces(registry, named, trained, kept_parts, list(known.values()))
+            prints[name] = fingerprint(prints[name], pins(asked, found), "")
+            if prints[name] not in known:
+                made = _composed(place, run, prepared, name, settings, found, prints[name])
+                trained.append(made)
+                new.append(name)
     run.rows_in = int(max((one.metrics.get("all_rows", 0) for one in trained), default=0))
     with run.phase("register"):
         kept = [known[prints[name]] for name in settings.models if name not in new]
@@ -121,22 +146,40 @@ def _train(
     settings: TrainSettings,
     model_fingerprint: str,
 ) -> Trained:
+    chosen = searched(place, run, name, settings.models[name], prepared)
+    provenance = _provenance(run, settings, chosen)
+    with run.phase(f"fit {name}"):
+        model = train_model(name, prepared, chosen, place.config.prepare, provenance)
+    with run.phase(f"judge {name}"):
+        served = Served(name, model, model_to_bytes(model))
+        score = predictions(place.spark, [served]).getField(name)
+        model, metrics = finish(name, model, score, prepared, chosen)
+    _check_fit(name, chosen, metrics)
+    return Trained(name, model, chosen, model_fingerprint, metrics)
+
+
+def _composed(
+    place: Workplace,
+    run: Run,
+    prepared: DataFrame,
+    name: str,
+    settings: TrainSettings,
+    found: Mapping[str, Piece],
+    model_fingerprint: str,
+) -> Trained:
     chosen = settings.models[name]
-    provenance = {
-        "run_id": run.run_id,
+    with run.phase(f"judge {name}"):
+        told = _provenance(run, settings, chosen)
+        model, metrics = compose(place.spark, name, chosen, found, prepared, told)
+    return Trained(name, model, chosen, model_fingerprint, metrics)
+
+
+def _provenance(run: Run, settings: TrainSettings, chosen: ModelSettings) -> dict[str, Any]:
+    return {
         "inputs": run.inputs,
         "batches": list(settings.batches),
         "settings": chosen.model_dump(mode="json"),
     }
-    with run.phase(f"fit {name}"):
-        model = train_model(name, prepared, chosen, place.config.prepare, provenance)
-    with run.phase(f"judge {name}"):
-        metrics = _judge(place.spark, name, model, prepared, chosen)
-    _check_fit(name, chosen, metrics)
-    finished = model.manifest.model_copy(
-        update={"training": {**model.manifest.training, "metrics": metrics}}
-    )
-    return Trained(name, Model(finished, model.arrays), chosen, model_fingerprint, metrics)
 
 
 def _check_fit(name: str, settings: ModelSettings, metrics: Mapping[str, float]) -> None:
@@ -148,18 +191,6 @@ def _check_fit(name: str, settings: ModelSettings, metrics: Mapping[str, float])
             f"{metrics['train_deviance']:g}: the solver diverged; use fewer levels, or set "
             f"train.models.{name}.glm.reg_param"
         )
-
-
-def _judge(
-    spark: SparkSession, name: str, model: Model, prepared: DataFrame, settings: ModelSettings
-) -> dict[str, float]:
-    """Score the rows as predict will, and measure."""
-    rows = model_rows(prepared, settings)
-    score = predictions(spark, [Served(name, model, model_to_bytes(model))])
-    scored = rows.withColumn("_score", score).withColumn(PREDICTED, F.col(f"_score.{name}"))
-    metrics = quality(scored, settings)
-    metrics["all_rows"] = sum(v for k, v in metrics.items() if k.endswith("_rows"))
-    return metrics
 
 
 def _told(entry: Entry, how: str) -> dict[str, Any]:

@@ -17,6 +17,10 @@ def predictions(source: SourceSettings) -> Table:
                 "prediction", "double", "per unit: claims a year, amount a claim, amount a year"
             ),
             Column("expected", "double", "prediction times exposure; NULL for a severity"),
+            Column(
+                "lower", "double", "prediction interval's lower end, per unit; NULL where not asked"
+            ),
+            Column("upper", "double", "its upper end; the level is in the model's settings"),
             Column("exposure", "double", "policy-years at risk"),
             Column("input_hash", "bigint", "hash of the features the prediction was made from"),
             Column("predicted_at", "timestamp", "when"),

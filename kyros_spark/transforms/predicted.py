@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from kyros_spark.model.manifest import Feature
+from kyros_spark.model.manifest import Feature, Interval
 from kyros_spark.transforms.encode import input_hash, is_unseen
+from kyros_spark.transforms.interval import bounds
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Output:
     """One model name of the result: its version, the outputs it multiplies, and its unit.
 
     column  where its values are on the way; a name may hold a class's label, of any characters
+    factor, load  a composite's own rebalance and large-loss load
+    interval  the model's, where it has one
     """
 
     column: str
@@ -24,6 +27,9 @@ class Output:
     version: str
     parts: tuple[str, ...]
     per_exposure: bool
+    factor: float = 1.0
+    load: float = 0.0
+    interval: Interval | None = None
 
 
 def scored(
@@ -38,11 +44,27 @@ def scored(
     needed = prepared.select(*key, "exposure", *names)
     rows = needed.withColumns({"_score": score, "input_hash": input_hash(names)})
     for output in outputs:
-        value = F.col("_score").getField(output.parts[0])
-        for part in output.parts[1:]:
-            value = value * F.col("_score").getField(part)
+        value = multiplied(F.col("_score"), output.parts)
+        if output.factor != 1.0:
+            value = value * F.lit(output.factor)
+        if output.load:
+            value = value + F.lit(output.load)
         rows = rows.withColumn(output.column, value)
+        if output.interval is not None:
+            # Of what has no exposure, one unit: a severity's interval is that of one claim.
+            units = F.col("exposure") if output.per_exposure else F.lit(1.0)
+            lower, upper = bounds(F.col(output.column), units, output.interval)
+            ends = {f"{output.column}_lower": lower, f"{output.column}_upper": upper}
+            rows = rows.withColumns(ends)
     return rows
+
+
+def multiplied(score: Column, parts: Sequence[str]) -> Column:
+    """Return the product of a score's fields, in their order."""
+    value = score.getField(parts[0])
+    for part in parts[1:]:
+        value = value * score.getField(part)
+    return value
 
 
 def counts(features: Sequence[Feature], outputs: Sequence[Output]) -> list[Column]:
@@ -70,6 +92,12 @@ def long_rows(
                 (F.col(o.column) * F.col("exposure") if o.per_exposure else F.lit(None))
                 .cast("double")
                 .alias("expected"),
+                *(
+                    (F.col(f"{o.column}_{end}") if o.interval is not None else F.lit(None))
+                    .cast("double")
+                    .alias(end)
+                    for end in ("lower", "upper")
+                ),
             )
             for o in outputs
         )

@@ -140,16 +140,18 @@ def test_overlapping_arrays_are_refused(data):
 
 def test_a_later_format_version_is_refused_with_both_versions_named(model):
     later = Model(model.manifest.model_copy(update={"format_version": 99}), model.arrays)
-    with pytest.raises(ModelFormatError, match="reads 1 to 2, the file has 99"):
+    with pytest.raises(ModelFormatError, match="reads 1 to 3, the file has 99"):
         read_model(model_to_bytes(later))
 
 
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("kind", ["trees", "glm"])
-def test_files_that_version_1_wrote_still_give_its_scores(kind):
-    """stored/ was written by the last code of format version 1; it is never written again."""
-    expected = json.loads((STORED / "version-1-scores.json").read_text())[kind]
-    model = read_model((STORED / f"version-1-{kind}.kyros").read_bytes())
-    assert model.manifest.format_version == 1
+def test_files_that_earlier_versions_wrote_still_give_their_scores(kind, version):
+    """stored/ was written by the last code of each format version; it is never written again."""
+    expected = json.loads((STORED / f"version-{version}-scores.json").read_text())[kind]
+    model = read_model((STORED / f"version-{version}-{kind}.kyros").read_bytes())
+    assert model.manifest.format_version == version
+    assert (model.manifest.rebalance, model.manifest.large_loss_load) == (1.0, 0.0)
     rows = np.array([[float.fromhex(one) for one in row] for row in expected["rows"]])
     found = Scorer(model).raw(columns_of(rows))
     assert [float(one).hex() for one in found] == expected["raw"]

@@ -59,7 +59,7 @@ def test_a_changed_model_trains_that_model_only_and_changed_back_it_is_champion_
         (r["model_name"], r["model_version"]): r["status"] for r in all_models(portfolio, spark)
     }
     assert models[("severity", 1)] == "retired" and models[("severity", 2)] == "champion"
-    assert models[("frequency", 1)] == "champion" and len(models) == 5
+    assert models[("frequency", 1)] == "champion" and len(models) == 7
     versions = portfolio.read(spark, "predictions", FIRST).where("model_name = 'severity'")
     assert {row["model_version"] for row in versions.collect()} == {"2"}
 
@@ -195,7 +195,7 @@ def test_the_ledger_tells_inputs_versions_code_and_memory(finished, spark):
     version = clean["outputs"]["policies"]
     assert prepare["inputs"]["policies"] == f"{version} of run {clean['run_id']}"
     assert rows[("predict", FIRST)]["inputs"]["model frequency"].startswith("1 ")
-    assert rows[("predict", FIRST)]["rows_out"] == 5 * 120
+    assert rows[("predict", FIRST)]["rows_out"] == 7 * 120
 
 
 def contracts(finished):
@@ -282,7 +282,7 @@ def test_the_ledger_tells_which_kernel_scored_on_which_host(finished, spark):
         hosts = json.loads(row["details"])["hosts"]
         assert {host["host"] for host in hosts} == {platform.node()}
         told = {model: host for host in hosts for model in host["models"]}
-        assert set(told) == set(finished.settings["predict"]["models"])
+        assert {*told, "pure_premium"} == set(finished.settings["predict"]["models"])
         assert told["boosted"]["kernel"] == best_kernel()
         assert told["frequency"]["numba"] == metadata.version("numba")
         assert told["frequency"]["cpu"] and told["frequency"]["llvm"]

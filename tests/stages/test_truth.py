@@ -1,5 +1,7 @@
 """Stored predictions and metrics against those who should know: MLlib, xgboost, scikit-learn."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xgboost
@@ -9,6 +11,7 @@ from sklearn import metrics as sk
 
 from kyros_spark.fitting.glm import DESIGN, _scales, design_rows
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.model.artefact import read_model
 from kyros_spark.transforms.encode import encoded
 
 GLMS = ("frequency", "severity", "premium")
@@ -17,7 +20,9 @@ GLMS = ("frequency", "severity", "premium")
 @pytest.fixture(scope="module")
 def fits(finished):
     """What the libraries fitted in the train stage: rows, features, settings, fit by model."""
-    return dict(zip(finished.settings["train"]["models"], finished.fits, strict=True))
+    models = finished.settings["train"]["models"]
+    plain = [name for name, one in models.items() if one["method"] != "composite"]
+    return dict(zip(plain, finished.fits, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +37,33 @@ def stored(finished, spark):
     return of
 
 
+@pytest.fixture(scope="module")
+def manifests(finished, spark):
+    """Return the manifest inside each model's registered file."""
+    rows = finished.read(spark, "models").collect()
+    return {row["model_name"]: read_model(Path(row["path"]).read_bytes()).manifest for row in rows}
+
+
+def fitted(predictions, manifest):
+    """Return predictions as the library's fit gives them, before rebalance and load."""
+    return (predictions - manifest.large_loss_load) / manifest.rebalance
+
+
 @pytest.mark.parametrize("name", GLMS)
-def test_stored_glm_predictions_are_mllibs_own(name, fits, stored, finished, spark):
+def test_stored_glm_predictions_are_mllibs_own(name, fits, stored, manifests, finished, spark):
     rows, features, _, fit = fits[name]
     prepared = finished.read(spark, "prepared").withColumn(OFFSET, F.lit(0.0))
     design = design_rows(prepared, features, _scales(rows, features))
     told = fit.mllib.transform(design.select("batch_id", "policy_id", DESIGN, OFFSET)).collect()
     ours = stored(name)
-    found = np.array([ours[(row["batch_id"], row["policy_id"])]["prediction"] for row in told])
+    found = [ours[(row["batch_id"], row["policy_id"])]["prediction"] for row in told]
+    found = fitted(np.array(found), manifests[name])
     expected = np.array([row["prediction"] for row in told]) * fit.unit
     assert found.min() > 0 and found.std() > 0
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-def test_stored_boosted_scores_are_xgboosts_own_margin(fits, stored, finished, spark):
+def test_stored_boosted_scores_are_xgboosts_own_margin(fits, stored, manifests, finished, spark):
     _, features, _, fit = fits["boosted"]
     columns = [encoded(feature, impute=False).cast("double") for feature in features]
     prepared = finished.read(spark, "prepared")
@@ -59,13 +77,15 @@ def test_stored_boosted_scores_are_xgboosts_own_margin(fits, stored, finished, s
     ours = stored("boosted")
     found = [ours[(row["batch_id"], row["policy_id"])] for row in rows]
     assert len(np.unique(margin)) > 10
-    np.testing.assert_allclose(np.log([row["prediction"] for row in found]), margin, rtol=1e-6)
+    told = fitted(np.array([row["prediction"] for row in found]), manifests["boosted"])
+    np.testing.assert_allclose(np.log(told), margin, rtol=1e-6)
     # ... and with the exposure as offset in the margin, xgboost gives the expected count. In a new
     # matrix: a booster remembers what it predicted for one, whatever its margin becomes.
     matrix = xgboost.DMatrix(values.astype(np.float32), feature_names=booster.feature_names)
     matrix.set_base_margin(fit.start + np.log([row["exposure"] for row in rows]))
     counts = booster.predict(matrix, iteration_range=(0, fit.rounds))
-    np.testing.assert_allclose([row["expected"] for row in found], counts, rtol=2e-6)
+    told = fitted(np.array([row["expected"] for row in found]), manifests["boosted"])
+    np.testing.assert_allclose(told, counts, rtol=2e-6)
 
 
 def test_the_glms_coefficients_maximise_the_likelihood(fits, finished, spark):
@@ -91,14 +111,14 @@ DEVIANCES = {
 
 
 @pytest.mark.parametrize("name", list(DEVIANCES))
-def test_metrics_in_the_registry_are_scikit_learns(name, stored, finished, spark):
+def test_metrics_in_the_registry_are_scikit_learns(name, stored, manifests, finished, spark):
     settings = finished.settings["train"]["models"][name]
     target, per = settings["target"], settings["per"]
     ours = stored(name)
     parts = {"train": [], "valid": [], "test": []}
     for row in finished.read(spark, "prepared", FIRST).collect():
         if row[per] > 0 and (settings["family"] != "gamma" or row[target] > 0):
-            rate = ours[(FIRST, row["policy_id"])]["prediction"]
+            rate = ours[(FIRST, row["policy_id"])]["prediction"] - manifests[name].large_loss_load
             if settings["family"] == "poisson":
                 parts[row["split"]].append((row[target], rate * row[per], 1.0, row[per]))
             else:
@@ -117,8 +137,35 @@ def test_metrics_in_the_registry_are_scikit_learns(name, stored, finished, spark
         assert told[f"{part}_balance"] == pytest.approx((mu * w).sum() / (y * w).sum(), rel=1e-9)
 
 
+def test_models_are_in_balance_on_their_training_part_and_boosting_needs_the_factor(
+    stored, manifests, finished, spark
+):
+    train = finished.read(spark, "prepared", FIRST).where("split = 'train'").collect()
+    for name in ("frequency", "boosted", "premium"):
+        target, manifest = finished.settings["train"]["models"][name]["target"], manifests[name]
+        observed = sum(row[target] for row in train)
+        ours = stored(name)
+        rates = np.array([ours[(FIRST, row["policy_id"])]["prediction"] for row in train])
+        exposure = np.array([row["exposure"] for row in train])
+        told = (fitted(rates, manifest) * exposure).sum()
+        assert manifest.rebalance == pytest.approx(observed / told, rel=1e-6)
+        balanced = ((rates - manifest.large_loss_load) * exposure).sum()
+        assert balanced == pytest.approx(observed, rel=1e-6)
+    assert manifests["frequency"].rebalance == 1.0
+    assert abs(manifests["boosted"].rebalance - 1) > 1e-4
+
+
+def test_the_large_loss_load_is_the_training_parts_excess_a_policy_year(manifests, finished, spark):
+    train = finished.read(spark, "prepared", FIRST).where("split = 'train'").collect()
+    dear = sum(row["claim_excess"] for row in train)
+    assert dear > 0
+    load = manifests["premium"].large_loss_load
+    assert load == pytest.approx(dear / sum(row["exposure"] for row in train), rel=1e-12)
+    assert {one.large_loss_load for name, one in manifests.items() if name != "premium"} == {0.0}
+
+
 def test_a_product_is_the_product_and_a_severity_expects_nothing(stored):
-    frequency, severity, both = stored("frequency"), stored("severity"), stored("pure_premium")
+    frequency, severity, both = stored("frequency"), stored("severity"), stored("product")
     for key, row in both.items():
         product = frequency[key]["prediction"] * severity[key]["prediction"]
         assert row["prediction"] == product

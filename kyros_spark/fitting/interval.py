@@ -1,0 +1,53 @@
+"""Learn a split-conformal prediction interval on the validation part, which no fit is made of.
+
+Of n validation rows' scaled residuals, the interval takes those of rank (n + 1) (1 - level) / 2,
+rounded down, and (n + 1) (1 + level) / 2, rounded up: a new row from where these came from lies
+inside with probability `level` at least, whatever the model is worth.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from kyros_spark.config import ModelSettings
+from kyros_spark.errors import TrainingDataError
+from kyros_spark.fitting.metrics import PREDICTED
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.model.manifest import Interval
+from kyros_spark.transforms.interval import scaled_residual
+
+EXCESS_A_UNIT = "_excess"
+ACCURACY = 1_000_000  # ranks are exact to so many rows, within some 20 MB
+_POWERS = {"poisson": 1.0, "gamma": 2.0}
+
+
+def conformal_interval(name: str, scored: DataFrame, settings: ModelSettings) -> Interval:
+    """Return the interval of rows that carry PREDICTED, load included, and EXCESS_A_UNIT.
+
+    Raises:
+        TrainingDataError: the validation part has too few rows for the level.
+    """
+    assert settings.interval is not None
+    tail = (1 - settings.interval.level) / 2
+    power = _POWERS.get(settings.family, settings.tweedie_power)
+    unit = F.exp(OFFSET)
+    observed = F.col(LABEL) / unit + F.col(EXCESS_A_UNIT)
+    residual = scaled_residual(observed, F.col(PREDICTED), F.col(WEIGHT) * unit, power)
+    valid = scored.where(F.col("split") == "valid").select(residual.alias("residual"))
+    count = valid.count()
+    first, last = math.floor((count + 1) * tail), math.ceil((count + 1) * (1 - tail))
+    if first < 1 or last > count:
+        raise TrainingDataError(
+            f"model {name}: expected {math.ceil(1 / tail) - 1} rows or more in the validation part "
+            f"for an interval of level {settings.interval.level:g}, found {count}; lower "
+            f"train.models.{name}.interval.level, or give prepare.split.valid a larger share"
+        )
+    shares = [(rank - 0.5) / count for rank in (first, last)]
+    row = valid.agg(F.percentile_approx("residual", shares, ACCURACY).alias("ends")).first()
+    assert row is not None
+    below, above = row["ends"]
+    level = settings.interval.level
+    return Interval(level=level, below=below, above=above, power=power, rows=count)

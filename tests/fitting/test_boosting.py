@@ -1,0 +1,163 @@
+"""Boosting keeps its shape, and gives one model for one set of rows, however they lie."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from portfolio import FIRST
+from pyspark.sql import functions as F
+
+from kyros_spark.config import ModelSettings, load_config
+from kyros_spark.errors import ConfigError
+from kyros_spark.fitting.boosting import fit_boosting
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.fitting.train_model import train_model
+from kyros_spark.model.artefact import Model, model_hash, model_to_bytes, read_model
+from kyros_spark.model.import_xgboost import trees_from_xgboost
+from kyros_spark.model.manifest import Feature, Manifest, Source
+from kyros_spark.scoring.scorer import Scorer
+from kyros_spark.scoring.udf import Served, predictions
+from kyros_spark.stages.finish import finish
+
+ROWS = 3000
+LEVELS = tuple("abcdefgh")
+FEATURES = (
+    Feature(name="place", kind="levels", levels=LEVELS),
+    Feature(name="age"),
+    Feature(name="power"),
+)
+SHAPE = {
+    "monotone": {"age": 1},
+    "categorical": True,
+    "interactions": [["place", "age"], ["power"]],
+}
+
+
+def settings(**boosting):
+    told = {"rounds": 15, "max_depth": 4, "eta": 0.3, "early_stopping": 0, "subsample": 0.8}
+    return ModelSettings.model_validate(
+        {
+            "method": "boosting", "family": "poisson", "target": "claim_count", "per": "exposure",
+            "boosting": {**told, "min_child_weight": 1, **boosting},
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rows(spark):
+    """Claims that rise with age but for a dip, differ by place in no order, and repeat often."""
+    rng = np.random.default_rng(2)
+    place, age = rng.integers(0, 8, ROWS), rng.integers(18, 80, ROWS).astype(float)
+    power = np.where(rng.random(ROWS) < 0.1, np.nan, rng.normal(100, 30, ROWS))
+    exposure = rng.uniform(0.1, 1, ROWS)
+    dip = 0.8 * ((age > 40) & (age < 50))
+    mean = np.exp(0.02 * age - dip + 0.7 * np.isin(place, (1, 4, 6)) + 0.3 * (power > 120) - 1)
+    table = pd.DataFrame(
+        {
+            "place": np.array(LEVELS)[place], "age": age, "power": power,
+            LABEL: rng.poisson(mean * exposure).astype(float), WEIGHT: 1.0,
+            OFFSET: np.log(exposure), "split": np.where(rng.random(ROWS) < 0.2, "valid", "train"),
+        }
+    )  # fmt: skip
+    table["power"] = table["power"].astype(object).where(table["power"].notna(), None)
+    return spark.createDataFrame(table.astype({"power": "float64"})).cache()
+
+
+def imported(fit, **manifest):
+    found = trees_from_xgboost(fit.booster, fit.rounds)
+    facts = {
+        "name": "m", "kind": "trees", "source": Source(library="xgboost", version=found.version),
+        "family": "poisson", "link": "log", "target": "claim_count", "intercept": fit.start,
+        "features": FEATURES, "category_rule": "floor",
+    }  # fmt: skip
+    return Model(Manifest(**(facts | manifest)), found.trees.as_dict())
+
+
+@pytest.fixture(scope="module")
+def plain(rows):
+    return fit_boosting(rows.coalesce(1), FEATURES, settings())
+
+
+@pytest.fixture(scope="module")
+def shaped(rows):
+    return fit_boosting(rows, FEATURES, settings(**SHAPE))
+
+
+def test_rows_in_another_order_and_other_partitions_give_the_same_booster(rows, plain):
+    shuffled = rows.orderBy(F.hash("power", "age", F.lit(7))).repartition(3, "age")
+    again = fit_boosting(shuffled, FEATURES, settings())
+    assert (again.start, again.rounds) == (plain.start, plain.rounds)
+    assert hashlib.sha256(again.booster).hexdigest() == hashlib.sha256(plain.booster).hexdigest()
+
+
+def test_the_registered_file_is_what_the_same_rows_give_on_other_partitions(finished, spark):
+    row = finished.read(spark, "models").where("model_name = 'boosted'").first()
+    stored = read_model(Path(row["path"]).read_bytes())
+    config = load_config(str(finished.config_file()))
+    asked = config.train.models["boosted"]
+    prepared = finished.read(spark, "prepared", FIRST).orderBy("log_bonus").repartition(2, "power")
+    told = {k: v for k, v in stored.manifest.training.items() if k != "rounds"}
+    model = train_model("boosted", prepared, asked, config.prepare, told)
+    score = predictions(spark, [Served("boosted", model, model_to_bytes(model))])
+    model, _ = finish("boosted", model, score.getField("boosted"), prepared, asked)
+    assert model_hash(model_to_bytes(model)) == row["sha256"]
+
+
+def along_age(fit):
+    age = np.arange(18.0, 80.0)
+    others = [np.full(age.size, 3.0), np.full(age.size, 90.0)]
+    return Scorer(imported(fit)).raw([others[0], age, others[1]])
+
+
+def test_a_monotone_feature_only_raises_the_score(plain, shaped):
+    assert (np.diff(along_age(plain)) < 0).any()
+    assert (np.diff(along_age(shaped)) >= 0).all()
+    assert along_age(shaped)[-1] > along_age(shaped)[0]
+
+
+def test_features_of_different_groups_never_meet_in_a_tree(plain, shaped):
+    def together(fit):
+        booster = xgboost.Booster(model_file=bytearray(fit.booster))
+        frame = booster.trees_to_dataframe()
+        used = frame[frame["Feature"] != "Leaf"].groupby("Tree")["Feature"].agg(set)
+        names = booster.feature_names or ["f0", "f1", "f2"]
+        return [{names.index(one) for one in tree} for tree in used]
+
+    assert any(2 in tree and len(tree) > 1 for tree in together(plain))
+    assert all(tree <= {0, 1} or tree == {2} for tree in together(shaped))
+
+
+def test_levels_as_categories_score_as_xgboost_does(shaped):
+    model = imported(shaped)
+    assert set(model.arrays["set_feature"].tolist()) == {0}
+    rng = np.random.default_rng(3)
+    values = np.stack(
+        [rng.integers(0, 8, 500), rng.uniform(18, 80, 500), rng.normal(100, 30, 500)], axis=1
+    )
+    values[::9, 2] = np.nan
+    booster = xgboost.Booster(model_file=bytearray(shaped.booster))
+    kinds = ["c", "float", "float"]
+    matrix = xgboost.DMatrix(
+        values, feature_names=booster.feature_names, feature_types=kinds, enable_categorical=True
+    )
+    matrix.set_base_margin(np.full(500, shaped.start))
+    expected = booster.predict(matrix, output_margin=True)
+    found = Scorer(model).raw([np.ascontiguousarray(column) for column in values.T])
+    np.testing.assert_array_equal(found.astype(np.float32), expected)
+    assert json.loads(booster.save_config())["learner"]["objective"]["name"] == "count:poisson"
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ({"monotone": {"place": 1}}, "boosting.monotone: .* of kind numeric, age, power, found place"),
+        ({"interactions": [["age", "colour"]]}, "boosting.interactions: .* found colour"),
+    ],
+)  # fmt: skip
+def test_a_shape_of_features_that_cannot_have_it_is_refused(rows, shape, said):
+    with pytest.raises(ConfigError, match=said):
+        fit_boosting(rows, FEATURES, settings(**shape))

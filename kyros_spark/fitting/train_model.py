@@ -9,10 +9,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark import environment
-from kyros_spark.config import ModelSettings, PrepareSettings
+from kyros_spark.config import ModelSettings, PrepareSettings, TrainSettings
 from kyros_spark.errors import ConfigError, TrainingDataError
 from kyros_spark.fitting.boosting import fit_boosting
 from kyros_spark.fitting.glm import fit_glm
+from kyros_spark.fitting.leakage import check_leakage, one_way_d2
 from kyros_spark.fitting.rows import LABEL, WEIGHT, model_rows
 from kyros_spark.fitting.spec import fit_features, spec_hash
 from kyros_spark.model.artefact import Model
@@ -27,13 +28,16 @@ def train_model(
     settings: ModelSettings,
     features: PrepareSettings,
     training: Mapping[str, Any],
+    limits: TrainSettings,
 ) -> Model:
     """Return the trained model.
 
-    training: provenance to store in its manifest (run, data versions, settings).
+    training: provenance to store in its manifest (run, data versions, settings). limits: what a
+    feature may explain alone.
 
     Raises:
         TrainingDataError: the training part cannot carry the model.
+        LeakageError: a feature explains too much alone, and the settings refuse that.
         FitError: the solver did not arrive at a model.
     """
     names = chosen_features(name, settings, features)
@@ -41,6 +45,9 @@ def train_model(
     train_part = rows.where(F.col("split") == "train")
     _check_rows(name, train_part, settings)
     spec = fit_features(train_part, features, names, settings)
+    strengths = one_way_d2(train_part, spec, settings)
+    check_leakage(name, strengths, limits)
+    training = {**training, "one_way_d2": strengths}
     common: dict[str, Any] = {
         "name": name,
         "family": settings.family,

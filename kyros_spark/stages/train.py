@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from kyros_spark.config import Config, ModelSettings, TrainSettings
 from kyros_spark.digest import digest
 from kyros_spark.errors import ConfigError, FitError, UsageError
+from kyros_spark.fitting.leakage import suspects
 from kyros_spark.fitting.metrics import PREDICTED, quality
 from kyros_spark.fitting.rows import model_rows
 from kyros_spark.fitting.train_model import chosen_features, train_model
@@ -82,7 +83,7 @@ def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
     registry = Registry(place.tables, place.config.tables.artefact_folder())
     known = {entry.fingerprint: entry for entry in registry.entries()}
     prints = {
-        name: fingerprint(f"train {name}", run.inputs, digest(model.model_dump(mode="json")))
+        name: fingerprint(f"train {name}", run.inputs, _digest(model, settings))
         for name, model in settings.models.items()
     }
     new = [name for name in settings.models if prints[name] not in known]
@@ -100,6 +101,18 @@ def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
         name: _told(known[prints[name]], "trained" if name in new else "kept")
         for name in settings.models
     }
+    for one in trained:
+        strengths = one.model.manifest.training["one_way_d2"]
+        run.details[one.name] |= {
+            "one_way_d2": {feature: round(d2, 4) for feature, d2 in strengths.items()},
+            "suspect": suspects(strengths, settings),
+        }
+
+
+def _digest(model: ModelSettings, settings: TrainSettings) -> str:
+    """Hash what a model depends on; where suspects fail, their limit too: kept ones were judged."""
+    limit = [settings.max_one_way_d2] if settings.suspects == "fail" else []
+    return digest([model.model_dump(mode="json"), *limit])
 
 
 def _prepared(place: Workplace, settings: TrainSettings) -> DataFrame:
@@ -129,7 +142,7 @@ def _train(
         "settings": chosen.model_dump(mode="json"),
     }
     with run.phase(f"fit {name}"):
-        model = train_model(name, prepared, chosen, place.config.prepare, provenance)
+        model = train_model(name, prepared, chosen, place.config.prepare, provenance, settings)
     with run.phase(f"judge {name}"):
         metrics = _judge(place.spark, name, model, prepared, chosen)
     _check_fit(name, chosen, metrics)

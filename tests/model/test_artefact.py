@@ -140,7 +140,7 @@ def test_overlapping_arrays_are_refused(data):
 
 def test_a_later_format_version_is_refused_with_both_versions_named(model):
     later = Model(model.manifest.model_copy(update={"format_version": 99}), model.arrays)
-    with pytest.raises(ModelFormatError, match="reads 1 to 2, the file has 99"):
+    with pytest.raises(ModelFormatError, match="reads 1 to 3, the file has 99"):
         read_model(model_to_bytes(later))
 
 

@@ -117,7 +117,8 @@ def _fixed(settings: ModelSettings) -> Column:
 
 def _deviance(groups: Sequence[_Sums], settings: ModelSettings) -> float:
     fixed = math.fsum(one.fixed for one in groups)
-    means = [one.observed / one.units for one in groups]
+    # A group of recoveries may sum below zero; no family has a mean there, and the fit says so.
+    means = [max(one.observed / one.units, 0.0) for one in groups]
     if settings.family == "poisson":
         told = (one.observed * math.log(m) for one, m in zip(groups, means, strict=True) if m > 0)
         return 2 * (fixed - math.fsum(told))
@@ -133,7 +134,7 @@ def _adjusted(groups: Sequence[_Sums], settings: ModelSettings) -> float | None:
     columns = zip(*((g.rows, g.observed, g.units, g.fixed) for g in groups), strict=True)
     rows, *sums = (math.fsum(column) for column in columns)
     null = _deviance([_Sums(int(rows), *sums)], settings)
-    if rows <= len(groups) or null <= 0:
+    if rows <= len(groups) or not null > 0:  # not a number where a label has no deviance
         return None
     left = _deviance(groups, settings)
     return 1 - (left / (rows - len(groups))) / (null / (rows - 1))

@@ -34,7 +34,7 @@ def champions_features(registry: Registry, settings: PrepareSettings) -> Frozen:
             continue
         try:
             model, _ = registry.load(entry)
-        except (KyrosError, OSError) as error:
+        except KyrosError as error:
             event(f"unseen levels are not counted for {entry.name}: {error}", level=30)
             continue
         for feature in model.manifest.features:

@@ -102,12 +102,12 @@ def test_train_learns_what_the_page_says(spark):
     shown = table_below(page, "feature | levels in order")
     features = {f"f{n}": yaml.safe_load(example) for n, (example, _) in enumerate(shown)}
     rows = spark.createDataFrame(part, "area string, value double, exposure double")
-    rows = rows.selectExpr("exposure", *(f"{f['column']} AS {n}" for n, f in features.items()))
     prepare = PrepareSettings(exposure="exposure", split={"by": ["area"]}, features=features)
     model = ModelSettings(
         method="glm", family="poisson", target="t", per="exposure", min_level_share=0.2
     )
-    learnt = fit_features(rows, prepare, list(features), model)
+    made = (feature_value(name, feature) for name, feature in prepare.features.items())
+    learnt = fit_features(rows.select("exposure", *made), prepare, list(features), model)
     assert len(learnt) == 9
     for feature, (_, told) in zip(learnt, shown, strict=True):
         marked = [f"{x}*" if c == feature.base_code else x for c, x in enumerate(feature.levels)]

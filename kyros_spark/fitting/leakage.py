@@ -2,7 +2,8 @@
 
 One-way D2 = 1 - (D / (n - k)) / (D0 / (n - 1)): D the deviance where every group of the feature has
 its own mean, D0 that of one mean, n rows, k groups; adjusted as R2 is, since many levels explain
-few rows by chance. Groups are the feature's fitted levels, or 20 of like exposure of a number.
+few rows by chance. Groups are the feature's fitted levels; of a number 20 of like exposure, fewer
+where they would hold less than 20 rows each.
 Sums by group suffice. With Y = sum of w y, U = sum of w times unit, m = Y / U by group, D / 2 is
 Poisson sum w y log(y / unit) - sum Y log m; Gamma sum U log m - sum w log y;
 Tweedie of power p (sum w y^(2-p) - sum U m^(2-p)) / ((1-p)(2-p)).
@@ -27,7 +28,7 @@ from kyros_spark.model.manifest import Feature
 from kyros_spark.transforms.bins import bin_label
 from kyros_spark.transforms.encode import MISSING_LEVEL, encoded
 
-GROUPS = 20
+GROUPS, ROWS_PER_GROUP = 20, 20
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,13 @@ class _Sums:
 
 
 def one_way_d2(
-    rows: DataFrame, features: Sequence[Feature], settings: ModelSettings
+    rows: DataFrame, count: int, features: Sequence[Feature], settings: ModelSettings
 ) -> dict[str, float]:
-    """Return each feature's one-way D2 on the rows; without more rows than groups it has none."""
-    groups = _groups(rows, features)
+    """Return each feature's one-way D2 on the rows; without more rows than groups it has none.
+
+    count: how many rows there are.
+    """
+    groups = _groups(rows, features, min(GROUPS, max(2, count // ROWS_PER_GROUP)))
     if not groups:
         return {}
     pairs = F.array(
@@ -93,11 +97,11 @@ def check_leakage(model: str, strengths: Mapping[str, float], settings: TrainSet
           level=30)  # fmt: skip
 
 
-def _groups(rows: DataFrame, features: Sequence[Feature]) -> dict[str, Column]:
+def _groups(rows: DataFrame, features: Sequence[Feature], most: int) -> dict[str, Column]:
     """Return what each feature's groups are told apart by; numbers that never vary have none."""
     numbers = [feature.name for feature in features if feature.kind == "numeric"]
     found: dict[str, Column] = {}
-    cuts = {name: spread.cuts(GROUPS) for name, spread in spreads(rows, numbers).items()}
+    cuts = {name: spread.cuts(most) for name, spread in spreads(rows, numbers).items()}
     for feature in features:
         if feature.kind == "levels":
             found[feature.name] = encoded(feature, impute=False).cast("string")

@@ -43,9 +43,9 @@ def train_model(
     names = chosen_features(name, settings, features)
     rows = model_rows(prepared, settings)
     train_part = rows.where(F.col("split") == "train")
-    _check_rows(name, train_part, settings)
+    count = _check_rows(name, train_part, settings)
     spec = fit_features(train_part, features, names, settings)
-    strengths = one_way_d2(train_part, spec, settings)
+    strengths = one_way_d2(train_part, count, spec, settings)
     check_leakage(name, strengths, limits)
     training = {**training, "one_way_d2": strengths}
     common: dict[str, Any] = {
@@ -125,7 +125,8 @@ def _boosted(
     return Model(manifest, imported.trees.as_dict())
 
 
-def _check_rows(name: str, train_part: DataFrame, settings: ModelSettings) -> None:
+def _check_rows(name: str, train_part: DataFrame, settings: ModelSettings) -> int:
+    """Return how many rows there are to train on."""
     told = train_part.agg(
         F.count(F.lit(1)).alias("rows"), F.sum(F.col(LABEL) * F.col(WEIGHT)).alias("observed")
     ).first()
@@ -137,3 +138,4 @@ def _check_rows(name: str, train_part: DataFrame, settings: ModelSettings) -> No
             f"{told['observed'] or 0:g}; are the claims of these batches known "
             "(sources.claims.batches)?"
         )
+    return int(told["rows"])

@@ -47,7 +47,7 @@ def test_one_way_d2_is_that_of_the_groups_own_means(spark, portfolio_rows, famil
     power, target, per = FAMILIES[family]
     settings = ModelSettings(method="glm", family=family, target=target, per=per)
     frame = model_rows(spark.createDataFrame(portfolio_rows), settings)
-    found = one_way_d2(frame, FEATURES, settings)
+    found = one_way_d2(frame, frame.count(), FEATURES, settings)
     rows = portfolio_rows[portfolio_rows[target] > 0] if family == "gamma" else portfolio_rows
     sums = rows.groupby("area")[[target, per]].transform("sum")
     mean = sums[target] / sums[per]

@@ -122,6 +122,10 @@ class TrainingDataError(DataContractError):
     """The training part cannot carry the model: no rows, no claims, one level only."""
 
 
+class LeakageError(GateError):
+    """A feature alone explains more of the target than what is known beforehand could."""
+
+
 class FitError(KyrosError):
     """The solver did not arrive at a model."""
 

@@ -72,6 +72,13 @@ def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str)
     return frame.select(*(frame[quoted(c)].alias(n) for c, n in wanted.items()), malformed)
 
 
+def source_types(source: SourceSettings, raw: DataFrame) -> dict[str, str]:
+    """Return the types that a source itself gives its columns, by declared name; text has none."""
+    if source.format not in ("parquet", "delta"):
+        return {}
+    return {f.name: f.dataType.simpleString() for f in raw.schema if f.name != MALFORMED}
+
+
 def read_list(spark: SparkSession, rule: str, listed: ListSettings, batch: str) -> DataFrame:
     """Return the table that lists what may occur; text formats are read as text.
 

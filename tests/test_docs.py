@@ -6,8 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kyros_spark.cli import main
+from kyros_spark.config import FeatureSettings, ModelSettings, PrepareSettings
+from kyros_spark.fitting.spec import fit_features
+from kyros_spark.transforms.features import feature_value
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [DOCS / "clean.md", DOCS / "prepare.md"]
@@ -60,3 +64,51 @@ def test_a_query_of_the_page_gives_the_table_below_it(example, query, shown):
     assert frame.columns == header
     found = [["" if cell is None else str(cell) for cell in row] for row in frame.collect()]
     assert sorted(found) == sorted(rows)
+
+
+def table_below(page, header):
+    """Return the cells of the page's table that begins with these column names, without marks."""
+    lines = page.split(f"| {header}", 1)[1].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
+
+
+FORMS = table_below(PAGES[1].read_text(), "form |")
+
+
+def test_every_form_of_a_feature_has_an_example():
+    shown = "".join(example for _, example, _, _ in FORMS)
+    for form in ("column", "sql", "log", "ratio", "age", "interaction", "bins", "quantiles"):
+        assert form in FeatureSettings.model_fields and f"{form}:" in shown
+
+
+@pytest.mark.parametrize(("form", "example", "policy", "gives"), FORMS, ids=lambda cell: cell[:12])
+def test_a_feature_is_what_its_example_says(spark, form, example, policy, gives):
+    given = yaml.safe_load("{" + policy + "}")
+    values = ", ".join(
+        f"DATE '{v}' AS {k}" if "-" in str(v) else f"'{v}' AS {k}" if isinstance(v, str)
+        else f"{v} AS {k}" for k, v in given.items()
+    )  # fmt: skip
+    settings = FeatureSettings(**yaml.safe_load(example))
+    found = spark.sql(f"SELECT {values}").select(feature_value("f", settings)).first()["f"]
+    assert ("NULL" if found is None else str(found)) == gives
+
+
+def test_train_learns_what_the_page_says(spark):
+    page = PAGES[1].read_text()
+    part = [
+        (area, float(value) if value else None, float(exposure))
+        for area, value, exposure in table_below(page, "area | value | exposure |")
+    ]
+    shown = table_below(page, "feature | levels in order")
+    features = {f"f{n}": yaml.safe_load(example) for n, (example, _) in enumerate(shown)}
+    rows = spark.createDataFrame(part, "area string, value double, exposure double")
+    prepare = PrepareSettings(exposure="exposure", split={"by": ["area"]}, features=features)
+    model = ModelSettings(
+        method="glm", family="poisson", target="t", per="exposure", min_level_share=0.2
+    )
+    made = (feature_value(name, feature) for name, feature in prepare.features.items())
+    learnt = fit_features(rows.select("exposure", *made), prepare, list(features), model)
+    assert len(learnt) == 9
+    for feature, (_, told) in zip(learnt, shown, strict=True):
+        marked = [f"{x}*" if c == feature.base_code else x for c, x in enumerate(feature.levels)]
+        assert (", ".join(marked) or f"{feature.impute:.5g}") == told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -61,8 +62,11 @@ class FeatureSettings(Section):
     age: AgeSettings | None = None
     interaction: tuple[str, ...] = ()
     bins: tuple[float, ...] = ()
+    quantiles: int | None = Field(default=None, ge=2, le=100)
     order: tuple[Text, ...] = ()
     base: Text | None = None
+    rare: Literal["base", "other"] = "base"
+    impute: Literal["mean", "median"] | float = "mean"
     version: int = Field(default=1, ge=1)
     rating_use: bool = True
     available_at_scoring: bool = True
@@ -73,6 +77,11 @@ class FeatureSettings(Section):
     def may_rate(self) -> bool:
         """Tell whether a model may use it: allowed to, and there when a policy is rated."""
         return self.rating_use and self.available_at_scoring
+
+    @property
+    def is_number(self) -> bool:
+        """Tell whether table prepared holds a number: numeric, or one that train cuts."""
+        return self.kind == "numeric" or self.quantiles is not None
 
     @model_validator(mode="after")
     def _one_source(self) -> FeatureSettings:
@@ -92,12 +101,24 @@ class FeatureSettings(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> FeatureSettings:
-        if (self.kind == "bins") != bool(self.bins):
+        if self.quantiles is not None and (self.kind != "bins" or self.bins):
+            raise ValueError("quantiles (how many) belong to kind: bins, in the place of bins")
+        if self.quantiles is None and (self.kind == "bins") != bool(self.bins):
             raise ValueError("bins (the inner cut points) belong to kind: bins, and only there")
         if list(self.bins) != sorted(set(self.bins)):
             raise ValueError(f"bins must rise strictly, found {list(self.bins)}")
         if self.base is not None and self.kind == "numeric":
             raise ValueError("base is for levels and bins")
+        if self.base is not None and self.quantiles is not None:
+            raise ValueError("base names a level, and quantiles have none before they are learnt")
+        if self.rare != "base" and self.kind == "numeric":
+            raise ValueError("rare is for levels and bins")
+        if self.impute != "mean" and self.kind != "numeric":
+            raise ValueError("impute is for kind: numeric; a missing level is a level of its own")
+        if isinstance(self.impute, float) and not math.isfinite(self.impute):
+            raise ValueError(f"impute: expected mean, median or a number, found {self.impute}")
+        if len(set(self.order)) != len(self.order):
+            raise ValueError("order: a level occurs twice")
         return self
 
 

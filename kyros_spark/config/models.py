@@ -130,6 +130,9 @@ class TrainSettings(Section):
 
     batches: tuple[Text, ...]
     status: Literal["candidate", "champion"] = "champion"
+    # Real rating factors explain a few percent alone; bonus-malus, the strongest, rarely five.
+    max_one_way_d2: float = Field(default=0.2, gt=0, le=1)
+    suspects: Literal["warn", "fail"] = "warn"
     models: dict[str, ModelSettings]
 
     @model_validator(mode="after")

@@ -58,7 +58,7 @@ def design_rows(
             centred = code - F.lit(float(feature.impute or 0.0))
             columns[f"_x{number}"] = centred / F.lit(scales[feature.name])
             indicators.append(f"_x{number}")
-        for level in range(1, len(feature.levels)):
+        for level in feature.indicator_codes:
             columns[f"_x{number}_{level}"] = (code == level).cast("double")
             indicators.append(f"_x{number}_{level}")
     assembler = VectorAssembler(inputCols=indicators, outputCol=DESIGN)
@@ -141,5 +141,6 @@ def _by_level(
             slopes[feature.name] = next(values) / scales[feature.name]
             intercept -= slopes[feature.name] * float(feature.impute or 0.0)
         else:
-            tables[feature.name] = [0.0, *(next(values) for _ in feature.levels[1:])]
+            found = {code: next(values) for code in feature.indicator_codes}
+            tables[feature.name] = [found.get(code, 0.0) for code in range(len(feature.levels))]
     return GlmFit(intercept, tables, slopes, iterations, converged, model)

@@ -9,10 +9,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark import environment
-from kyros_spark.config import ModelSettings, PrepareSettings
+from kyros_spark.config import ModelSettings, PrepareSettings, TrainSettings
 from kyros_spark.errors import ConfigError, TrainingDataError
 from kyros_spark.fitting.boosting import fit_boosting
 from kyros_spark.fitting.glm import fit_glm
+from kyros_spark.fitting.leakage import check_leakage, one_way_d2
 from kyros_spark.fitting.rows import LABEL, WEIGHT, model_rows
 from kyros_spark.fitting.spec import fit_features, spec_hash
 from kyros_spark.model.artefact import Model
@@ -27,20 +28,29 @@ def train_model(
     settings: ModelSettings,
     features: PrepareSettings,
     training: Mapping[str, Any],
+    limits: TrainSettings | None = None,
 ) -> Model:
     """Return the trained model.
 
-    training: provenance to store in its manifest (run, data versions, settings).
+    training: provenance to store in its manifest (run, data versions, settings). limits: what a
+    feature may explain alone; a trial of a search is not asked.
 
     Raises:
         TrainingDataError: the training part cannot carry the model.
+        LeakageError: a feature explains too much alone, and the settings refuse that.
         FitError: the solver did not arrive at a model.
     """
     names = chosen_features(name, settings, features)
     rows = model_rows(prepared, settings)
     train_part = rows.where(F.col("split") == "train")
-    _check_rows(name, train_part, settings)
+    count = _check_rows(name, train_part, settings)
     spec = fit_features(train_part, features, names, settings)
+    if limits is not None:
+        strengths = one_way_d2(train_part, count, spec, settings)
+        check_leakage(name, strengths, limits)
+        # Rounded: Spark adds in any order, and the same fit has to be the same file.
+        rounded = {feature: round(d2, 4) for feature, d2 in strengths.items()}
+        training = {**training, "one_way_d2": rounded}
     common: dict[str, Any] = {
         "name": name,
         "family": settings.family,
@@ -119,7 +129,8 @@ def _boosted(
     return Model(manifest, imported.trees.as_dict())
 
 
-def _check_rows(name: str, train_part: DataFrame, settings: ModelSettings) -> None:
+def _check_rows(name: str, train_part: DataFrame, settings: ModelSettings) -> int:
+    """Return how many rows there are to train on."""
     told = train_part.agg(
         F.count(F.lit(1)).alias("rows"), F.sum(F.col(LABEL) * F.col(WEIGHT)).alias("observed")
     ).first()
@@ -131,3 +142,4 @@ def _check_rows(name: str, train_part: DataFrame, settings: ModelSettings) -> No
             f"{told['observed'] or 0:g}; are the claims of these batches known "
             "(sources.claims.batches)?"
         )
+    return int(told["rows"])

@@ -1,12 +1,15 @@
 """Say what a model is, apart from its numbers: the manifest inside every model file."""
 
+import math
 from collections import Counter
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-# 2 adds category sets, several outputs, divisor, sigmoid; 3 rebalance, load, composites, interval.
+# 2 adds category sets, several outputs, divisor, sigmoid; 3 rebalance, load, composites, interval,
+# cuts, base_code, unseen: other.
 FORMAT_VERSION = 3
+OTHER_LEVEL = "(other)"
 
 Family = Literal["poisson", "gamma", "tweedie", "binomial", "gaussian", "multinomial"]
 Link = Literal["log", "identity", "logit", "softmax"]
@@ -29,16 +32,20 @@ class Feature(_Closed):
     """One input of the model, in the form the kernels receive it.
 
     A numeric feature arrives as a float, NaN when missing. A levels feature arrives as a code:
-    `levels[k]` has code k, the base level is code 0; `missing` names the level that stands for a
-    missing value. `impute` replaces a missing number in a linear model. A level that is not among
-    `levels` takes the base level's code, or is missing where `unseen` says so.
+    `levels[k]` has code k, the base level is `base_code`; `missing` names the level that stands for
+    a missing value. `impute` replaces a missing number in a linear model. A level that is not among
+    `levels` takes the base level's code, that of OTHER_LEVEL, or is missing, as `unseen` says.
+    `cuts` are inner cut points: the feature is then a number in table prepared, and its levels are
+    the labels of its bins.
     """
 
     name: str = Field(min_length=1)
     kind: Literal["numeric", "levels"] = "numeric"
     levels: tuple[str, ...] = ()
+    base_code: int = Field(default=0, ge=0)
+    cuts: tuple[float, ...] = ()
     missing: str | None = None
-    unseen: Literal["base", "missing"] = "base"
+    unseen: Literal["base", "missing", "other"] = "base"
     impute: float | None = Field(default=None, allow_inf_nan=False)
     definition_hash: str = ""
 
@@ -51,7 +58,34 @@ class Feature(_Closed):
             raise ValueError(f"feature {self.name}: a level occurs twice")
         if self.missing is not None and self.missing not in self.levels:
             raise ValueError(f"feature {self.name}: missing level {self.missing!r} is not a level")
+        if self.unseen == "other" and OTHER_LEVEL not in self.levels:
+            raise ValueError(f"feature {self.name}: unseen levels go to no level {OTHER_LEVEL!r}")
+        if self.base_code >= max(len(self.levels), 1):
+            raise ValueError(f"feature {self.name}: base_code {self.base_code} is no level's code")
         return self
+
+    @model_validator(mode="after")
+    def _cuts_rise(self) -> "Feature":
+        if self.cuts and self.kind != "levels":
+            raise ValueError(f"feature {self.name}: cuts are of levels, found kind {self.kind}")
+        if not all(map(math.isfinite, self.cuts)) or list(self.cuts) != sorted(set(self.cuts)):
+            raise ValueError(f"feature {self.name}: cuts must rise, found {list(self.cuts)}")
+        return self
+
+    @property
+    def unseen_code(self) -> int:
+        """The code of a level that is not among the levels, where it is not missing."""
+        return self.levels.index(OTHER_LEVEL) if self.unseen == "other" else self.base_code
+
+    @property
+    def indicator_codes(self) -> tuple[int, ...]:
+        """The codes of the levels that have a coefficient: all but the base level's."""
+        return tuple(code for code in range(len(self.levels)) if code != self.base_code)
+
+    @property
+    def needs_version(self) -> int:
+        """The first format version that can say what this feature is."""
+        return 3 if self.cuts or self.base_code or self.unseen == "other" else 1
 
 
 class Output(_Closed):
@@ -127,6 +161,9 @@ class Manifest(_Closed):
         twice = sorted({name for name, count in Counter(names).items() if count > 1})
         if twice:
             raise ValueError(f"features occur twice: {', '.join(twice)}")
+        needed = max((feature.needs_version for feature in self.features), default=1)
+        if self.format_version < needed:
+            raise ValueError(f"format_version: {self.format_version} has no cuts or base_code")
         labels = {output.label for output in self.outputs}
         if len(labels) != len(self.outputs) or len(labels) == 1:
             raise ValueError("outputs: expected none, or two and more with different labels")

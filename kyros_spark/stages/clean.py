@@ -20,7 +20,7 @@ from kyros_spark.tables.claims import claims as claims_table
 from kyros_spark.tables.policies import policies as policies_table
 from kyros_spark.tables.profiles import PROFILES
 from kyros_spark.tables.rejects import REJECTS
-from kyros_spark.transforms.verdicts import accepted, clean_rows, rejected_rows
+from kyros_spark.transforms.verdicts import clean_rows, rejected_rows
 
 
 def clean(
@@ -68,11 +68,10 @@ def _work(place: Workplace, run: Run, sources: dict[str, SourceSettings]) -> Non
                 judged[name] = replace(found, rows=kept.enter_context(held(found.rows)))
                 counts = count(run, name, judged[name], place.config.clean)
             with run.phase(f"profile {name}"):
-                clean = accepted(judged[name].rows)
                 if before is None:  # asked once a source passed its checks
                     before = profiled_before(place, run.batch)
                 old = before.get(name, [])
-                profiles += profile_rows(place, run, name, source, clean, counts, old)
+                profiles += profile_rows(place, run, name, judged[name], counts, old)
         with run.phase("write"):
             _write(place, run, judged, profiles)
 

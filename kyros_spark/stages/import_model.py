@@ -204,7 +204,7 @@ def _with_definitions(model: Model, config: Config) -> Model:
     for feature in model.manifest.features:
         prepared = config.prepare.features.get(feature.name)
         is_number = feature.kind == "numeric"
-        if prepared is None or (prepared.kind == "numeric") != is_number:
+        if prepared is None or prepared.is_number != is_number:
             found = "no such feature" if prepared is None else f"kind {prepared.kind}"
             expected = "numeric" if is_number else "levels or bins"
             why = "; the model's file does not name its levels" if is_number else ""
@@ -221,8 +221,8 @@ def _with_definitions(model: Model, config: Config) -> Model:
 
 
 def _of_kind(config: Config, number: bool) -> Sequence[str]:
-    kinds = {name: one.kind for name, one in config.prepare.features.items()}
-    return [name for name, kind in kinds.items() if (kind == "numeric") == number]
+    features = config.prepare.features.items()
+    return [name for name, one in features if one.is_number == number]
 
 
 def _told(entry: Entry, model: Model, cost: dict[str, float], new: bool) -> dict[str, Any]:

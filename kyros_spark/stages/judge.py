@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from pyspark.errors import AnalysisException, ParseException
@@ -18,7 +18,7 @@ from kyros_spark.errors import (
     TooManyRejectsError,
     first_line,
 )
-from kyros_spark.extract import read_list, read_raw
+from kyros_spark.extract import read_list, read_raw, source_types
 from kyros_spark.runs import Run
 from kyros_spark.transforms.column_rules import column_rules
 from kyros_spark.transforms.duplicates import with_duplicates_marked, with_sums
@@ -33,11 +33,15 @@ from kyros_spark.transforms.verdicts import accepted, examples, for_verdicts, ve
 
 @dataclass(frozen=True)
 class Judged:
-    """The rows of one source with their verdicts, and the rules that these are numbers of."""
+    """The rows of one source with their verdicts, and the rules that these are numbers of.
+
+    types: those the source itself gives its columns, where it does.
+    """
 
     source: SourceSettings
     rules: list[Rule]
     rows: DataFrame
+    types: dict[str, str] = field(default_factory=dict)
 
 
 def rules_of(name: str, source: SourceSettings) -> list[Rule]:
@@ -55,7 +59,8 @@ def judge(
         ConfigError: an expression of the settings cannot be computed from the source's columns.
     """
     rules = rules_of(name, source)
-    kept = with_raw_kept(read_raw(spark, name, source, batch))
+    raw = read_raw(spark, name, source, batch)
+    kept = with_raw_kept(raw)
     lists = {
         rule.id: read_list(spark, rule.id, rule.listed_in, batch)
         for rule in source.rules
@@ -70,7 +75,8 @@ def judge(
             clean = accepted(policies.rows)
             keys = policy_keys(clean, policies.source.key, source.period)
             typed = with_policy_known(typed, keys, source)
-        return Judged(source, rules, for_verdicts(with_verdicts(typed, rules), source))
+        judged = for_verdicts(with_verdicts(typed, rules), source)
+        return Judged(source, rules, judged, source_types(source, raw))
     except AnalysisException as error:
         _check_words(spark, name, source)
         line = first_line(error)

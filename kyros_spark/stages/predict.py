@@ -162,6 +162,6 @@ def _tell(run: Run, config: Config, outputs: list[Output], seen: dict[str, float
         if count > config.predict.unseen_warning_share * max(run.rows_in, 1):
             event(
                 f"feature {name}: {count} of {run.rows_in} rows hold a level that training never "
-                "saw; they score as the base level, or as missing in a model that has it so",
+                "saw; they score as the base level, as '(other)' or as missing, as its model says",
                 level=30,
             )

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from typing import Any
-
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from kyros_spark.config import Config, FeatureSettings, PrepareSettings
+from kyros_spark.config import Config, PrepareSettings
 from kyros_spark.delta import batch_is
 from kyros_spark.errors import (
     ConfigError,
@@ -19,11 +15,12 @@ from kyros_spark.errors import (
     SplitError,
     first_line,
 )
+from kyros_spark.registry import Registry
 from kyros_spark.runs import Done, Run
 from kyros_spark.stages.execute import Workplace, execute, start
+from kyros_spark.stages.feature_log import Frozen, champions_features, log_rows, observed
 from kyros_spark.tables.feature_log import FEATURE_LOG
 from kyros_spark.tables.prepared import prepared as prepared_table
-from kyros_spark.transforms.definitions import definition_hash, schema_hash
 from kyros_spark.transforms.features import (
     check_definitions,
     exposure_value,
@@ -82,19 +79,21 @@ def _work(place: Workplace, run: Run) -> None:
         derived = {name: column.sql for name, column in columns.items() if column.sql is not None}
         check_definitions(policies, settings, derived)
         _check_exposure(run, policies, settings)
-    rows, seen = _prepared_rows(place, run, policies, done)
+        registry = Registry(place.tables, place.config.tables.artefact_folder())
+        frozen = champions_features(registry, settings)
+    rows, seen = _prepared_rows(place, run, policies, done, frozen)
     contract = prepared_table(place.config.sources.policies, settings)
     with run.phase("write"):
         where = batch_is(run.batch)
         run.outputs["prepared"] = place.tables.replace(contract, rows, run.run_id, where)
         run.rows_out = run.outputs["prepared"].rows
         tables = {name: done.outputs[name] for name in _needed(place.config, run.batch)}
-        log = _feature_log(place.spark, run, settings, seen.get, tables)
+        log = log_rows(place.spark, run, settings, seen.get, frozen, tables)
         run.outputs["feature_log"] = place.tables.replace(FEATURE_LOG, log, run.run_id, where)
 
 
 def _prepared_rows(
-    place: Workplace, run: Run, policies: DataFrame, done: Done
+    place: Workplace, run: Run, policies: DataFrame, done: Done, frozen: Frozen
 ) -> tuple[DataFrame, Observation]:
     config, settings = place.config, place.config.prepare
     key = config.sources.policies.key
@@ -133,14 +132,7 @@ def _prepared_rows(
         line = first_line(error)
         raise FeatureDefinitionError(f"prepare.targets: cannot be computed: {line}") from error
     seen = Observation()
-    # Null counts ride along with the write: no second pass over the batch.
-    missing = (F.count_if(F.col(name).isNull()).alias(name) for name in settings.features)
-    ends = (
-        kind(F.col(name)).alias(f"_{told}_{name}")
-        for name in settings.features
-        for told, kind in (("least", F.min), ("most", F.max))
-    )
-    return rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *missing, *ends), seen
+    return rows.observe(seen, *observed(settings, frozen)), seen
 
 
 def _check_exposure(run: Run, policies: DataFrame, settings: PrepareSettings) -> None:
@@ -179,40 +171,3 @@ def _out_of_range(settings: PrepareSettings) -> Column:
     value = F.col("exposure")
     above = (value > settings.max_exposure) | F.isnan(value)
     return value.isNull() | (value <= 0) | above
-
-
-def _status(name: str, feature: FeatureSettings, seen: dict[str, Any]) -> str:
-    if seen[name] == seen["_rows"]:
-        return "all missing"
-    constant = seen[f"_least_{name}"] == seen[f"_most_{name}"]
-    return "constant" if constant else "ok"
-
-
-def _feature_log(
-    spark: SparkSession,
-    run: Run,
-    settings: PrepareSettings,
-    seen: dict[str, Any],
-    tables: dict[str, int],
-) -> DataFrame:
-    now = datetime.now(UTC)
-    rows = [
-        {
-            "batch_id": run.batch,
-            "feature": name,
-            "type": feature.kind,
-            "definition": json.dumps(feature.model_dump(mode="json", exclude_defaults=True)),
-            "definition_hash": definition_hash(feature),
-            "feature_version": feature.version,
-            "tables": tables,
-            "status": _status(name, feature, seen),
-            "schema_hash": schema_hash(settings),
-            "null_count": seen[name],
-            "row_count": seen["_rows"],
-            "logged_at": now,
-            "run_id": run.run_id,
-        }
-        for name, feature in settings.features.items()
-    ]
-    schema = ", ".join(f"{column.name} {column.type}" for column in FEATURE_LOG.columns)
-    return spark.createDataFrame(rows, schema).coalesce(1)

@@ -9,29 +9,30 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from kyros_spark.config import Config, SourceSettings
+from kyros_spark.config import Config
 from kyros_spark.delta import Tables
 from kyros_spark.errors import BatchChangedError, BatchMissingError
 from kyros_spark.runs import Run
 from kyros_spark.session import arrow_transfer
 from kyros_spark.stages.execute import Workplace
+from kyros_spark.stages.judge import Judged
 from kyros_spark.tables.profiles import PROFILES
 from kyros_spark.transforms.profile import differences, profile, sample
+from kyros_spark.transforms.verdicts import accepted
 
 
 def profile_rows(
     place: Workplace,
     run: Run,
     name: str,
-    source: SourceSettings,
-    clean: DataFrame,
+    judged: Judged,
     counts: Sequence[Mapping[str, Any]],
     before: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """Return the rows of table profiles of one source; findings and changes go to the details.
 
-    clean: the accepted rows. counts: the rows of `verdict_counts` that tell of them. before: the
-    source's profile of the batch to compare with.
+    counts: the rows of `verdict_counts` that tell of the accepted rows. before: the source's
+    profile of the batch to compare with.
 
     Raises:
         BatchChangedError: the batch differs from the one before, and the settings forbid it.
@@ -40,9 +41,13 @@ def profile_rows(
     if not settings.profile_rows:
         return []
     with arrow_transfer(place.spark):
-        rows = sample(clean, source, settings.profile_rows, told["rows_out"]).toPandas()
+        clean = accepted(judged.rows)
+        rows = sample(clean, judged.source, settings.profile_rows, told["rows_out"]).toPandas()
     broken = {**told["rules"], **told.get("repaired", {}), **told.get("warned", {})}
-    found = profile(name, source, counts, broken, rows)
+    found = [
+        {**row, "source_type": judged.types.get(row["column"])}
+        for row in profile(name, judged.source, counts, broken, rows)
+    ]
     findings = {row["column"]: row["findings"] for row in found if row["findings"]}
     if findings:
         told["findings"] = findings

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from kyros_spark.config import Config, ModelSettings, TrainSettings
 from kyros_spark.digest import digest
 from kyros_spark.errors import ConfigError, FitError, UsageError
+from kyros_spark.fitting.leakage import suspects
 from kyros_spark.fitting.train_model import chosen_features, train_model
 from kyros_spark.model.artefact import model_to_bytes
 from kyros_spark.registry import Entry, Registry, Trained
@@ -96,7 +97,7 @@ def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
     registry = Registry(place.tables, place.config.tables.artefact_folder())
     known = {entry.fingerprint: entry for entry in registry.entries()}
     prints = {
-        name: fingerprint(f"train {name}", run.inputs, digest(model.model_dump(mode="json")))
+        name: fingerprint(f"train {name}", run.inputs, _digest(model, settings))
         for name, model in settings.models.items()
     }
     plain = [name for name, model in settings.models.items() if not model.parts]
@@ -125,6 +126,18 @@ def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
         name: _told(known[prints[name]], "trained" if name in new else "kept")
         for name in settings.models
     }
+    for one in trained:
+        strengths = one.model.manifest.training.get("one_way_d2", {})
+        run.details[one.name] |= {
+            "one_way_d2": strengths,
+            "suspect": suspects(strengths, settings),
+        }
+
+
+def _digest(model: ModelSettings, settings: TrainSettings) -> str:
+    """Hash what a model depends on; where suspects fail, their limit too: kept ones were judged."""
+    limit = [settings.max_one_way_d2] if settings.suspects == "fail" else []
+    return digest([model.model_dump(mode="json"), *limit])
 
 
 def _prepared(place: Workplace, settings: TrainSettings) -> DataFrame:
@@ -149,7 +162,7 @@ def _train(
     chosen = searched(place, run, name, settings.models[name], prepared)
     provenance = _provenance(run, settings, chosen)
     with run.phase(f"fit {name}"):
-        model = train_model(name, prepared, chosen, place.config.prepare, provenance)
+        model = train_model(name, prepared, chosen, place.config.prepare, provenance, settings)
     with run.phase(f"judge {name}"):
         served = Served(name, model, model_to_bytes(model))
         score = predictions(place.spark, [served]).getField(name)

@@ -10,6 +10,7 @@ PROFILES = Table(
         Column("source", "string", "policies or claims"),
         Column("column", "string", "the column's name in its table"),
         Column("type", "string", "its type as the settings declare it"),
+        Column("source_type", "string", "its type in a parquet or Delta source; else NULL"),
         Column("row_count", "bigint", "clean rows of the batch"),
         Column("null_count", "bigint", "rows in which it is missing"),
         Column("least", "string", "the smallest value, as text"),

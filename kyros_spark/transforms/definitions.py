@@ -8,9 +8,13 @@ from kyros_spark.config import FeatureSettings, PrepareSettings
 from kyros_spark.digest import digest
 
 # What is said about a feature, and what train chooses, is not what the feature is.
-_NOT_DEFINING = {"description", "base", "order", "rating_use", "available_at_scoring", "cost"}
+_NOT_DEFINING = {
+    "description", "base", "order", "rare", "impute", "rating_use", "available_at_scoring", "cost",
+}  # fmt: skip
 # Left out of the hash where they are not used, so that models trained before they existed serve on.
-_OPTIONAL = {"log": None, "ratio": (), "age": None, "interaction": (), "version": 1}
+_OPTIONAL = {
+    "log": None, "ratio": (), "age": None, "interaction": (), "version": 1, "quantiles": None,
+}  # fmt: skip
 
 
 def definition_hash(feature: FeatureSettings) -> str:

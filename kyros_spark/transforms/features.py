@@ -6,9 +6,8 @@ nothing known from claims can reach one.
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
@@ -16,6 +15,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark.config import AgeSettings, FeatureSettings, PrepareSettings, SplitSettings
 from kyros_spark.errors import FeatureDefinitionError, first_line
+from kyros_spark.transforms.bins import bin_label
 
 _SPLIT_STEPS = 1_000_000
 
@@ -42,13 +42,13 @@ def split_value(settings: SplitSettings) -> Column:
 
 
 def feature_value(name: str, settings: FeatureSettings) -> Column:
-    """Return a feature: a double, a level's text, or the label of a bin."""
+    """Return a feature: a double, a level's text, or the label of a bin of the settings."""
     value = F.expr(expression_of(name, settings))
     if settings.kind == "levels":
         return value.cast("string").alias(name)
     number = value.cast("double")
     number = F.when(~F.isnan(number), number)
-    return (number if settings.kind == "numeric" else _bin_label(number, settings.bins)).alias(name)
+    return (number if settings.is_number else bin_label(number, settings.bins)).alias(name)
 
 
 def expression_of(name: str, settings: FeatureSettings) -> str:
@@ -72,21 +72,6 @@ def _age(age: AgeSettings) -> str:
         return f"datediff(`{age.at}`, `{age.since}`)"
     months = f"months_between(`{age.at}`, `{age.since}`)"
     return f"floor({months}{' / 12' if age.unit == 'years' else ''})"
-
-
-def bin_labels(bins: Iterable[float]) -> list[str]:
-    """Return the labels of left-closed bins, in order: '<18', '18-<25', '25+'."""
-    cuts = [f"{cut:g}" for cut in bins]
-    inner = [f"{low}-<{high}" for low, high in itertools.pairwise(cuts)]
-    return [f"<{cuts[0]}", *inner, f"{cuts[-1]}+"]
-
-
-def _bin_label(number: Column, bins: tuple[float, ...]) -> Column:
-    labels = bin_labels(bins)
-    chosen = F.when(number.isNull(), F.lit(None).cast("string"))
-    for cut, label in zip(bins, labels, strict=False):
-        chosen = chosen.when(number < cut, label)
-    return chosen.otherwise(labels[-1])
 
 
 def check_definitions(

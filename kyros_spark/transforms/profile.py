@@ -173,6 +173,10 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     if old["type"] != new["type"]:
         yield f"type {old['type']} became {new['type']}"
         return
+    # A batch profiled before types were kept, or that came as text, says nothing of them.
+    own = [row.get("source_type") for row in (old, new)]
+    if all(own) and own[0] != own[1]:
+        yield f"type {own[0]} became {own[1]} in the source"
     missing = [row["null_count"] / max(row["row_count"], 1) for row in (old, new)]
     if abs(missing[1] - missing[0]) > 0.02:
         yield f"missing {missing[0]:.1%} became {missing[1]:.1%}"

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
-from portfolio import FIRST, POLICY_HEADER, SETTINGS, policy_rows
+from portfolio import FIRST, POLICY_HEADER, SECOND, SETTINGS, UNSEEN_FUEL, policy_rows
 
 from kyros_spark.config import FeatureSettings, ModelSettings, PrepareSettings, SplitSettings
 from kyros_spark.errors import ConfigError
@@ -101,12 +101,24 @@ def test_the_feature_log_tells_version_tables_and_status(finished, spark):
 
 
 def test_one_query_tells_whether_the_definition_changed_or_the_data(portfolio, spark):
-    """The query of docs/prepare.md, on a batch prepared again with another cut point."""
+    """The query of docs/prepare.md, on batches prepared again once there are champions."""
     text = (Path(__file__).parents[2] / "docs" / "prepare.md").read_text()
     query = text.split("```sql\n")[1].split("```")[0]
     query = query.replace("feature_log", f"delta.`{portfolio.base / 'feature_log'}`")
     portfolio.set("prepare.features.driver.bins", [31, 50])
-    portfolio.must(f"prepare --batch {FIRST}")
-    found = {row["feature"]: row["changed"] for row in spark.sql(query).collect()}
-    assert found["driver"] == "definition"
-    assert found["power"] in ("data", "nothing") and found["fuel"] != "definition"
+    for batch in (FIRST, SECOND):
+        portfolio.must(f"prepare --batch {batch}")
+    found = {(r["feature"], r["batch_id"]): r["changed"] for r in spark.sql(query).collect()}
+    assert {found[(feature, FIRST)] for feature in SETTINGS["prepare"]["features"]} == {"nothing"}
+    assert found[("fuel", SECOND)] == "data" and found[("log_bonus", SECOND)] == "nothing"
+    log = {(r["feature"], r["batch_id"]): r for r in portfolio.read(spark, "feature_log").collect()}
+    fuel = log[("fuel", SECOND)]
+    assert (fuel["status"], fuel["unseen_count"]) == ("unseen levels", UNSEEN_FUEL)
+    assert (log[("fuel", FIRST)]["status"], log[("fuel", FIRST)]["unseen_count"]) == ("ok", 0)
+    # No champion knows the feature of this definition: nobody can say what is unseen.
+    assert log[("driver", SECOND)]["unseen_count"] is None
+    portfolio.set("prepare.features.driver.bins", [31, 51])
+    portfolio.must(f"prepare --batch {SECOND}")
+    found = {(r["feature"], r["batch_id"]): r["changed"] for r in spark.sql(query).collect()}
+    assert found[("driver", SECOND)] == "definition"
+    assert found[("power", SECOND)] == "nothing"

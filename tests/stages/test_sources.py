@@ -1,7 +1,7 @@
 """The same extract gives the same clean policies, whatever format it comes in."""
 
 import pytest
-from portfolio import FIRST
+from portfolio import FIRST, SECOND
 
 COLUMNS = ("policy_id", "client_id", "start", "age", "power", "fuel", "area", "bonus", "exposure")
 
@@ -62,3 +62,28 @@ def test_a_corrected_delta_source_is_seen_as_new(spark, raw_portfolio):
     assert raw_portfolio.must(f"clean --batch {FIRST}")["status"] == "done"
     age = raw_portfolio.read(spark, "policies", FIRST).where("policy_id = 'P000'").first()["age"]
     assert age == 55
+
+
+def test_a_changed_type_of_a_typed_source_is_told_and_refused(
+    spark, raw_portfolio, tables_as_before
+):
+    """The values read alike, so only the source's own types tell that its maker changed something."""
+    convert(spark, raw_portfolio, "parquet", typed=True)
+    raw_portfolio.must(f"clean --batch {FIRST}")
+    types = {r["column"]: r["source_type"] for r in raw_portfolio.read(spark, "profiles").collect()}
+    assert (types["age"], types["bonus"], types["city"]) == ("int", "double", None)
+    before = spark.read.parquet(str(raw_portfolio.folder / "as_parquet"))
+    changed = before.withColumns(
+        {"age": before.age.cast("string"), "bonus": before.bonus.cast("decimal(4,2)")}
+    )
+    changed.write.parquet(str(raw_portfolio.folder / "changed"))
+    raw_portfolio.set("sources.policies.path", str(raw_portfolio.folder / "changed"))
+    raw_portfolio.set("clean.changes", "fail")
+    tables_as_before(raw_portfolio.base)
+    outcome = raw_portfolio.kyros(f"clean --batch {SECOND}")
+    assert (outcome.code, outcome.line["error"]["type"]) == (3, "BatchChangedError")
+    what = outcome.line["details"]["policies"]["changes"]["what"]
+    assert what == [
+        "age: type int became string in the source",
+        "bonus: type double became decimal(4,2) in the source",
+    ]

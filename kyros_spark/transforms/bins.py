@@ -1,0 +1,34 @@
+"""Cut a number into bins: one rule for cut points of the settings and for those of train."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+
+def bin_labels(cuts: Sequence[float]) -> list[str]:
+    """Return the labels of left-closed bins, in order: '<18', '18-<25', '25+'."""
+    texts = _texts(cuts)
+    inner = [f"{low}-<{high}" for low, high in itertools.pairwise(texts)]
+    return [f"<{texts[0]}", *inner, f"{texts[-1]}+"]
+
+
+def bin_label(number: Column, cuts: Sequence[float]) -> Column:
+    """Return the label of a number's bin, NULL of no number."""
+    labels = bin_labels(cuts)
+    chosen = F.when(number.isNull(), F.lit(None).cast("string"))
+    for cut, label in zip(cuts, labels, strict=False):
+        chosen = chosen.when(number < cut, label)
+    return chosen.otherwise(labels[-1])
+
+
+def _texts(cuts: Sequence[float]) -> list[str]:
+    """Write the cuts in six digits, or in as many more as tell them apart."""
+    for digits in range(6, 17):
+        texts = [f"{cut:.{digits}g}" for cut in cuts]
+        if len(set(texts)) == len(texts):
+            return texts
+    return [repr(cut) for cut in cuts]

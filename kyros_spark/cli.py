@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--model", action="append", default=[], help="NAME[@VERSION]")
         command.set_defaults(work=commands.run_stage)
     _add_import(stages)
+    _add_registry(stages)
     demo = stages.add_parser("demo", help="generate a motor portfolio and run everything on it")
     demo.add_argument("--config", default="conf/demo.yaml")
     demo.add_argument("--set", action="append", default=[], metavar="section.key=value")
@@ -145,6 +146,30 @@ def _add_import(stages: Any) -> None:
     command.add_argument("--intercept", type=float, help="instead of the file's")
     command.add_argument("--status", default="champion", help="candidate or champion")
     command.set_defaults(work=commands.run_import)
+
+
+def _add_registry(stages: Any) -> None:
+    told = "make a registered version champion, if it meets what was declared of it"
+    example = (
+        "example: kyros promote --config conf/demo.yaml frequency_glm@2 --reason 'tariff 2026'"
+    )
+    promote = stages.add_parser("promote", help=told, description=told, epilog=example)
+    _common(promote)
+    promote.add_argument("model", metavar="NAME@VERSION")
+    promote.add_argument("--reason", default="", help="why, for the registry")
+    promote.add_argument("--run-id", help="id of this run (default: made from the time)")
+    promote.set_defaults(work=commands.run_promote)
+    told = "list the registered versions"
+    models = stages.add_parser("models", help=told, description=told)
+    _common(models)
+    models.set_defaults(work=commands.run_models)
+    told = "write a version's model card, as Markdown and JSON"
+    example = "example: kyros card --config conf/demo.yaml frequency_glm@1 --out cards"
+    card = stages.add_parser("card", help=told, description=told, epilog=example)
+    _common(card)
+    card.add_argument("model", metavar="NAME[@VERSION]")
+    card.add_argument("--out", help="a folder (default: beside the model's file)")
+    card.set_defaults(work=commands.run_card)
 
 
 def _common(command: argparse.ArgumentParser) -> None:

@@ -49,6 +49,33 @@ def run_import(arguments: argparse.Namespace) -> dict[str, Any]:
     return run.result()
 
 
+def run_promote(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Make a version champion."""
+    from kyros_spark.stages.promote import promote
+
+    spark, config = _opened(arguments, "kyros promote")
+    return promote(spark, config, arguments.model, arguments.reason, arguments.run_id).result()
+
+
+def run_models(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write the registered versions, a line each."""
+    from kyros_spark.stages.listing import listed
+
+    lines = listed(*_opened(arguments, "kyros models"))
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return {"stage": "models", "status": "done", "models": max(len(lines) - 1, 0)}
+
+
+def run_card(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write a version's model card."""
+    from kyros_spark.stages.card import model_card
+
+    spark, config = _opened(arguments, "kyros card")
+    told = model_card(spark, config, arguments.model, arguments.out)
+    verdict = told["gate"]["verdict"]
+    return {"stage": "card", "status": "done", "verdict": verdict, "files": told["files"]}
+
+
 def run_profile(arguments: argparse.Namespace) -> dict[str, Any]:
     """Write a batch's profile, or what two batches differ in, a line each."""
     from kyros_spark.stages.profile import compare, shown

@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from kyros_spark.config.base import NAME_PATTERN, Section, Text
+from kyros_spark.config.quality import ChallengeSettings, Quality
+from kyros_spark.config.tracking import MlflowSettings
 
 
 class GlmSettings(Section):
@@ -46,6 +48,13 @@ class ModelSettings(Section):
     min_level_share: float = Field(default=0.0005, ge=0, lt=0.5)
     glm: GlmSettings = GlmSettings()
     boosting: BoostingSettings = BoostingSettings()
+    quality: Quality = {}
+    not_worse_than_champion: ChallengeSettings | None = None
+    # For the model card: what the model is for, where it must not be used, what it cannot do.
+    description: str | None = None
+    purpose: str | None = None
+    exclusions: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
 
 class TrainSettings(Section):
@@ -54,6 +63,7 @@ class TrainSettings(Section):
     batches: tuple[Text, ...]
     status: Literal["candidate", "champion"] = "champion"
     models: dict[str, ModelSettings]
+    mlflow: MlflowSettings | None = None
 
     @model_validator(mode="after")
     def _names(self) -> TrainSettings:

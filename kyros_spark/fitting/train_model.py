@@ -13,6 +13,7 @@ from kyros_spark.config import ModelSettings, PrepareSettings
 from kyros_spark.errors import ConfigError, TrainingDataError
 from kyros_spark.fitting.boosting import fit_boosting
 from kyros_spark.fitting.glm import fit_glm
+from kyros_spark.fitting.importance import total_gain
 from kyros_spark.fitting.rows import LABEL, WEIGHT, model_rows
 from kyros_spark.fitting.spec import fit_features, spec_hash
 from kyros_spark.model.artefact import Model
@@ -113,7 +114,11 @@ def _boosted(
         source=Source(library="xgboost", version=imported.version),
         objective=imported.objective,
         intercept=fit.start,
-        training={**training, "rounds": fit.rounds},
+        training={
+            **training,
+            "rounds": fit.rounds,
+            "importance": total_gain(fit.booster, fit.rounds, [feature.name for feature in spec]),
+        },
     )
     return Model(manifest, imported.trees.as_dict())
 

@@ -18,6 +18,8 @@ from kyros_spark.model.artefact import Model, model_to_bytes
 from kyros_spark.registry import Entry, Registry, Trained
 from kyros_spark.runs import Run, fingerprint, new_run_id
 from kyros_spark.scoring.udf import Served, predictions
+from kyros_spark.stages.account import account
+from kyros_spark.stages.declared import with_declared
 from kyros_spark.stages.execute import Workplace, execute, held
 
 
@@ -36,6 +38,7 @@ def train(
     Raises:
         BatchMissingError: a training batch has not been prepared.
         TrainingDataError: the training part cannot carry a model.
+        GateError: a model misses what was declared of it; it is registered as a candidate.
     """
     settings = config.train
     if settings is None:
@@ -60,7 +63,7 @@ def train(
         place,
         run,
         inputs,
-        settings.model_dump(mode="json"),
+        settings.model_dump(mode="json") | {"budgets": config.budgets.model_dump(mode="json")},
         lambda run: _work(place, run, settings),
     )
 
@@ -81,25 +84,34 @@ def _check_names(config: Config, name: str, model: ModelSettings) -> None:
 def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
     registry = Registry(place.tables, place.config.tables.artefact_folder())
     known = {entry.fingerprint: entry for entry in registry.entries()}
+    budgets = place.config.budgets.model_dump(mode="json")
     prints = {
-        name: fingerprint(f"train {name}", run.inputs, digest(model.model_dump(mode="json")))
+        name: fingerprint(f"train {name}", run.inputs, _declared_hash(model, budgets))
         for name, model in settings.models.items()
     }
     new = [name for name in settings.models if prints[name] not in known]
     with held(_prepared(place, settings)) as prepared:
         trained = [_train(place, run, prepared, name, settings, prints[name]) for name in new]
+    trained = [with_declared(one, place.config, run.inputs) for one in trained]
     run.rows_in = int(max((one.metrics.get("all_rows", 0) for one in trained), default=0))
     with run.phase("register"):
         kept = [known[prints[name]] for name in settings.models if name not in new]
-        written, changed = registry.register(trained, kept, settings.status, run.batch, run.run_id)
-        if written is not None:
-            run.outputs["models"] = written
-        known |= {entry.fingerprint: entry for entry in changed}
+        done = registry.register(trained, kept, settings.status, run.batch, run.run_id)
+        if done.written is not None:
+            run.outputs["models"] = done.written
+        known |= {entry.fingerprint: entry for entry in done.changed}
     run.rows_out = len(trained)
     run.details = {
         name: _told(known[prints[name]], "trained" if name in new else "kept")
         for name in settings.models
     }
+    with run.phase("account"):
+        account(place, run, registry, done.changed, settings.mlflow)
+    done.check()
+
+
+def _declared_hash(model: ModelSettings, budgets: dict[str, Any]) -> str:
+    return digest({**model.model_dump(mode="json"), "budgets": budgets})
 
 
 def _prepared(place: Workplace, settings: TrainSettings) -> DataFrame:

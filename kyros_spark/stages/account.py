@@ -1,0 +1,29 @@
+"""Account for new versions outside the tables: model cards, and MLflow where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kyros_spark.config import MlflowSettings
+from kyros_spark.registry import Entry, Registry
+from kyros_spark.runs import Run
+from kyros_spark.stages.card import write_cards
+from kyros_spark.stages.execute import Workplace
+from kyros_spark.tracking import log_version
+
+
+def account(
+    place: Workplace,
+    run: Run,
+    registry: Registry,
+    changed: Sequence[Entry],
+    mlflow: MlflowSettings | None = None,
+) -> None:
+    """Write the cards of versions just registered or promoted; log those of this run to MLflow."""
+    if not changed:
+        return
+    cards = write_cards(place, registry, {entry.reference for entry in changed})
+    if mlflow is None:
+        return
+    for entry in (one for one in changed if one.run_id == run.run_id):
+        log_version(mlflow, entry, cards[entry.reference], registry.load(entry)[1])

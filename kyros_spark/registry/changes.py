@@ -7,9 +7,10 @@ an overwritten version can come of two processes that change the table at the sa
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from kyros_spark import environment
 from kyros_spark.delta import Tables, Written
@@ -19,6 +20,7 @@ from kyros_spark.registry.entry import Entry
 from kyros_spark.tables.models import MODELS
 
 Row = dict[str, Any]
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 _OVERTAKEN = "KYROS_REGISTRY_CHANGED"
 _ATTEMPTS = 10
@@ -76,19 +78,24 @@ def write(tables: Tables, changes: Iterable[Row], run_id: str) -> Written:
     return tables.merge(MODELS, frame, run_id, _MATCH, _CLAUSES)
 
 
-def until_done(attempt: Callable[[], _T]) -> _T:
+def until_done(work: Callable[_P, _T]) -> Callable[_P, _T]:
     """Read, judge and write again where another process changed the table in between."""
-    number = 1
-    while True:
-        try:
-            return attempt()
-        except KyrosError:
-            raise
-        except Exception as error:  # some of Delta's reach Python as bare Java errors
-            if number == _ATTEMPTS or not _was_overtaken(error):
+
+    @functools.wraps(work)
+    def repeated(*arguments: _P.args, **named: _P.kwargs) -> _T:
+        number = 1
+        while True:
+            try:
+                return work(*arguments, **named)
+            except KyrosError:
                 raise
-            number += 1
-            event(f"table models was changed at the same time; attempt {number}")
+            except Exception as error:  # some of Delta's reach Python as bare Java errors
+                if number == _ATTEMPTS or not _was_overtaken(error):
+                    raise
+                number += 1
+                event(f"table models was changed at the same time; attempt {number}")
+
+    return repeated
 
 
 def _was_overtaken(error: Exception) -> bool:

@@ -111,6 +111,7 @@ class Registry:
             )
         return read_model(data), data
 
+    @changes.until_done
     def register(
         self,
         trained: Sequence[Trained],
@@ -125,16 +126,6 @@ class Registry:
         those become it and retire the one before, unless the gate refuses: then a new version is
         registered as a candidate, a kept one stays what it is.
         """
-        return changes.until_done(lambda: self._register(trained, kept, status, batch, run_id))
-
-    def _register(
-        self,
-        trained: Sequence[Trained],
-        kept: Sequence[Entry],
-        status: str,
-        batch: str,
-        run_id: str,
-    ) -> Registered:
         known = self.entries()
         added = [self._written(one, known, batch, run_id) for one in trained]
         wanted: list[Entry] = []
@@ -164,6 +155,7 @@ class Registry:
         row = row_of(one, path, sha256, batch, run_id)
         return {**row, "model_version": version, "status": "candidate"}
 
+    @changes.until_done
     def promote(self, reference: str, reason: str, run_id: str) -> Promoted:
         """Make a version champion through the gate, in one commit; no commit if it is champion.
 
@@ -171,9 +163,6 @@ class Registry:
             UnknownModelError: there is no such version.
             GateError: it does not meet what was declared before it was trained.
         """
-        return changes.until_done(lambda: self._promote(reference, reason, run_id))
-
-    def _promote(self, reference: str, reason: str, run_id: str) -> Promoted:
         known = self.entries()
         entry = self._find(reference, known)
         before = champion_of(entry.name, known)

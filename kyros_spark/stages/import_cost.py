@@ -57,9 +57,14 @@ def check_budgets(name: str, cost: dict[str, float], budgets: BudgetSettings) ->
 
 def _sample(model: Model) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
-    count = len(model.manifest.features)
     if model.manifest.kind == "glm":
-        return [rng.normal(size=SAMPLE_ROWS) for _ in range(count)]
+        codes = [len(feature.levels) for feature in model.manifest.features]
+        return [
+            rng.integers(0, levels, SAMPLE_ROWS).astype(np.float64)
+            if levels
+            else rng.normal(size=SAMPLE_ROWS)
+            for levels in codes
+        ]
     cuts, starts = model.arrays["cut_value"], model.arrays["cut_start"]
     columns = []
     for begin, end in pairwise(starts):

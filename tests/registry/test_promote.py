@@ -108,12 +108,13 @@ def test_a_version_within_its_thresholds_and_budgets_is_promoted_in_one_commit(p
     assert statuses(portfolio, spark) == {1: "retired", 2: "champion"}, "there and back again"
 
 
-def test_a_trained_model_over_budget_is_refused_as_an_imported_one_is(portfolio, spark):
-    only_frequency(portfolio)
-    portfolio.set("budgets", {"max_model_bytes": 100})
+def test_trained_trees_over_budget_are_refused_as_imported_ones_are(portfolio, spark):
+    portfolio.set("train.models", {"boosted": SETTINGS["train"]["models"]["boosted"]})
+    portfolio.set("budgets", {"max_model_bytes": 100, "min_rows_per_second": 1})
     outcome = portfolio.kyros("train")
     assert outcome.code == 4 and "budgets.max_model_bytes: expected at most 100" in outcome.message
-    assert statuses(portfolio, spark) == {1: "champion", 2: "candidate"}
+    assert "min_rows_per_second" not in outcome.message
+    assert statuses(portfolio, spark, "boosted") == {1: "champion", 2: "candidate"}
 
 
 def test_what_is_no_registered_version_is_named_with_what_there_is(portfolio):

@@ -19,11 +19,12 @@ def account(
     changed: Sequence[Entry],
     mlflow: MlflowSettings | None = None,
 ) -> None:
-    """Write the cards of versions just registered or promoted; log those of this run to MLflow."""
-    if not changed:
+    """Write the cards of the versions that this run added, and log those to MLflow."""
+    added = [entry for entry in changed if entry.run_id == run.run_id]
+    if not added:
         return
-    cards = write_cards(place, registry, {entry.reference for entry in changed})
+    cards = write_cards(place, registry, [entry.reference for entry in added])
     if mlflow is None:
         return
-    for entry in (one for one in changed if one.run_id == run.run_id):
+    for entry in added:
         log_version(mlflow, entry, cards[entry.reference], registry.load(entry)[1])

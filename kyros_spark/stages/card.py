@@ -36,7 +36,7 @@ def model_card(
 
 
 def write_cards(
-    place: Workplace, registry: Registry, references: Collection[str | None]
+    place: Workplace, registry: Registry, references: Collection[str]
 ) -> dict[str, dict[str, Any]]:
     """Write the cards of versions beside their files, in place of those there; return them."""
     known = registry.entries()

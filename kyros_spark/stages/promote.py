@@ -10,7 +10,6 @@ from kyros_spark.config import Config
 from kyros_spark.errors import UsageError
 from kyros_spark.registry import Registry
 from kyros_spark.runs import Run, new_run_id
-from kyros_spark.stages.card import write_cards
 from kyros_spark.stages.execute import Workplace, execute
 from kyros_spark.tables.models import MODELS
 
@@ -54,8 +53,6 @@ def promote(
             return
         run.outputs["models"] = done.written
         run.rows_out = 1
-        with run.phase("card"):
-            write_cards(place, registry, {model, run.details["before"]})
 
     def inputs() -> dict[str, str]:
         # What was done once is done again after another took its place: the table's version tells.

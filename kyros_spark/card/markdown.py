@@ -120,7 +120,10 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    told = f"{value:.6g}" if isinstance(value, float) else str(value)
+    is_whole = isinstance(value, float) and value.is_integer()
+    told = (
+        f"{value:.0f}" if is_whole else f"{value:.6g}" if isinstance(value, float) else str(value)
+    )
     return told.replace("|", "\\|").replace("\n", " ")
 
 

@@ -6,6 +6,7 @@ without a policy, count before writing, write Delta tables; then sum the claims,
 exposure, targets, split and features, check the exposure, write.
 """
 
+import itertools
 import shutil
 
 from pyspark import StorageLevel
@@ -126,6 +127,6 @@ def prepare(spark, base):
 
 def _bin(column, cuts):
     label = F.when(F.col(column) < cuts[0], f"<{cuts[0]}")
-    for low, high in zip(cuts, cuts[1:], strict=False):
+    for low, high in itertools.pairwise(cuts):
         label = label.when(F.col(column) < high, f"{low}-<{high}")
     return label.when(F.col(column).isNotNull(), f"{cuts[-1]}+")

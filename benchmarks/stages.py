@@ -1,4 +1,4 @@
-"""clean and prepare beside the same work written by hand in plain PySpark, on a generated portfolio.
+"""clean and prepare beside the same work by hand in plain PySpark, on a generated portfolio.
 
 Each side of each stage runs in a process of its own, on a JVM warmed by a small extract, one after
 the other: seconds by the clock, seconds of the processors, and the peak memory of driver and JVM.

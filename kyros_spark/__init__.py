@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kyros_spark.stages.import_model import import_model
     from kyros_spark.stages.predict import predict
     from kyros_spark.stages.prepare import prepare
+    from kyros_spark.stages.promote import promote
     from kyros_spark.stages.train import train
 
 __version__ = package_version()
@@ -31,6 +32,7 @@ __all__ = [
     "load_config",
     "predict",
     "prepare",
+    "promote",
     "run",
     "train",
 ]
@@ -46,6 +48,7 @@ _HOMES = {
     "train": "stages.train",
     "predict": "stages.predict",
     "import_model": "stages.import_model",
+    "promote": "stages.promote",
 }
 
 

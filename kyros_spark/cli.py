@@ -10,15 +10,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
+from kyros_spark import commands
 from kyros_spark.errors import KyrosError, UsageError
 from kyros_spark.log import configure_logging, event
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from kyros_spark.config import Config
 
 _STAGES = {
     "clean": "check an extract; write policies, claims, and rejects with their reasons",
@@ -80,62 +76,63 @@ def _parser() -> argparse.ArgumentParser:
         description="Pricing models over very large portfolios, as Spark jobs over Delta tables.",
         epilog="example: kyros run --config conf/demo.yaml --batch 2023",
     )
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    stages = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     for name, told in _STAGES.items():
         example = f"example: kyros {name} --config conf/demo.yaml --batch 2023"
-        command = commands.add_parser(name, help=told, description=told, epilog=example)
+        command = stages.add_parser(name, help=told, description=told, epilog=example)
         _common(command)
         command.add_argument("--run-id", help="id of this run (default: made from the time)")
         if name == "run":
             command.add_argument("--batch", action="append", default=[], help="again for more")
             command.add_argument("--stages", default="clean,prepare,train,predict")
-            command.set_defaults(work=_run_chain)
+            command.set_defaults(work=commands.run_chain)
             continue
         command.add_argument("--batch", help="the extract's id, for example 2023 or 2024-05")
         if name == "predict":
             command.add_argument("--model", action="append", default=[], help="NAME[@VERSION]")
-        command.set_defaults(work=_run_stage)
-    _add_import(commands)
-    _add_export(commands)
-    demo = commands.add_parser("demo", help="generate a motor portfolio and run everything on it")
+        command.set_defaults(work=commands.run_stage)
+    _add_import(stages)
+    _add_export(stages)
+    _add_registry(stages)
+    demo = stages.add_parser("demo", help="generate a motor portfolio and run everything on it")
     demo.add_argument("--config", default="conf/demo.yaml")
     demo.add_argument("--set", action="append", default=[], metavar="section.key=value")
     demo.add_argument("--policies", type=int, default=None, help="policies a batch")
-    demo.set_defaults(work=_run_demo)
-    _add_profile(commands)
-    _add_suggest(commands)
-    sql = commands.add_parser("sql", help="ask the tables in SQL")
+    demo.set_defaults(work=commands.run_demo)
+    _add_profile(stages)
+    _add_suggest(stages)
+    sql = stages.add_parser("sql", help="ask the tables in SQL")
     _common(sql)
     sql.add_argument("-e", "--execute", help="one query; without it a prompt opens")
-    sql.set_defaults(work=_run_sql)
+    sql.set_defaults(work=commands.run_sql)
     return parser
 
 
-def _add_profile(commands: Any) -> None:
+def _add_profile(stages: Any) -> None:
     told = "show what a batch's columns hold, or what differs between two batches"
     example = "example: kyros profile --config conf/demo.yaml --diff 2023 2024"
-    command = commands.add_parser("profile", help=told, description=told, epilog=example)
+    command = stages.add_parser("profile", help=told, description=told, epilog=example)
     _common(command)
     asked = command.add_mutually_exclusive_group(required=True)
     asked.add_argument("--batch", help="the batch to show")
     asked.add_argument("--diff", nargs=2, metavar=("A", "B"), help="what B has otherwise than A")
-    command.set_defaults(work=_run_profile)
+    command.set_defaults(work=commands.run_profile)
 
 
-def _add_suggest(commands: Any) -> None:
+def _add_suggest(stages: Any) -> None:
     told = "write a first commented settings file for a source that is not described yet"
     example = "example: kyros suggest --source extract.csv.gz --out conf/new.yaml"
-    command = commands.add_parser("suggest", help=told, description=told, epilog=example)
+    command = stages.add_parser("suggest", help=told, description=told, epilog=example)
     command.add_argument("--source", required=True, help="a path, or any Spark address")
     command.add_argument("--format", choices=("csv", "parquet", "json", "delta"))
     command.add_argument("--out", default="suggested.yaml", help="the file to write")
-    command.set_defaults(work=_run_suggest)
+    command.set_defaults(work=commands.run_suggest)
 
 
-def _add_import(commands: Any) -> None:
+def _add_import(stages: Any) -> None:
     told = "register a model of XGBoost, LightGBM, ONNX or Spark MLlib, within the budgets"
     example = "example: kyros import --config conf/demo.yaml --model-file model.txt --name new"
-    command = commands.add_parser("import", help=told, description=told, epilog=example)
+    command = stages.add_parser("import", help=told, description=told, epilog=example)
     _common(command)
     command.add_argument("--run-id", help="id of this run (default: made from the time)")
     command.add_argument("--model-file", required=True, help="file, or a saved MLlib folder")
@@ -149,18 +146,42 @@ def _add_import(commands: Any) -> None:
     command.add_argument("--link", help="instead of the file's: log, identity or logit")
     command.add_argument("--intercept", type=float, help="instead of the file's")
     command.add_argument("--status", default="champion", help="candidate or champion")
-    command.set_defaults(work=_run_import)
+    command.set_defaults(work=commands.run_import)
 
 
-def _add_export(commands: Any) -> None:
+def _add_registry(stages: Any) -> None:
+    told = "make a registered version champion, if it meets what was declared of it"
+    example = (
+        "example: kyros promote --config conf/demo.yaml frequency_glm@2 --reason 'tariff 2026'"
+    )
+    promote = stages.add_parser("promote", help=told, description=told, epilog=example)
+    _common(promote)
+    promote.add_argument("model", metavar="NAME@VERSION")
+    promote.add_argument("--reason", default="", help="why, for the registry")
+    promote.add_argument("--run-id", help="id of this run (default: made from the time)")
+    promote.set_defaults(work=commands.run_promote)
+    told = "list the registered versions"
+    models = stages.add_parser("models", help=told, description=told)
+    _common(models)
+    models.set_defaults(work=commands.run_models)
+    told = "write a version's model card, as Markdown and JSON"
+    example = "example: kyros card --config conf/demo.yaml frequency_glm@1 --out cards"
+    card = stages.add_parser("card", help=told, description=told, epilog=example)
+    _common(card)
+    card.add_argument("model", metavar="NAME[@VERSION]")
+    card.add_argument("--out", help="a folder (default: beside the model's file)")
+    card.set_defaults(work=commands.run_card)
+
+
+def _add_export(stages: Any) -> None:
     told = "write a registered model as ONNX, compared with ONNX Runtime first"
     example = "example: kyros export frequency_glm --config conf/demo.yaml --out model.onnx"
-    command = commands.add_parser("export", help=told, description=told, epilog=example)
+    command = stages.add_parser("export", help=told, description=told, epilog=example)
     _common(command)
     command.add_argument("model", help="NAME, NAME@VERSION or NAME@champion")
     command.add_argument("--out", required=True, help="the file to write")
     command.add_argument("--run-id", help="id of this run (default: made from the time)")
-    command.set_defaults(work=_run_export)
+    command.set_defaults(work=commands.run_export)
 
 
 def _common(command: argparse.ArgumentParser) -> None:
@@ -168,95 +189,3 @@ def _common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--set", action="append", default=[], metavar="section.key=value", help="override a setting"
     )
-
-
-def _opened(arguments: argparse.Namespace, app: str) -> tuple[SparkSession, Config]:
-    from kyros_spark.config import is_remote, load_config
-    from kyros_spark.session import get_session
-
-    if is_remote(arguments.config):
-        spark = get_session(app=app)
-        return spark, load_config(arguments.config, arguments.set, spark)
-    config = load_config(arguments.config, arguments.set)
-    return get_session(config.spark, app), config
-
-
-def _run_stage(arguments: argparse.Namespace) -> dict[str, Any]:
-    import kyros_spark
-
-    spark, config = _opened(arguments, f"kyros {arguments.command}")
-    options = {"models": arguments.model} if arguments.command == "predict" else {}
-    stage = getattr(kyros_spark, arguments.command)
-    run = stage(spark, config, arguments.batch, run_id=arguments.run_id, **options)
-    result: dict[str, Any] = run.result()
-    return result
-
-
-def _run_import(arguments: argparse.Namespace) -> dict[str, Any]:
-    from kyros_spark.stages.import_model import import_model, import_settings
-
-    spark, config = _opened(arguments, "kyros import")
-    settings = import_settings(config, vars(arguments))
-    run = import_model(spark, config, arguments.model_file, settings, arguments.run_id)
-    return run.result()
-
-
-def _run_export(arguments: argparse.Namespace) -> dict[str, Any]:
-    from kyros_spark.stages.export_model import export_model
-
-    spark, config = _opened(arguments, "kyros export")
-    return export_model(spark, config, arguments.model, arguments.out, arguments.run_id).result()
-
-
-def _run_profile(arguments: argparse.Namespace) -> dict[str, Any]:
-    from kyros_spark.stages.profile import compare, shown
-
-    spark, config = _opened(arguments, "kyros profile")
-    line: dict[str, Any] = {"stage": "profile", "status": "done"}
-    if arguments.diff:
-        found = compare(spark, config, *arguments.diff)
-        told = [f"{source}.{what}" for source, changes in found.items() for what in changes]
-        line |= {"batch": arguments.diff[1], "against": arguments.diff[0], "differences": found}
-    else:
-        rows = shown(spark, config, arguments.batch)
-        told = [json.dumps(row, default=str) for row in rows]
-        line |= {"batch": arguments.batch, "columns": len(rows)}
-    sys.stdout.write("".join(f"{one}\n" for one in told))
-    return line
-
-
-def _run_suggest(arguments: argparse.Namespace) -> dict[str, Any]:
-    from kyros_spark.session import get_session
-    from kyros_spark.stages.suggest import suggest
-
-    spark = get_session(app="kyros suggest")
-    found = suggest(spark, arguments.source, arguments.out, arguments.format)
-    return {"stage": "suggest", "status": "done", **found}
-
-
-def _run_chain(arguments: argparse.Namespace) -> dict[str, Any]:
-    from kyros_spark.result import chain_line
-    from kyros_spark.stages.chain import run
-
-    spark, config = _opened(arguments, "kyros run")
-    stages = [stage.strip() for stage in arguments.stages.split(",") if stage.strip()]
-    return chain_line(
-        run(spark, config, arguments.batch, stages, arguments.run_id), arguments.config
-    )
-
-
-def _run_demo(arguments: argparse.Namespace) -> dict[str, Any]:
-    from kyros_spark.demo.story import demo
-
-    spark, config = _opened(arguments, "kyros demo")
-    return demo(spark, config, arguments.config, arguments.policies)
-
-
-def _run_sql(arguments: argparse.Namespace) -> None:
-    from kyros_spark.prompt import answer, prompt
-
-    spark, config = _opened(arguments, "kyros sql")
-    if arguments.execute:
-        sys.stdout.write(answer(spark, config, arguments.execute))
-    else:
-        prompt(spark, config)

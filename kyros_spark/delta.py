@@ -132,24 +132,29 @@ class Tables:
         new = self._ensure(table, run_id)
         self._save(_selected(rows, table, new).write.mode("append"), table, run_id, new)
 
-    def merge(self, table: Table, rows: DataFrame, run_id: str) -> Written:
-        """Insert rows by the table's key, or update those whose key is there, in one commit."""
+    def merge(
+        self, table: Table, rows: DataFrame, run_id: str, match: str, clauses: Sequence[str]
+    ) -> Written:
+        """Merge rows into the table, in one commit.
+
+        match: the condition that pairs a row s of ``rows`` with a row t of the table.
+        clauses: what becomes of pairs and of single rows, as MERGE takes it.
+        """
         new = self._ensure(table, run_id)
         before = self._seen[table.name]
         if new:
             alter = f"ALTER TABLE {self.reference(table.name)} ADD COLUMNS"
             with self._stamped(run_id):
                 self.spark.sql(f"{alter} ({definitions(new)})")
-            self._complete[table.name] = table
+        self._complete[table.name] = table
         view = f"kyros_merge_{table.name}"
-        rows.select(*table.names).createOrReplaceTempView(view)
-        match = " AND ".join(f"t.{quoted(k)} = s.{quoted(k)}" for k in table.key)
-        with constraints_named(table), self._stamped(run_id):
-            self.spark.sql(
-                f"MERGE INTO {self.reference(table.name)} t USING {view} s ON {match} "
-                "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
-            )
-        self.spark.catalog.dropTempView(view)
+        rows.createOrReplaceTempView(view)
+        into = f"MERGE INTO {self.reference(table.name)} t USING {view} s ON {match}"
+        try:
+            with constraints_named(table), self._stamped(run_id):
+                self.spark.sql(" ".join([into, *clauses]))
+        finally:
+            self.spark.catalog.dropTempView(view)
         return self._committed(table.name, run_id, before)
 
     def _save(

@@ -213,3 +213,16 @@ def test_train_s_target_and_unit_are_taken_for_a_model_of_the_same_name(spark, r
     raw_portfolio.must(["import", "--model-file", str(path), "--name", "frequency"])
     row = raw_portfolio.read(spark, "models").first()
     assert (row["target"], row["per"]) == ("claim_count", "exposure")
+
+
+def test_a_quality_declared_for_the_name_refuses_what_was_not_measured_on_data(
+    spark, raw_portfolio
+):
+    raw_portfolio.set("train.models.frequency.quality", {"test_d2": {"min": 0.0}})
+    path = saved(raw_portfolio)
+    outcome = raw_portfolio.kyros(["import", "--model-file", str(path), "--name", "frequency"])
+    assert outcome.code == 4 and "model frequency@1 stays candidate" in outcome.message
+    assert (
+        "quality.test_d2: expected at least 0, found none; there is no champion" in outcome.message
+    )
+    assert raw_portfolio.read(spark, "models").first()["status"] == "candidate"

@@ -18,6 +18,7 @@ from kyros_spark.config.models import (
     PredictSettings,
     TrainSettings,
 )
+from kyros_spark.config.quality import BoundSettings, ChallengeSettings
 from kyros_spark.config.rules import (
     AmountSettings,
     CoverSettings,
@@ -28,13 +29,16 @@ from kyros_spark.config.rules import (
 from kyros_spark.config.search import RangeSettings, SearchSettings
 from kyros_spark.config.settings import Config, SparkSettings, TableSettings
 from kyros_spark.config.sources import CleanSettings, Sources, SourceSettings, columns_of
+from kyros_spark.config.tracking import MlflowSettings
 
 __all__ = [
     "BATCH_PATTERN",
     "AgeSettings",
     "AmountSettings",
     "BoostingSettings",
+    "BoundSettings",
     "BudgetSettings",
+    "ChallengeSettings",
     "ClaimSettings",
     "CleanSettings",
     "ColumnSettings",
@@ -43,6 +47,7 @@ __all__ = [
     "FeatureSettings",
     "GlmSettings",
     "ListSettings",
+    "MlflowSettings",
     "ModelSettings",
     "PeriodSettings",
     "PredictSettings",

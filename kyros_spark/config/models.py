@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from kyros_spark.config.base import NAME_PATTERN, Section, Text
+from kyros_spark.config.quality import ChallengeSettings, Quality
 from kyros_spark.config.search import SearchSettings
+from kyros_spark.config.tracking import MlflowSettings
 
 
 class GlmSettings(Section):
@@ -75,6 +77,13 @@ class ModelSettings(Section):
     search: SearchSettings | None = None
     glm: GlmSettings = GlmSettings()
     boosting: BoostingSettings = BoostingSettings()
+    quality: Quality = {}
+    not_worse_than_champion: ChallengeSettings | None = None
+    # For the model card: what the model is for, where it must not be used, what it cannot do.
+    description: str | None = None
+    purpose: str | None = None
+    exclusions: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -134,6 +143,7 @@ class TrainSettings(Section):
     max_one_way_d2: float = Field(default=0.2, gt=0, le=1)
     suspects: Literal["warn", "fail"] = "warn"
     models: dict[str, ModelSettings]
+    mlflow: MlflowSettings | None = None
 
     @model_validator(mode="after")
     def _names(self) -> TrainSettings:

@@ -13,6 +13,7 @@ from kyros_spark.config import ModelSettings, PrepareSettings, TrainSettings
 from kyros_spark.errors import ConfigError, TrainingDataError
 from kyros_spark.fitting.boosting import fit_boosting
 from kyros_spark.fitting.glm import fit_glm
+from kyros_spark.fitting.importance import total_gain
 from kyros_spark.fitting.leakage import check_leakage, one_way_d2
 from kyros_spark.fitting.rows import LABEL, WEIGHT, model_rows
 from kyros_spark.fitting.spec import fit_features, spec_hash
@@ -124,7 +125,11 @@ def _boosted(
         objective=imported.objective,
         intercept=fit.start,
         category_rule="floor",
-        training={**training, "rounds": fit.rounds},
+        training={
+            **training,
+            "rounds": fit.rounds,
+            "importance": total_gain(fit.booster, fit.rounds, [feature.name for feature in spec]),
+        },
     )
     return Model(manifest, imported.trees.as_dict())
 

@@ -89,7 +89,8 @@ def execute(
         else:
             with _failures_named(run):
                 work(run)
-            run.status = "done"
+            if run.status != "skipped":  # the work itself found nothing to do
+                run.status = "done"
     except BaseException as error:
         run.error, run.ended = error, time.time()
         error.kyros_run = run  # type: ignore[attr-defined]  # for the result line

@@ -10,6 +10,7 @@ import numpy as np
 from kyros_spark.config import BudgetSettings
 from kyros_spark.errors import GateError
 from kyros_spark.model.artefact import Model, model_to_bytes, read_model
+from kyros_spark.registry.gate import budget_faults
 from kyros_spark.scoring.scorer import Scorer
 
 SAMPLE_ROWS = 8192
@@ -40,22 +41,17 @@ def measure(model: Model) -> dict[str, float]:
     }
 
 
+def declared_cost(model: Model, budgets: BudgetSettings) -> dict[str, float]:
+    """Return what a model costs: its bytes, and where a budget is declared all of `measure`."""
+    declared = any(limit is not None for limit in budgets.model_dump().values())
+    if declared and model.manifest.kind != "composite":  # whose parts were measured themselves
+        return measure(model)
+    return {"model_bytes": float(len(model_to_bytes(model)))}
+
+
 def check_budgets(name: str, cost: dict[str, float], budgets: BudgetSettings) -> None:
     """Raise GateError for a model over budget, naming every budget it breaks."""
-    limits = {
-        "min_rows_per_second": (budgets.min_rows_per_second, cost["rows_per_second"], "at least"),
-        "max_model_bytes": (budgets.max_model_bytes, cost["model_bytes"], "at most"),
-        "max_first_score_seconds": (
-            budgets.max_first_score_seconds,
-            cost["first_score_seconds"],
-            "at most",
-        ),
-    }
-    broken = [
-        f"budgets.{key}: expected {side} {limit:g}, found {found:g}"
-        for key, (limit, found, side) in limits.items()
-        if limit is not None and (found < limit if side == "at least" else found > limit)
-    ]
+    broken = budget_faults(budgets.model_dump(), cost)
     if broken:
         raise GateError(f"model {name}: {'; '.join(broken)}; nothing was registered")
 

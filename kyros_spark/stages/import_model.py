@@ -21,6 +21,8 @@ from kyros_spark.model.artefact import Model
 from kyros_spark.model.manifest import Family, Feature, Link
 from kyros_spark.registry import Entry, Registry, Trained
 from kyros_spark.runs import Run, fingerprint, new_run_id
+from kyros_spark.stages.account import account
+from kyros_spark.stages.declared import with_declared
 from kyros_spark.stages.execute import Workplace, execute
 from kyros_spark.stages.import_cost import check_budgets, measure
 from kyros_spark.transforms.definitions import definition_hash
@@ -99,7 +101,8 @@ def import_model(
         ModelFormatError: the file is damaged, or no model.
         ModelNotSupportedError: the engine does not do what the model asks.
         FeatureMismatchError: a feature is not one of table prepared, or of another kind.
-        GateError: the model is over budget; nothing is registered.
+        GateError: the model is over budget, and nothing is registered; or the name's models in
+            train declare a quality, which was not measured: it is registered as a candidate.
     """
     if not NAME_PATTERN.match(settings.name):
         raise UsageError(f"import --name {settings.name}: expected letters, digits and _")
@@ -138,13 +141,16 @@ def _work(
         manifest.per,
         settings.model_dump(mode="json"),
     )
-    new = [Trained(settings.name, model, described, model_fingerprint, cost)] if not known else []
+    imported = Trained(settings.name, model, described, model_fingerprint, cost)
+    new = [with_declared(imported, place.config, run.inputs, cost)] if not known else []
     with run.phase("register"):
-        written, added = registry.register(new, known, settings.status, "imported", run.run_id)
-        if written is not None:
-            run.outputs["models"] = written
+        done = registry.register(new, known, settings.status, "imported", run.run_id)
+        if done.written is not None:
+            run.outputs["models"] = done.written
     run.rows_out = len(new)
-    run.details = {settings.name: _told((added or known)[0], model, cost, bool(new))}
+    run.details = {settings.name: _told((done.changed or known)[0], model, cost, bool(new))}
+    account(place, run, registry, done.changed)
+    done.check()
 
 
 def _check_columns(config: Config, settings: ImportSettings) -> None:

@@ -16,7 +16,9 @@ from kyros_spark.model.artefact import model_to_bytes
 from kyros_spark.registry import Entry, Registry, Trained
 from kyros_spark.runs import Run, fingerprint, new_run_id
 from kyros_spark.scoring.udf import Served, predictions
+from kyros_spark.stages.account import account
 from kyros_spark.stages.compose import Piece, compose, pieces, pins
+from kyros_spark.stages.declared import with_declared
 from kyros_spark.stages.execute import Workplace, execute, held
 from kyros_spark.stages.finish import finish
 from kyros_spark.stages.search import searched
@@ -37,6 +39,7 @@ def train(
     Raises:
         BatchMissingError: a training batch has not been prepared.
         TrainingDataError: the training part cannot carry a model.
+        GateError: a model misses what was declared of it; it is registered as a candidate.
     """
     settings = config.train
     if settings is None:
@@ -61,7 +64,7 @@ def train(
         place,
         run,
         inputs,
-        settings.model_dump(mode="json"),
+        settings.model_dump(mode="json") | {"budgets": config.budgets.model_dump(mode="json")},
         lambda run: _work(place, run, settings),
     )
 
@@ -96,8 +99,9 @@ def _check_load(config: Config, name: str, model: ModelSettings) -> None:
 def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
     registry = Registry(place.tables, place.config.tables.artefact_folder())
     known = {entry.fingerprint: entry for entry in registry.entries()}
+    budgets = place.config.budgets.model_dump(mode="json")
     prints = {
-        name: fingerprint(f"train {name}", run.inputs, _digest(model, settings))
+        name: fingerprint(f"train {name}", run.inputs, _digest(model, settings, budgets))
         for name, model in settings.models.items()
     }
     plain = [name for name, model in settings.models.items() if not model.parts]
@@ -114,13 +118,14 @@ def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
                 made = _composed(place, run, prepared, name, settings, found, prints[name])
                 trained.append(made)
                 new.append(name)
+    trained = [with_declared(one, place.config, run.inputs) for one in trained]
     run.rows_in = int(max((one.metrics.get("all_rows", 0) for one in trained), default=0))
     with run.phase("register"):
         kept = [known[prints[name]] for name in settings.models if name not in new]
-        written, changed = registry.register(trained, kept, settings.status, run.batch, run.run_id)
-        if written is not None:
-            run.outputs["models"] = written
-        known |= {entry.fingerprint: entry for entry in changed}
+        done = registry.register(trained, kept, settings.status, run.batch, run.run_id)
+        if done.written is not None:
+            run.outputs["models"] = done.written
+        known |= {entry.fingerprint: entry for entry in done.changed}
     run.rows_out = len(trained)
     run.details = {
         name: _told(known[prints[name]], "trained" if name in new else "kept")
@@ -132,12 +137,15 @@ def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
             "one_way_d2": strengths,
             "suspect": suspects(strengths, settings),
         }
+    with run.phase("account"):
+        account(place, run, registry, done.changed, settings.mlflow)
+    done.check()
 
 
-def _digest(model: ModelSettings, settings: TrainSettings) -> str:
+def _digest(model: ModelSettings, settings: TrainSettings, budgets: dict[str, Any]) -> str:
     """Hash what a model depends on; where suspects fail, their limit too: kept ones were judged."""
     limit = [settings.max_one_way_d2] if settings.suspects == "fail" else []
-    return digest([model.model_dump(mode="json"), *limit])
+    return digest([model.model_dump(mode="json"), budgets, *limit])
 
 
 def _prepared(place: Workplace, settings: TrainSettings) -> DataFrame:

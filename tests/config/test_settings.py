@@ -89,6 +89,12 @@ WRONG = {
     "share above one": ({"clean__max_rejected_share": 1.5}, "found 1.5"),
     "power of the Tweedie family": (
         {"train__models__premium__tweedie_power": 2.0}, "train.models.premium.tweedie_power"),
+    "threshold on what is not measured": (
+        {"train__models__premium__quality": {"test_gini": {"min": 0}}}, "'test_gini' is no metric"),
+    "threshold without a bound": (
+        {"train__models__premium__quality": {"test_d2": {}}}, "give min, max or both"),
+    "threshold that nothing meets": (
+        {"train__models__premium__quality": {"test_d2": {"min": 2, "max": 1}}}, "min 2 is above"),
     "product named as a model": (
         {"predict__products": {"frequency": ["severity"]}}, "predict.products.frequency"),
 }  # fmt: skip

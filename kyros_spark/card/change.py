@@ -1,0 +1,51 @@
+"""Tell what a version changes against the champion before it: settings and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kyros_spark.registry import Entry, champion_of
+
+
+def champion_before(entry: Entry, known: Sequence[Entry]) -> Entry | None:
+    """Return the champion that a version replaced, or would replace."""
+    past = [
+        e
+        for e in known
+        if e.name == entry.name and e.version != entry.version and e.promoted_at is not None
+        and (entry.promoted_at is None or e.promoted_at < entry.promoted_at)
+    ]  # fmt: skip
+    if past:
+        return max(past, key=lambda e: (e.promoted_at, e.version))
+    champion = champion_of(entry.name, known)  # of a registry that did not tell when yet
+    return champion if champion is not None and champion.version != entry.version else None
+
+
+def change(entry: Entry, before: Entry | None) -> dict[str, Any] | None:
+    """Return what differs from the champion before: (before, now) of settings and of metrics."""
+    if before is None:
+        return None
+    return {
+        "since": before.reference,
+        "same_data": bool(entry.inputs) and entry.inputs == before.inputs,
+        "settings": _differences(flat(before.settings), flat(entry.settings)),
+        "metrics": _differences(before.metrics, entry.metrics),
+    }
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by their dotted names."""
+    told: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            told |= flat(value, f"{prefix}{key}.")
+        else:
+            told[f"{prefix}{key}"] = value
+    return told
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    names = sorted(set(before) | set(now))
+    pairs = {name: {"before": before.get(name), "now": now.get(name)} for name in names}
+    return {name: pair for name, pair in pairs.items() if pair["before"] != pair["now"]}

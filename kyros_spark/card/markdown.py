@@ -1,0 +1,135 @@
+"""Word a model card as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+def markdown(card: Mapping[str, Any]) -> str:
+    """Return the card's Markdown, ending with a line break; the same card gives the same text."""
+    model = card["model"]
+    parts = [
+        f"# {model['name']}@{model['version']}: {_status(card)}",
+        *([model["description"]] if model["description"] else []),
+        f"{model['method']}, {model['family']}, link {model['link']}: predicts {model['target']}"
+        + (f" per {model['per']}." if model["per"] else "."),
+        _section("Purpose", [card["purpose"] or "None was stated."]),
+        _section("Exclusions", _list(card["exclusions"])),
+        _section("Data", _data(card["data"])),
+        _section("Factors", _factors(card["factors"])),
+        _section("Validation", _validation(card["validation"])),
+        _section("Limits", _list(card["limits"])),
+        _section("Gate", _gate(card["gate"])),
+        _section("Change since the last champion", _change(card["change"])),
+        _section("Provenance", _provenance(card["provenance"])),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _status(card: Mapping[str, Any]) -> str:
+    status = str(card["model"]["status"])
+    return f"{status}, refused by the gate" if card["gate"]["verdict"] == "refused" else status
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    return "\n".join([f"## {title}", *lines])
+
+
+def _list(texts: Sequence[str]) -> list[str]:
+    return [f"- {text}" for text in texts] or ["None was stated."]
+
+
+def _data(data: Mapping[str, Any]) -> list[str]:
+    rows = ", ".join(f"{part} {count}" for part, count in data["rows"].items())
+    return [
+        f"- batches: {', '.join(data['batches'])}",
+        *(f"- {name}: {version}" for name, version in data["inputs"].items()),
+        *([f"- rows: {rows}"] if rows else []),
+    ]
+
+
+def _factors(factors: Sequence[Mapping[str, Any]]) -> list[str]:
+    if factors and "total_gain" in factors[0]:
+        rows = [[f["feature"], f["kind"], f["total_gain"], _share(f["share"])] for f in factors]
+        return _table(["factor", "kind", "total gain", "share"], rows)
+    heads = ["factor", "level", "exposure", "relativity", "lower", "upper", "coefficient"]
+    rows = []
+    for factor in factors:
+        for term in factor["terms"]:
+            level = "a unit more" if term["level"] is None else term["level"]
+            base = " (base)" if term["is_base"] else ""
+            numbers = [_places(term[name]) for name in ("relativity", "lower", "upper")]
+            rows.append(
+                [factor["feature"], f"{level}{base}", term["exposure"], *numbers,
+                 term["coefficient"]]
+            )  # fmt: skip
+    return _table(heads, rows)
+
+
+def _validation(parts: Mapping[str, Mapping[str, float]]) -> list[str]:
+    names = list(dict.fromkeys(name for metrics in parts.values() for name in metrics))
+    if not names:
+        return ["It was not measured on data."]
+    rows = [[part, *(metrics.get(name) for name in names)] for part, metrics in parts.items()]
+    return _table(["part", *names], rows)
+
+
+def _gate(gate: Mapping[str, Any]) -> list[str]:
+    lines = [f"Verdict: {gate['verdict']}."]
+    lines += [f"- {reason}" for reason in gate["reasons"]]
+    if gate["promoted_at"]:
+        why = f": {gate['promoted_reason']}" if gate["promoted_reason"] else ""
+        lines.append(f"Champion since {gate['promoted_at']} by {gate['promoted_by']}{why}.")
+    if gate["quality"]:
+        bounds = [[q["metric"], q["min"], q["max"], q["measured"]] for q in gate["quality"]]
+        lines += ["", *_table(["metric", "at least", "at most", "measured"], bounds)]
+    if gate["budgets"]:
+        limits = [[b["budget"], b["declared"], b["measured"]] for b in gate["budgets"]]
+        lines += ["", *_table(["budget", "declared", "measured"], limits)]
+    challenge = gate["not_worse_than_champion"]
+    if challenge:
+        asked = f"{challenge['metric']}, tolerance {challenge['tolerance']:g}"
+        note = f"; not compared: {gate['not_compared']}" if gate["not_compared"] else ""
+        lines += ["", f"Not worse than the champion in {asked}{note}."]
+    return lines
+
+
+def _change(change: Mapping[str, Any] | None) -> list[str]:
+    if change is None:
+        return ["There was none."]
+    data = "the same data" if change["same_data"] else "other data"
+    lines = [f"Against {change['since']}, trained on {data}."]
+    for what in ("settings", "metrics"):
+        rows = [[name, pair["before"], pair["now"]] for name, pair in change[what].items()]
+        lines += ["", *_table([what, "before", "now"], rows)] if rows else []
+    return lines
+
+
+def _provenance(told: Mapping[str, Any]) -> list[str]:
+    libraries = ", ".join(f"{name} {version}" for name, version in told["libraries"].items())
+    facts = {**told, "libraries": libraries}
+    return [f"- {name.replace('_', ' ')}: {value}" for name, value in facts.items() if value]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    lines = [heads, ["---"] * len(heads), *([_cell(value) for value in row] for row in rows)]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    is_whole = isinstance(value, float) and value.is_integer()
+    told = (
+        f"{value:.0f}" if is_whole else f"{value:.6g}" if isinstance(value, float) else str(value)
+    )
+    return told.replace("|", "\\|").replace("\n", " ")
+
+
+def _places(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"
+
+
+def _share(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1%}"

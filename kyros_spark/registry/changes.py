@@ -1,0 +1,104 @@
+"""Word changes of table models as one MERGE: new versions, a new champion, the old one's end.
+
+The statement holds its own lock: it fails, and nothing is written, where a version number is taken
+or another champion reigns than the one the gate compared with. Neither two champions of a name nor
+an overwritten version can come of two processes that change the table at the same time.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, ParamSpec, TypeVar
+
+from kyros_spark import environment
+from kyros_spark.delta import Tables, Written
+from kyros_spark.errors import KyrosError
+from kyros_spark.log import event
+from kyros_spark.registry.entry import Entry
+from kyros_spark.tables.models import MODELS
+
+Row = dict[str, Any]
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_OVERTAKEN = "KYROS_REGISTRY_CHANGED"
+_ATTEMPTS = 10
+_STAMP = ("promoted_at", "promoted_by", "promoted_reason")
+_MATCH = (
+    "t.model_name = s.model_name AND (t.model_version = s.model_version OR "
+    "(s.action = 'retire' AND t.status = 'champion' AND t.model_version <> s.keep))"
+)
+_FAIL = f"UPDATE SET status = CAST(raise_error('{_OVERTAKEN}') AS STRING)"
+_CLAUSES = (
+    f"WHEN MATCHED AND s.action = 'new' THEN {_FAIL}",
+    f"WHEN MATCHED AND s.action = 'retire' AND NOT t.model_version <=> s.reigning THEN {_FAIL}",
+    "WHEN MATCHED AND s.action = 'retire' THEN UPDATE SET status = 'retired'",
+    "WHEN MATCHED AND s.action = 'promote' THEN UPDATE SET status = 'champion', "
+    + ", ".join(f"{name} = s.{name}" for name in _STAMP),
+    f"WHEN NOT MATCHED AND s.action = 'new' THEN INSERT ({', '.join(MODELS.names)}) "
+    f"VALUES ({', '.join(f's.{name}' for name in MODELS.names)})",
+)
+
+
+def new(row: Mapping[str, Any]) -> Row:
+    """Return the change that adds a version."""
+    return {**row, "action": "new"}
+
+
+def promote(entry: Entry, stamp: Mapping[str, Any]) -> Row:
+    """Return the change that makes a registered version champion."""
+    return {
+        "model_name": entry.name,
+        "model_version": entry.version,
+        **stamp,
+        "action": "promote",
+    }
+
+
+def retire(name: str, keep: int, champion: Entry | None) -> Row:
+    """Return the change that ends the reign of the champion, expected to be this one or none."""
+    reigning = champion.version if champion is not None else None
+    return {"model_name": name, "keep": keep, "reigning": reigning, "action": "retire"}
+
+
+def stamp(reason: str) -> Row:
+    """Return who makes a champion, when and why."""
+    user = environment.user_and_host()[0]
+    return dict(zip(_STAMP, (datetime.now(UTC), user, reason), strict=True))
+
+
+def write(tables: Tables, changes: Iterable[Row], run_id: str) -> Written:
+    """Make the changes in one commit, or none of them."""
+    schema = ", ".join(f"`{column.name}` {column.type}" for column in MODELS.columns)
+    schema += ", action string, keep int, reigning int"
+    names = [*MODELS.names, "action", "keep", "reigning"]
+    rows = [tuple(change.get(name) for name in names) for change in changes]
+    frame = tables.spark.createDataFrame(rows, schema).coalesce(1)
+    return tables.merge(MODELS, frame, run_id, _MATCH, _CLAUSES)
+
+
+def until_done(work: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Read, judge and write again where another process changed the table in between."""
+
+    @functools.wraps(work)
+    def repeated(*arguments: _P.args, **named: _P.kwargs) -> _T:
+        number = 1
+        while True:
+            try:
+                return work(*arguments, **named)
+            except KyrosError:
+                raise
+            except Exception as error:  # some of Delta's reach Python as bare Java errors
+                if number == _ATTEMPTS or not _was_overtaken(error):
+                    raise
+                number += 1
+                event(f"table models was changed at the same time; attempt {number}")
+
+    return repeated
+
+
+def _was_overtaken(error: Exception) -> bool:
+    told = str(error)
+    words = (_OVERTAKEN, "DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
+    return any(word in told for word in words) or "Concurrent" in type(error).__name__

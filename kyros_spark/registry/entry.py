@@ -1,0 +1,160 @@
+"""Say what the registry knows of a model version, and word its row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from kyros_spark import environment
+from kyros_spark.config import BudgetSettings
+from kyros_spark.model.artefact import Model
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered model version; what a version of this package did not write yet is empty."""
+
+    name: str
+    version: int
+    status: str
+    path: str
+    sha256: str
+    fingerprint: str
+    metrics: dict[str, float]
+    method: str
+    family: str
+    target: str
+    per: str | None
+    feature_spec_hash: str
+    settings: dict[str, Any]
+    trained_at: datetime
+    batch: str
+    run_id: str
+    inputs: dict[str, str]
+    git_commit: str
+    code_hash: str
+    libraries: dict[str, str]
+    quality: dict[str, Any]
+    budgets: dict[str, float | None]
+    cost: dict[str, float]
+    importance: dict[str, float]
+    promoted_at: datetime | None
+    promoted_by: str
+    promoted_reason: str
+
+    @property
+    def reference(self) -> str:
+        """Return NAME@VERSION."""
+        return f"{self.name}@{self.version}"
+
+
+class Described(Protocol):
+    """What a registry row tells of a model's settings: those of train, or of an import."""
+
+    @property
+    def method(self) -> str:
+        """How it was fitted."""
+
+    @property
+    def family(self) -> str:
+        """Its error distribution."""
+
+    @property
+    def target(self) -> str:
+        """What it predicts."""
+
+    @property
+    def per(self) -> str | None:
+        """Per unit of what."""
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """Return all of it, as JSON takes it."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model just trained or imported, to be registered with what was declared before.
+
+    quality: ``thresholds`` (metric -> min, max) and ``not_worse_than_champion``, as JSON takes it.
+    """
+
+    name: str
+    model: Model
+    settings: Described
+    fingerprint: str
+    metrics: Mapping[str, float]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    quality: Mapping[str, Any] = field(default_factory=dict)
+    budgets: BudgetSettings = field(default_factory=BudgetSettings)
+    cost: Mapping[str, float] = field(default_factory=dict)
+
+
+def row_of(one: Trained, path: str, sha256: str, batch: str, run_id: str) -> dict[str, Any]:
+    """Return a model's row in table models, before it has a version and a status."""
+    manifest = one.model.manifest
+    return {
+        "model_name": one.name,
+        "method": one.settings.method,
+        "family": one.settings.family,
+        "target": one.settings.target,
+        "per": one.settings.per,
+        "path": path,
+        "sha256": sha256,
+        "feature_spec_hash": manifest.feature_spec_hash,
+        "fingerprint": one.fingerprint,
+        "metrics": dict(one.metrics),
+        "settings": json.dumps(one.settings.model_dump(mode="json")),
+        "trained_at": datetime.now(UTC),
+        "batch_id": batch,
+        "run_id": run_id,
+        "inputs": dict(one.inputs),
+        "git_commit": environment.git_commit(),
+        "code_hash": environment.code_hash(),
+        "libraries": environment.libraries(),
+        "quality": json.dumps(dict(one.quality)),
+        "budgets": one.budgets.model_dump_json(),
+        "cost": dict(one.cost),
+        "importance": dict(manifest.training.get("importance", {})),
+    }
+
+
+def entry_of(row: Mapping[str, Any]) -> Entry:
+    """Return what a row of table models tells, one that an earlier version wrote included."""
+    get = row.get
+    return Entry(
+        row["model_name"],
+        row["model_version"],
+        row["status"],
+        row["path"],
+        row["sha256"],
+        row["fingerprint"],
+        dict(row["metrics"]),
+        row["method"],
+        row["family"],
+        row["target"],
+        row["per"],
+        row["feature_spec_hash"],
+        json.loads(row["settings"]),
+        _in_utc(row["trained_at"]),
+        row["batch_id"],
+        row["run_id"],
+        inputs=dict(get("inputs") or {}),
+        git_commit=get("git_commit") or "",
+        code_hash=get("code_hash") or "",
+        libraries=dict(get("libraries") or {}),
+        quality=json.loads(get("quality") or "{}"),
+        budgets=json.loads(get("budgets") or "{}"),
+        cost=dict(get("cost") or {}),
+        importance=dict(get("importance") or {}),
+        promoted_at=_in_utc(row["promoted_at"]) if get("promoted_at") else None,
+        promoted_by=get("promoted_by") or "",
+        promoted_reason=get("promoted_reason") or "",
+    )
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return a moment in UTC: Spark's rows tell it in the session's zone, without saying so."""
+    return moment.astimezone(UTC)

@@ -1,0 +1,98 @@
+"""Judge a model version by the thresholds and budgets declared before it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kyros_spark.errors import GateError
+from kyros_spark.registry.entry import Entry
+
+# Each budget, the measurement it bounds, and whether it bounds it from below.
+_BUDGETS = {
+    "min_rows_per_second": ("rows_per_second", True),
+    "max_model_bytes": ("model_bytes", False),
+    "max_first_score_seconds": ("first_score_seconds", False),
+}
+
+
+def faults(entry: Entry, champion: Entry | None) -> list[str]:
+    """Return a sentence for each threshold and budget that a version does not meet; none passes.
+
+    champion: the reigning one of its name, which it would replace.
+    """
+    found = budget_faults(entry.budgets, entry.cost)
+    for metric, bound in entry.quality.get("thresholds", {}).items():
+        found += _outside(
+            f"quality.{metric}", entry.metrics.get(metric), bound["min"], bound["max"]
+        )
+    challenge = entry.quality.get("not_worse_than_champion")
+    if challenge and champion is not None and not incomparable(entry, champion):
+        found += _worse(entry, champion, challenge)
+    return found
+
+
+def budget_faults(budgets: Mapping[str, float | None], cost: Mapping[str, float]) -> list[str]:
+    """Return a sentence for each budget that the measured cost breaks."""
+    found: list[str] = []
+    for budget, (measured, from_below) in _BUDGETS.items():
+        limit = budgets.get(budget)
+        least, most = (limit, None) if from_below else (None, limit)
+        found += _outside(f"budgets.{budget}", cost.get(measured), least, most)
+    return found
+
+
+def budget_measures(budget: str) -> str:
+    """Return the measurement that a budget bounds."""
+    return _BUDGETS[budget][0]
+
+
+def incomparable(entry: Entry, champion: Entry) -> str | None:
+    """Return why two versions' metrics cannot be compared, or None where they can."""
+    if not entry.inputs or entry.inputs != champion.inputs:
+        return f"champion {champion.reference} was trained on other data"
+    ours, theirs = _measure(entry), _measure(champion)
+    if ours != theirs:
+        return f"champion {champion.reference} is measured by {theirs}, not {ours}"
+    return None
+
+
+def refusal(entry: Entry, champion: Entry | None, reasons: Sequence[str]) -> GateError:
+    """Return the error that says which numbers keep a version from being champion."""
+    other = champion is not None and champion.version != entry.version
+    reigns = (
+        f"champion {champion.reference} stays" if champion and other else "there is no champion"
+    )
+    return GateError(
+        f"model {entry.reference} stays {entry.status}: {'; '.join(reasons)}; {reigns}. These are "
+        "the thresholds and budgets declared before it was trained: changing the settings now has "
+        "no effect on it; train a version that meets them, or one with others declared"
+    )
+
+
+def _measure(entry: Entry) -> str:
+    power = f" {entry.settings['tweedie_power']:g}" if entry.family == "tweedie" else ""
+    return f"{entry.family}{power} deviance of {entry.target} per {entry.per}"
+
+
+def _outside(what: str, value: float | None, least: float | None, most: float | None) -> list[str]:
+    """Return what a value breaks; one that was not measured, or is no number, breaks any bound."""
+    told = "none" if value is None else f"{value:.9g}"
+    found = []
+    if least is not None and (value is None or not value >= least):
+        found.append(f"{what}: expected at least {least:.9g}, found {told}")
+    if most is not None and (value is None or not value <= most):
+        found.append(f"{what}: expected at most {most:.9g}, found {told}")
+    return found
+
+
+def _worse(entry: Entry, champion: Entry, challenge: Mapping[str, Any]) -> list[str]:
+    metric, tolerance = challenge["metric"], challenge["tolerance"]
+    theirs = champion.metrics.get(metric)
+    what = f"not_worse_than_champion, {metric} against {champion.reference}"
+    if theirs is None:
+        return [f"{what}: expected a number of the champion, found none"]
+    room = tolerance * abs(theirs)
+    higher_is_better = metric.endswith("_d2")
+    least, most = (theirs - room, None) if higher_is_better else (None, theirs + room)
+    return _outside(what, entry.metrics.get(metric), least, most)

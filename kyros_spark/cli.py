@@ -25,6 +25,7 @@ _STAGES = {
     "prepare": "join claims to policies; compute exposure, targets, split and features",
     "train": "train the settings' models on their batches and register them",
     "predict": "apply registered models to a prepared batch",
+    "evaluate": "judge a batch's stored predictions: metrics, factors, lift, a report",
     "run": "run the stages in order for one or more batches",
 }
 
@@ -92,8 +93,10 @@ def _parser() -> argparse.ArgumentParser:
             command.set_defaults(work=_run_chain)
             continue
         command.add_argument("--batch", help="the extract's id, for example 2023 or 2024-05")
-        if name == "predict":
+        if name in ("predict", "evaluate"):
             command.add_argument("--model", action="append", default=[], help="NAME[@VERSION]")
+        if name == "evaluate":
+            command.add_argument("--tier", choices=("fast", "full"), help="a sample, or all rows")
         command.set_defaults(work=_run_stage)
     _add_import(commands)
     demo = commands.add_parser("demo", help="generate a motor portfolio and run everything on it")
@@ -173,7 +176,11 @@ def _run_stage(arguments: argparse.Namespace) -> dict[str, Any]:
     import kyros_spark
 
     spark, config = _opened(arguments, f"kyros {arguments.command}")
-    options = {"models": arguments.model} if arguments.command == "predict" else {}
+    options: dict[str, Any] = {}
+    if arguments.command in ("predict", "evaluate"):
+        options["models"] = arguments.model
+    if arguments.command == "evaluate":
+        options["tier"] = arguments.tier
     stage = getattr(kyros_spark, arguments.command)
     run = stage(spark, config, arguments.batch, run_id=arguments.run_id, **options)
     result: dict[str, Any] = run.result()

@@ -7,7 +7,7 @@ RUNS = Table(
     comment="Who ran what, when, on which inputs, with which code, and how it ended.",
     columns=(
         RUN_ID,
-        Column("stage", "string", "clean, prepare, train or predict"),
+        Column("stage", "string", "clean, prepare, train, predict, evaluate or import"),
         BATCH_ID,
         Column("portfolio", "string", "the settings' name"),
         Column("status", "string", "done, skipped or failed"),

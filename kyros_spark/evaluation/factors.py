@@ -1,4 +1,4 @@
-"""Sum what was observed and expected by every factor, and how prices move, in one pass over the rows."""
+"""Sum what was observed and expected by every factor, and how prices move, in one pass."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Cumulate sums in order of a value, exactly, without bringing all rows to one place.
 
 Equal values are one group: neither the Gini nor a quantile depends on how ties are ordered. The
-groups are cut into ranges of the value, each range is cumulated by a task of its own, and what lies
-below a range is added from the ranges' totals: a few numbers, which are all that reaches the driver.
+groups are cut into ranges of the value, each range is cumulated by a task of its own, and what
+lies below a range is added from the ranges' totals, which are all that reaches the driver.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def metric_rows(
             "family": one.settings and one.settings.family,
             "target": one.settings and one.settings.target,
             "per": one.settings and one.settings.per,
-            "sampled_rows": sums["sampled"],
+            "sampled_rows": None if sums["sampled"] is None else int(sums["sampled"]),
             "sampling_error": errors,
             "absent": _absent(one, sums, found, psi_absent),
         }

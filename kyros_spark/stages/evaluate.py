@@ -20,8 +20,9 @@ from kyros_spark.evaluation.results import PARTS, Judging
 from kyros_spark.evaluation.rows import WHOLE, with_predictions
 from kyros_spark.evaluation.sample import stratified, whole
 from kyros_spark.evaluation.subjects import Subject
+from kyros_spark.report.page import check_report
 from kyros_spark.runs import Run
-from kyros_spark.stages.evaluation_report import can_report, write_report
+from kyros_spark.stages.evaluation_report import tell_share, write_report
 from kyros_spark.stages.execute import Workplace, execute, held, start
 from kyros_spark.stages.measure import by_factor, factor_names, metrics_and_lift
 from kyros_spark.stages.stored import Stored, find_stored
@@ -81,7 +82,7 @@ def _check_settings(config: Config, chosen: EvaluateSettings) -> None:
             f"({', '.join(config.prepare.features)}), found {', '.join(unknown)}"
         )
     if chosen.report:
-        can_report()
+        check_report()
 
 
 def _reference_batches(subjects: Iterable[Subject]) -> list[str]:
@@ -120,7 +121,11 @@ def _work(
         _write(place, run, [one.name for one in subjects], chosen.tier, (metrics, factors, lift))
     run.rows_out = sum(written.rows for written in run.outputs.values())
     run.details = {"tier": chosen.tier, "models": {o.name: o.version for o in subjects}}
-    write_report(place, run, chosen, subjects, pairs, (metrics, factors, lift))
+    with run.phase("report"):
+        tell_share(place, run, subjects)
+        if chosen.report:
+            write_report(place, run, chosen, subjects, (metrics, factors, lift))
+    tell_share(place, run, subjects)
 
 
 def _joined(place: Workplace, run: Run, chosen: EvaluateSettings, stored: Stored) -> DataFrame:

@@ -77,7 +77,9 @@ def calibration(axes: Axes, spec: Spec) -> None:
     low = [max(0.0, v - e) for v, e in zip(y, spec["lower"], strict=True)]
     high = [max(0.0, e - v) for v, e in zip(y, spec["upper"], strict=True)]
     axes.errorbar(x, y, yerr=[low, high], fmt="o", color=COLOURS[spec["number"] % 6], elinewidth=1)
-    axes.set(xlabel="mean prediction of the quantile", ylabel="mean observed", xlim=0, ylim=0)
+    axes.set(xlabel="mean prediction of the quantile", ylabel="mean observed")
+    axes.set(xlim=(0, most), ylim=(0, most), aspect="equal")
+    axes.locator_params(nbins=5)
     _plain(axes)
 
 
@@ -144,7 +146,7 @@ def dislocation(axes: Axes, spec: Spec) -> None:
         axes.annotate(f"{share:.0%}", (place, share), ha="center", va="bottom", fontsize=8)
     axes.set_xticks(range(len(spec["bands"])), spec["bands"], rotation=35, ha="right", fontsize=8)
     axes.set_ylabel("share of exposure")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set_yticks([])  # each bar says its own
 
 
 def _limits(spec: Spec) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 Row = Mapping[str, Any]
 PART_ORDER = ("test", "valid", "train", "all")
-_WIDE, _SMALL = (9.2, 3.0), (3.1, 2.8)
+_WIDE, _THIRD, _SMALL = (9.2, 3.0), (3.7, 3.0), (3.1, 2.9)
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,7 @@ def _pairs(
             charts[f"{name}-moves"] = {
                 "kind": "dislocation",
                 "title": f"{new} against {old}",
+                "size": _THIRD,
                 "bands": list(bands),
                 "shares": list(bands.values()),
             }
@@ -162,14 +163,15 @@ def _double_lift(points: Sequence[Row], new: str, old: str) -> dict[str, Any]:
         y = [r[column] / r["units"] / mean if mean else None for r in points]
         lines.append({"name": name, "x": [r["quantile"] for r in points], "y": y})
     title = f"Double lift of {new} and {old}"
-    return {"kind": "double_lift", "title": title, "ylabel": "mean / overall", "lines": lines}
+    told = {"kind": "double_lift", "title": title, "size": _THIRD, "ylabel": "mean / overall"}
+    return {**told, "lines": lines}
 
 
 def _loss_ratio(points: Sequence[Row], old: str) -> dict[str, Any]:
     x, y = [r["quantile"] for r in points], [r["other_actual_expected"] for r in points]
     lines = [{"name": "observed", "x": x, "y": y}]
-    label = "observed / old expected"
-    return {"kind": "double_lift", "title": f"On {old}", "ylabel": label, "lines": lines}
+    told = {"kind": "double_lift", "title": f"On {old}", "size": _THIRD}
+    return {**told, "ylabel": "observed / old expected", "lines": lines}
 
 
 def _by_segment(moves: Iterable[Row]) -> dict[str, list[Row]]:

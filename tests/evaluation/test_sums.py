@@ -14,6 +14,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from kyros_spark.config import ModelSettings
+from kyros_spark.errors import BatchMissingError, PredictionValueError
 from kyros_spark.evaluation.base import Base
 from kyros_spark.evaluation.charts import curve_rows, dislocation_rows, factor_rows
 from kyros_spark.evaluation.curves import Pair, curve_groups, curve_points
@@ -252,3 +253,20 @@ def test_psi_is_the_twins(judged, spark):
         rows = data if part == "all" else data[data.split == part]
         told = twins.psi(rows._p0.to_numpy(), rows.exposure.to_numpy(), value, units, QUANTILES)
         assert found[0, part] == pytest.approx(told, rel=1e-9) and told > 0.01
+
+
+@pytest.mark.parametrize("value", ["double('NaN')", "double('Infinity')", "0.0"])
+def test_a_prediction_that_is_no_positive_number_is_refused(judged, value):
+    spoilt = judged.wide.withColumn("_p0", F.when(F.col("key") < 3, F.expr(value)).otherwise(1.0))
+    with pytest.raises(PredictionValueError, match=r"frequency@1.*found 3 rows"):
+        Base(spoilt, judged.subjects[:1]).check("b", judged.subjects[:1])
+
+
+def test_a_target_that_is_nan_is_refused_and_a_missing_prediction_named(judged):
+    one = judged.subjects[:1]
+    nan = judged.wide.withColumn("claim_count", F.when(F.col("key") == 5, F.lit(float("nan"))))
+    with pytest.raises(PredictionValueError, match=r"claim_count.*found 1 rows"):
+        Base(nan, one).check("b", one)
+    gone = judged.wide.withColumn("_p0", F.when(F.col("key") > 0, F.col("_p0")))
+    with pytest.raises(BatchMissingError, match="kyros predict --batch b"):
+        Base(gone, one).check("b", one)

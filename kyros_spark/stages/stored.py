@@ -107,7 +107,7 @@ class Stored:
         return name, version or self._current.get(name, ("", ""))[0]
 
     def _found_at(self, name: str, version: str, reference: str) -> int:
-        if self._current.get(name, ("", ""))[0] == version:
+        if name in self._current and self._current[name][0] == version:
             return self._version
         before = [r for r in self._runs.values() if r["models"].get(name) == version]
         if before:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kyros_spark.session import get_session
     from kyros_spark.stages.chain import run
     from kyros_spark.stages.clean import clean
+    from kyros_spark.stages.evaluate import evaluate
     from kyros_spark.stages.import_model import import_model
     from kyros_spark.stages.predict import predict
     from kyros_spark.stages.prepare import prepare
@@ -27,6 +28,7 @@ __version__ = package_version()
 __all__ = [
     "Config",
     "clean",
+    "evaluate",
     "get_session",
     "import_model",
     "load_config",
@@ -47,6 +49,7 @@ _HOMES = {
     "prepare": "stages.prepare",
     "train": "stages.train",
     "predict": "stages.predict",
+    "evaluate": "stages.evaluate",
     "import_model": "stages.import_model",
     "promote": "stages.promote",
 }

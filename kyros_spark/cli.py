@@ -21,6 +21,7 @@ _STAGES = {
     "prepare": "join claims to policies; compute exposure, targets, split and features",
     "train": "train the settings' models on their batches and register them",
     "predict": "apply registered models to a prepared batch",
+    "evaluate": "judge a batch's stored predictions: metrics, factors, lift, a report",
     "run": "run the stages in order for one or more batches",
 }
 
@@ -88,8 +89,10 @@ def _parser() -> argparse.ArgumentParser:
             command.set_defaults(work=commands.run_chain)
             continue
         command.add_argument("--batch", help="the extract's id, for example 2023 or 2024-05")
-        if name == "predict":
+        if name in ("predict", "evaluate"):
             command.add_argument("--model", action="append", default=[], help="NAME[@VERSION]")
+        if name == "evaluate":
+            command.add_argument("--tier", choices=("fast", "full"), help="a sample, or all rows")
         command.set_defaults(work=commands.run_stage)
     _add_import(stages)
     _add_export(stages)

@@ -32,7 +32,11 @@ def run_stage(arguments: argparse.Namespace) -> dict[str, Any]:
     import kyros_spark
 
     spark, config = _opened(arguments, f"kyros {arguments.command}")
-    options = {"models": arguments.model} if arguments.command == "predict" else {}
+    options: dict[str, Any] = {}
+    if arguments.command in ("predict", "evaluate"):
+        options["models"] = arguments.model
+    if arguments.command == "evaluate":
+        options["tier"] = arguments.tier
     stage = getattr(kyros_spark, arguments.command)
     run = stage(spark, config, arguments.batch, run_id=arguments.run_id, **options)
     result: dict[str, Any] = run.result()

@@ -138,6 +138,10 @@ class FeatureMismatchError(DataContractError):
     """The prepared batch's features are not those the model was trained on."""
 
 
+class PredictionValueError(DataContractError):
+    """A stored prediction, or a target, is not a number that a model can be judged by."""
+
+
 class ModelFileError(ModelFormatError):
     """The registered model file is missing, or its bytes are not those that were registered."""
 

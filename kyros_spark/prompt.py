@@ -21,6 +21,9 @@ TABLES = (
     "feature_log",
     "models",
     "predictions",
+    "evaluation_metrics",
+    "evaluation_factors",
+    "evaluation_lift",
     "runs",
 )
 _SHOWN_ROWS = 100

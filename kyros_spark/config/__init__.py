@@ -3,6 +3,7 @@
 from kyros_spark.config.base import BATCH_PATTERN
 from kyros_spark.config.budgets import BudgetSettings
 from kyros_spark.config.columns import ColumnSettings, Severity
+from kyros_spark.config.evaluate import EvaluateSettings, JudgedSettings
 from kyros_spark.config.features import (
     AgeSettings,
     ClaimSettings,
@@ -44,8 +45,10 @@ __all__ = [
     "ColumnSettings",
     "Config",
     "CoverSettings",
+    "EvaluateSettings",
     "FeatureSettings",
     "GlmSettings",
+    "JudgedSettings",
     "ListSettings",
     "MlflowSettings",
     "ModelSettings",

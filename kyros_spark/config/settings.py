@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from kyros_spark.config.base import BATCH_PATTERN, Section, Text, alike
 from kyros_spark.config.budgets import BudgetSettings
+from kyros_spark.config.evaluate import EvaluateSettings
 from kyros_spark.config.features import PrepareSettings
 from kyros_spark.config.models import PredictSettings, TrainSettings
 from kyros_spark.config.sources import CleanSettings, Sources
@@ -63,6 +64,7 @@ class Config(Section):
     prepare: PrepareSettings
     train: TrainSettings | None = None
     predict: PredictSettings = PredictSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
     budgets: BudgetSettings = BudgetSettings()
     spark: SparkSettings = SparkSettings()
     batches: tuple[Text, ...] = ()

@@ -7,7 +7,7 @@ Source: domain rules of motor pricing; see docs/models.md.
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import ModelSettings
@@ -18,10 +18,14 @@ LABEL, WEIGHT, OFFSET = "_label", "_weight", "_offset"
 def model_rows(prepared: DataFrame, settings: ModelSettings) -> DataFrame:
     """Return the rows that can train or judge the model, with label, weight and offset."""
     target, per = F.col(settings.target), F.col(settings.per)
-    usable = target.isNotNull() & (per > 0)
-    if settings.family == "gamma":
-        usable = usable & (target > 0)
-    rows = prepared.where(usable)
+    rows = prepared.where(is_usable(settings))
     if settings.family == "poisson":
         return rows.withColumns({LABEL: target, WEIGHT: F.lit(1.0), OFFSET: F.log(per)})
     return rows.withColumns({LABEL: target / per, WEIGHT: per, OFFSET: F.lit(0.0)})
+
+
+def is_usable(settings: ModelSettings) -> Column:
+    """Tell whether a row can train or judge the model: target known, something to be per of."""
+    target, per = F.col(settings.target), F.col(settings.per)
+    usable = target.isNotNull() & (per > 0)
+    return usable & (target > 0) if settings.family == "gamma" else usable

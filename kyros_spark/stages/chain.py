@@ -12,12 +12,14 @@ from kyros_spark.errors import UsageError
 from kyros_spark.log import event
 from kyros_spark.runs import Run
 from kyros_spark.stages.clean import clean
+from kyros_spark.stages.evaluate import evaluate
 from kyros_spark.stages.execute import Workplace
 from kyros_spark.stages.predict import predict
 from kyros_spark.stages.prepare import prepare
 from kyros_spark.stages.train import train
 
 STAGES = ("clean", "prepare", "train", "predict")
+KNOWN = (*STAGES, "evaluate")  # evaluate is run where it is asked for
 
 
 @dataclass
@@ -43,14 +45,14 @@ def run(
     ``--stages clean,prepare,predict``.
 
     Raises:
-        UsageError: no batches are known, or a stage is not one of the four.
+        UsageError: no batches are known, or a stage is not one that a chain knows.
     """
     chosen = list(batches) or list(config.batches)
     if not chosen:
         raise UsageError("run: give --batch ID (again for more), or list batches in the settings")
     for stage in stages:
-        if stage not in STAGES:
-            raise UsageError(f"run --stages: expected some of {', '.join(STAGES)}, found '{stage}'")
+        if stage not in KNOWN:
+            raise UsageError(f"run --stages: expected some of {', '.join(KNOWN)}, found '{stage}'")
     place = Workplace(spark, config, waiting=[])
     chain = Chain()
     steps = _steps(config, chosen, stages, run_id)
@@ -83,4 +85,6 @@ def _steps(
         add("train", label, lambda p: train(p.spark, p.config, run_id=run_id, place=p))
     for batch in batches:
         add("predict", batch, lambda p, b=batch: predict(p.spark, p.config, b, run_id, place=p))  # type: ignore[misc]
+    for batch in batches:
+        add("evaluate", batch, lambda p, b=batch: evaluate(p.spark, p.config, b, run_id, place=p))  # type: ignore[misc]
     return steps

@@ -7,6 +7,9 @@ import sys
 from kyros_spark.config import Config, load_config
 from kyros_spark.tables.claims import claims
 from kyros_spark.tables.contract import Table
+from kyros_spark.tables.evaluation_factors import EVALUATION_FACTORS
+from kyros_spark.tables.evaluation_lift import EVALUATION_LIFT
+from kyros_spark.tables.evaluation_metrics import EVALUATION_METRICS
 from kyros_spark.tables.feature_log import FEATURE_LOG
 from kyros_spark.tables.models import MODELS
 from kyros_spark.tables.policies import policies
@@ -37,6 +40,9 @@ def all_tables(config: Config) -> tuple[Table, ...]:
         FEATURE_LOG,
         MODELS,
         predictions(sources.policies),
+        EVALUATION_METRICS,
+        EVALUATION_FACTORS,
+        EVALUATION_LIFT,
         RUNS,
     )
 

@@ -1,0 +1,34 @@
+"""Settings of the evaluate stage: how models are judged on a batch, and what is drawn of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from kyros_spark.config.base import Section, Text
+
+
+class JudgedSettings(Section):
+    """What a model's predictions are judged against, where neither registry nor parts tell."""
+
+    target: str
+    per: str = "exposure"
+    family: Literal["poisson", "gamma", "tweedie"]
+    tweedie_power: float = Field(default=1.5, gt=1.0, lt=2.0)
+
+
+class EvaluateSettings(Section):
+    """Which metrics, by which factors, of which pairs, on all rows or on a sample."""
+
+    models: tuple[str, ...] = ()
+    tier: Literal["fast", "full"] = "full"
+    quantiles: int = Field(default=10, ge=2, le=100)
+    sample_rows: int = Field(default=200_000, ge=100)
+    factors: tuple[str, ...] | None = None
+    max_levels: int = Field(default=200, ge=2)
+    min_exposure: float = Field(default=0.0, ge=0)
+    pairs: tuple[tuple[Text, Text], ...] = ()
+    judged: dict[str, JudgedSettings] = {}
+    confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
+    report: bool | str = True

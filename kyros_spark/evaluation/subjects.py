@@ -1,0 +1,120 @@
+"""Say what each model of a batch is judged as: family, target, and what it is per."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from kyros_spark.config import EvaluateSettings, ModelSettings
+from kyros_spark.model.manifest import Manifest
+from kyros_spark.registry import Registry
+
+_PART = re.compile(r"^([A-Za-z_]\w*)@(\d+)$")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model as it is judged.
+
+    settings    family, target, per; None where it cannot be judged, and ``reason`` says why
+    used        its features
+    trained_on  its training batches
+    labelled    is its target known in the batch
+    version_at  the version of table predictions that holds it
+    """
+
+    number: int
+    name: str
+    version: str
+    settings: ModelSettings | None
+    used: frozenset[str] = frozenset()
+    trained_on: tuple[str, ...] = ()
+    labelled: bool = False
+    reason: str = ""
+    version_at: int = -1
+
+    @property
+    def reference(self) -> str:
+        """Return NAME@VERSION."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def prediction(self) -> str:
+        """Return the column of its predictions."""
+        return f"_p{self.number}"
+
+    @property
+    def judged(self) -> ModelSettings:
+        """Return what it is judged as; asked only of those that can be."""
+        if self.settings is None:
+            raise ValueError(self.reason)
+        return self.settings
+
+
+def subject(
+    registry: Registry,
+    number: int,
+    stored: tuple[str, str],
+    settings: EvaluateSettings,
+    version_at: int,
+) -> Subject:
+    """Return how a stored model, or product of models, is judged.
+
+    stored: model_name and model_version, as table predictions has them.
+
+    Raises:
+        UnknownModelError: the registry does not know the version.
+    """
+    name, version = stored
+    parts = [_PART.match(part) for part in version.split("*")]
+    pairs = [(p[1], p[2]) for p in parts if p is not None] or [(name.partition(".")[0], version)]
+    entries = registry.find(*(f"{part}@{number_}" for part, number_ in pairs))
+    manifests = [registry.load(entry)[0].manifest for entry in entries]
+    chosen, reason = _judged_as(name, manifests, settings)
+    return Subject(
+        number,
+        name,
+        version,
+        chosen,
+        frozenset(feature.name for m in manifests for feature in m.features),
+        tuple(dict.fromkeys(b for m in manifests for b in m.training.get("batches", ()))),
+        reason=reason,
+        version_at=version_at,
+    )
+
+
+def _judged_as(
+    name: str, manifests: Sequence[Manifest], settings: EvaluateSettings
+) -> tuple[ModelSettings | None, str]:
+    if name in settings.judged:
+        return _model_settings({"method": "glm", **settings.judged[name].model_dump()}), ""
+    if any(manifest.outputs for manifest in manifests):
+        return None, "a class's probability is not judged: deviance, A/E and Gini are of amounts"
+    facts = _facts(manifests[0]) if len(manifests) == 1 else _product(manifests)
+    chosen = _model_settings(facts)
+    told = ", ".join(f"{key} {facts.get(key)}" for key in ("family", "target", "per"))
+    return chosen, "" if chosen else f"{told} is not judged; declare it in evaluate.judged.{name}"
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    told = {"method": "glm", "family": manifest.family, "target": manifest.target}
+    return {**told, "per": manifest.per, **(manifest.training.get("settings") or {})}
+
+
+def _product(manifests: Sequence[Manifest]) -> dict[str, Any]:
+    """Return how a product is judged: frequency x severity is a pure premium, amount a unit."""
+    targets, pers = ([getattr(m, kind) for m in manifests] for kind in ("target", "per"))
+    target = next((t for t in targets if t not in pers), None)
+    per = next((p for p in pers if p not in targets), None)
+    return {"method": "glm", "family": "tweedie", "target": target, "per": per}
+
+
+def _model_settings(facts: Mapping[str, Any]) -> ModelSettings | None:
+    try:
+        return ModelSettings.model_validate(dict(facts))
+    except ValidationError:  # a family that has no deviance here, or no target
+        return None

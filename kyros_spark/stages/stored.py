@@ -1,0 +1,147 @@
+"""Find the predictions that a batch has stored: which models, which versions, from which run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from kyros_spark.errors import BatchMissingError, ConfigError, UnknownModelError
+from kyros_spark.evaluation.curves import Pair
+from kyros_spark.evaluation.subjects import Subject, subject
+from kyros_spark.registry import Registry
+from kyros_spark.runs import Run
+from kyros_spark.stages.execute import Workplace
+
+
+class Stored:
+    """The stored predictions of one batch, by model and version."""
+
+    def __init__(self, place: Workplace, run: Run) -> None:
+        """Look them up in table predictions and in the ledger.
+
+        Raises:
+            BatchMissingError: the batch was not predicted, or prepared again since.
+        """
+        self._place, self._batch = place, run.batch
+        self._version = place.done("predict", run.batch, run.stage).outputs["predictions"]
+        self.prepared = place.done("prepare", run.batch, run.stage)
+        of = ("model_name", "model_version", "run_id")
+        found = self._predictions(self._version).groupBy(*of).count().collect()
+        self._current = {row["model_name"]: (row["model_version"], row["run_id"]) for row in found}
+        self._runs = self._predict_runs()
+        self.subjects: list[Subject] = []
+
+    def references(self) -> list[str]:
+        """Return the names of the models in the batch."""
+        return sorted(self._current)
+
+    def add(self, reference: str) -> Subject:
+        """Return a model by NAME, or by NAME@VERSION where an earlier run predicted with that one.
+
+        Raises:
+            UnknownModelError: there are no such predictions of the batch.
+        """
+        name, version = self._named(reference)
+        for one in self.subjects:
+            if (one.name, one.version) == (name, version):
+                return one
+        config = self._place.config
+        registry = Registry(self._place.tables, config.tables.artefact_folder())
+        at = self._found_at(name, version, reference)
+        one = subject(registry, len(self.subjects), (name, version), config.evaluate, at)
+        self.subjects.append(one)
+        return one
+
+    def pair(self, number: int, new: Subject, old: Subject) -> Pair:
+        """Return two models to be compared.
+
+        Raises:
+            ConfigError: one cannot be judged, or they predict different things.
+        """
+        told = [f"{s.target} per {s.per}" if (s := one.settings) else "-" for one in (new, old)]
+        if told[0] != told[1] or new.settings is None:
+            raise ConfigError(
+                f"evaluate.pairs: expected two models of the same target and unit, found "
+                f"{new.reference} ({told[0]}) and {old.reference} ({told[1]})"
+            )
+        return Pair(number, new, old)
+
+    def rows(self, one: Subject) -> DataFrame:
+        """Return a model's stored predictions."""
+        return self._predictions(one.version_at).where(
+            (F.col("model_name") == one.name) & (F.col("model_version") == one.version)
+        )
+
+    def inputs(self) -> dict[str, str]:
+        """Return what the evaluation rests on, and refuse predictions of another preparation.
+
+        Raises:
+            BatchMissingError: the batch was prepared again after it was predicted.
+        """
+        expected = f"{self.prepared.outputs['prepared']} of run {self.prepared.run_id}"
+        told = {"prepared": expected}
+        for one in self.subjects:
+            version, run_id = self._current.get(one.name, ("", ""))
+            if one.version != version:
+                told[f"model {one.reference}"] = f"predictions {one.version_at}"
+                continue
+            told[f"model {one.reference}"] = f"run {run_id}"
+            made_of = self._runs.get(run_id, {}).get("inputs", {}).get("prepared", expected)
+            if made_of != expected:
+                raise BatchMissingError(
+                    f"predictions, batch {self._batch}, model {one.reference}: expected them made "
+                    f"from prepared {expected}, found {made_of}; run: kyros predict --batch "
+                    f"{self._batch}"
+                )
+        return told
+
+    def _predictions(self, version: int) -> DataFrame:
+        return self._place.tables.read("predictions", version, [self._batch])
+
+    def _named(self, reference: str) -> tuple[str, str]:
+        name, _, version = reference.partition("@")
+        return name, version or self._current.get(name, ("", ""))[0]
+
+    def _found_at(self, name: str, version: str, reference: str) -> int:
+        if name in self._current and self._current[name][0] == version:
+            return self._version
+        before = [r for r in self._runs.values() if r["models"].get(name) == version]
+        if before:
+            return int(max(before, key=lambda r: r["started_at"])["version"])
+        known = ", ".join(f"{n}@{v}" for n, (v, _) in sorted(self._current.items()))
+        raise UnknownModelError(
+            f"model '{reference}': expected one that predicted batch {self._batch}, found {known}; "
+            f"run: kyros predict --batch {self._batch} --model {reference}"
+        )
+
+    def _predict_runs(self) -> dict[str, dict[str, Any]]:
+        done = self._place.tables.read("runs").where("stage = 'predict' AND status = 'done'")
+        rows = done.where(F.col("batch_id") == self._batch)
+        return {
+            row["run_id"]: {
+                "inputs": dict(row["inputs"]),
+                "models": json.loads(row["details"]).get("models", {}),
+                "version": dict(row["outputs"])["predictions"],
+                "started_at": row["started_at"],
+            }
+            for row in rows.select("run_id", "inputs", "details", "outputs", "started_at").collect()
+        }
+
+
+def find_stored(
+    place: Workplace, run: Run, models: Sequence[str]
+) -> tuple[Stored, list[Subject], list[Pair]]:
+    """Return the models to judge (those named, or all), and the settings' pairs among them."""
+    stored = Stored(place, run)
+    chosen = models or place.config.evaluate.models or stored.references()
+    subjects = [stored.add(reference) for reference in dict.fromkeys(chosen)]
+    wanted = [(stored.add(new), stored.add(old)) for new, old in place.config.evaluate.pairs] if (
+        not models
+    ) else []  # fmt: skip
+    count = len(stored.subjects)
+    pairs = [stored.pair(count + n, new, old) for n, (new, old) in enumerate(wanted)]
+    return stored, subjects, pairs

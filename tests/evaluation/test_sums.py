@@ -1,0 +1,272 @@
+"""Metrics, Gini, quantiles and A/E of generated rows: scikit-learn's, and independent NumPy twins'.
+
+The rows have ties, zero exposures, zero claims, a part without any claim and a level of one row.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import twins
+from pyspark.sql import functions as F
+from scipy import stats
+from sklearn import metrics as sk
+
+from kyros_spark.config import ModelSettings
+from kyros_spark.errors import BatchMissingError, PredictionValueError
+from kyros_spark.evaluation.base import Base
+from kyros_spark.evaluation.charts import curve_rows, dislocation_rows, factor_rows
+from kyros_spark.evaluation.curves import Pair, curve_groups, curve_points
+from kyros_spark.evaluation.factors import OTHER_LEVELS, factor_sums, ordered_levels
+from kyros_spark.evaluation.intervals import Interval
+from kyros_spark.evaluation.metrics import LOSSES
+from kyros_spark.evaluation.numbers import number_groups, number_values
+from kyros_spark.evaluation.results import PARTS, Judging, metric_rows
+from kyros_spark.evaluation.rows import SUMS, loss_rows, summed
+from kyros_spark.evaluation.sample import whole
+from kyros_spark.evaluation.stability import reference_bins, reference_values, stability
+from kyros_spark.evaluation.subjects import Subject
+
+ROWS, QUANTILES = 3000, 10
+FAMILIES = {
+    "frequency": ("poisson", "claim_count", "exposure"),
+    "severity": ("gamma", "claim_amount", "claim_count"),
+    "premium": ("tweedie", "claim_amount", "exposure"),
+    "rival": ("poisson", "claim_count", "exposure"),
+}
+
+
+def generated():
+    draw = np.random.default_rng(17)
+    exposure = draw.choice([0.0, 0.1, 0.25, 0.7, 1.0], ROWS, p=[0.05, 0.2, 0.25, 0.2, 0.3])
+    rate = np.round(draw.gamma(3, 0.1, ROWS) + 0.01, 2)  # about a hundred values: ties
+    split = draw.choice(["train", "valid", "test"], ROWS, p=[0.6, 0.1, 0.3])
+    count = draw.poisson(rate * exposure) * (split != "valid")
+    amount = np.array([np.round(draw.gamma(2, 500, n).sum(), 2) for n in count])
+    return pd.DataFrame({
+        "key": np.arange(ROWS), "exposure": exposure, "split": split,
+        "claim_count": count.astype(float), "claim_amount": amount,
+        "area": np.where(np.arange(ROWS) == 7, "alone", draw.choice(["a", "b", "c"], ROWS)),
+        "power": np.where(draw.random(ROWS) < 0.05, np.nan, draw.integers(40, 200, ROWS)),
+        "_p0": rate, "_p1": np.round(800 + 400 * draw.random(ROWS), -1),
+        "_p2": np.round(rate * 1000 * draw.choice([0.9, 1.1], ROWS), -1),
+        "_p3": np.round(rate * draw.choice([0.7, 1.0, 1.2], ROWS), 3) + 0.001,
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def judged(spark):
+    """Everything evaluate computes of the generated rows, in three ranges and two partitions."""
+    data = generated()
+    frame = spark.createDataFrame(data).repartition(2, "key")
+    wide = whole(frame.withColumn("power", F.when(~F.isnan("power"), F.col("power")))).cache()
+    subjects = [
+        Subject(n, name, "1", ModelSettings(method="glm", family=f, target=t, per=p),
+                used=frozenset({"area"}), labelled=True)
+        for n, (name, (f, t, p)) in enumerate(FAMILIES.items())
+    ]  # fmt: skip
+    base = Base(wide, subjects)
+    base.check("b", subjects)
+    means = {of: mean for one in subjects for of, mean in base.null_means(one).items()}
+    by = ("subject", "part", "_group")
+    sums = summed(loss_rows(wide, subjects, means), by, (*SUMS, *LOSSES))
+    losses = [row.asDict() for row in sums.withColumnRenamed("_group", "group").collect()]
+    pair = Pair(len(subjects), subjects[3], subjects[0])
+    groups = curve_groups(wide, subjects, [pair], ROWS, rows_a_range=1000).cache()
+    ginis, points = curve_points(groups, QUANTILES)
+    judging = Judging("b", "r", "full", Interval(0.95), None, PARTS)
+    rows = [
+        row
+        for one in subjects
+        for row in metric_rows(
+            judging, one, [r for r in losses if r["subject"] == one.number], ginis, {}, "none", {}
+        )
+    ]
+    values = number_values(wide, ["power"], ROWS, rows_a_range=1000)
+    numbers = number_groups(values, ["power"], QUANTILES)
+    levels = {"area": F.col("area"), "power": numbers["power"].level("power")}
+    found = factor_sums(wide, levels, subjects, [pair], max_levels=50)
+    order = ordered_levels(found, {"power": numbers["power"].labels})
+    return SimpleNamespace(
+        data=data, wide=wide, subjects=subjects, pair=pair, levels=levels,
+        metrics={(r["model_name"], r["part"]): r for r in rows},
+        lift=list(curve_rows(judging, points, subjects, [pair])),
+        factors=[r for one in subjects for r in factor_rows(judging, one, found, order)],
+        moves=list(dislocation_rows(judging, pair, found, order)),
+    )  # fmt: skip
+
+
+def usable(data, name, part):
+    """The rows that judge a model: value, units, observed, expected, by the rules of the trade."""
+    family, target, per = FAMILIES[name]
+    rows = data if part == "all" else data[data.split == part]
+    rows = rows[(rows[per] > 0) & ((rows[target] > 0) | (family != "gamma"))]
+    value = rows[f"_p{list(FAMILIES).index(name)}"].to_numpy()
+    units, observed = rows[per].to_numpy(), rows[target].to_numpy()
+    return rows, value, units, observed, value * units
+
+
+CASES = [(n, p) for n in FAMILIES for p in PARTS if p != "valid"]
+
+
+@pytest.mark.parametrize(("name", "part"), CASES)
+def test_deviance_d2_and_errors_are_scikit_learns(judged, name, part):
+    power = {"poisson": 1, "gamma": 2, "tweedie": 1.5}[FAMILIES[name][0]]
+    _, value, units, observed, expected = usable(judged.data, name, part)
+    row = judged.metrics[name, part]
+    weighted = {"sample_weight": units, "power": power}
+    deviance = sk.mean_tweedie_deviance(observed / units, value, **weighted)
+    null = np.full(len(value), observed.sum() / units.sum())
+    nothing = sk.mean_tweedie_deviance(observed / units, null, **weighted)
+    assert row["rows"] == row["sampled_rows"] == len(value) > 50
+    close = {"rel": 1e-10, "abs": 1e-12}
+    assert row["deviance_per_exposure"] == pytest.approx(deviance, **close)
+    assert row["deviance_per_row"] == pytest.approx(deviance * units.sum() / len(value), **close)
+    assert row["null_deviance_per_exposure"] == pytest.approx(nothing, **close)
+    d2 = sk.d2_tweedie_score(observed / units, value, **weighted)
+    assert row["d2"] == pytest.approx(d2, **close)
+    assert row["mae"] == pytest.approx(sk.mean_absolute_error(observed, expected), **close)
+    assert row["rmse"] == pytest.approx(sk.root_mean_squared_error(observed, expected), **close)
+    assert row["balance"] == pytest.approx(expected.sum() / observed.sum(), **close)
+    if power == 1:  # a Poisson's deviance of counts is that of rates, weighted
+        counts = sk.mean_poisson_deviance(observed, expected)
+        assert row["deviance_per_row"] == pytest.approx(counts, **close)
+
+
+@pytest.mark.parametrize(("name", "part"), CASES)
+def test_gini_and_quantiles_are_the_twins_in_any_number_of_ranges(judged, name, part):
+    _, value, units, observed, expected = usable(judged.data, name, part)
+    found = judged.metrics[name, part]["gini"]
+    assert found == pytest.approx(twins.gini(value, units, observed), abs=1e-10)
+    quantile = twins.quantile_of(value, units, QUANTILES)
+    told = twins.by(quantile, units, observed, expected)
+    mine = [r for r in judged.lift if (r["model_name"], r["part"]) == (name, part)]
+    chart = {r["quantile"]: r for r in mine if r["chart"] == "calibration"}
+    assert list(chart) == sorted(told) and len(chart) > 5
+    mean = observed.sum() / units.sum()
+    for number, (e, o, m) in told.items():
+        row = chart[number]
+        found = (row["units"], row["observed"], row["expected"])
+        np.testing.assert_allclose(found, (e, o, m), rtol=1e-10)
+        assert row["lift"] == pytest.approx(o / e / mean, rel=1e-10)
+        inside = value[quantile == number]
+        assert (row["least"], row["most"]) == (inside.min(), inside.max())
+    lorenz = [r for r in mine if r["chart"] == "lorenz"]
+    for row in lorenz:
+        below = value <= row["most"]
+        assert row["units_share"] == pytest.approx(units[below].sum() / units.sum(), rel=1e-10)
+        share = observed[below].sum() / observed.sum()
+        assert row["observed_share"] == pytest.approx(share, rel=1e-10, abs=1e-12)
+
+
+def test_a_double_lift_is_ordered_by_the_ratio_of_the_two(judged):
+    rows, _, units, observed, _ = usable(judged.data, "rival", "test")
+    ratio = (rows["_p3"] / rows["_p0"]).to_numpy()
+    old, new = (rows["_p0"] * units).to_numpy(), (rows["_p3"] * units).to_numpy()
+    told = twins.by(twins.quantile_of(ratio, units, QUANTILES), observed, new, old)
+    chart = [r for r in judged.lift if r["chart"] == "double_lift" and r["part"] == "test"]
+    assert [r["quantile"] for r in chart] == sorted(told)
+    for row in chart:
+        found = (row["observed"], row["expected"], row["other_expected"])
+        np.testing.assert_allclose(found, told[row["quantile"]], rtol=1e-10)
+        loss_ratio = row["observed"] / row["other_expected"]
+        assert row["other_actual_expected"] == pytest.approx(loss_ratio, rel=1e-12)
+        assert (row["model_name"], row["other_model"]) == ("rival", "frequency@1")
+
+
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_a_over_e_by_level_with_its_interval_is_the_twins(judged, name):
+    rows, _, units, observed, expected = usable(judged.data, name, "all")
+    told = twins.by(rows["area"].to_numpy(), units, observed, expected)
+    mine = [r for r in judged.factors if (r["model_name"], r["part"]) == (name, "all")]
+    area = {r["level"]: r for r in mine if r["factor"] == "area"}
+    assert set(area) == set(told)
+    for level, (e, o, m) in told.items():
+        row, inside = area[level], (rows["area"] == level).to_numpy()
+        found = (row["units"], row["observed"], row["expected"])
+        np.testing.assert_allclose(found, (e, o, m), rtol=1e-10)
+        assert row["actual_expected"] == pytest.approx(o / m, rel=1e-10, abs=1e-12)
+        if FAMILIES[name][0] == "poisson":
+            ends = [
+                stats.chi2.ppf(0.025, 2 * o) / 2 if o else 0,
+                stats.chi2.ppf(0.975, 2 * o + 2) / 2,
+            ]
+        else:
+            base = expected[inside] if FAMILIES[name][0] == "gamma" else 0.0
+            half = stats.norm.ppf(0.975) * np.sqrt(((observed[inside] - base) ** 2).sum())
+            ends = [max(0.0, o - half), o + half]
+        np.testing.assert_allclose((row["lower"], row["upper"]), np.array(ends) / m, rtol=1e-9)
+    assert sum(r["units_share"] for r in area.values()) == pytest.approx(1)
+    assert all(r["used"] == (r["factor"] == "area") for r in mine)
+
+
+def test_numbers_are_cut_by_equal_exposure_and_missing_ones_stand_apart(judged):
+    data = judged.data[judged.data.power.notna()]
+    quantile = twins.quantile_of(data.power.to_numpy(), data.exposure.to_numpy(), QUANTILES)
+    mine = [r for r in judged.factors if r["factor"] == "power" and r["part"] == "all"]
+    levels = [r["level"] for r in mine if r["model_name"] == "frequency"]
+    ends = data.power.groupby(quantile).agg(["min", "max"]).to_numpy()
+    assert levels == [*(f"{low:g} to {high:g}" for low, high in ends), "(missing)"]
+    told = data[data.exposure > 0].claim_count.groupby(quantile[data.exposure > 0]).sum()
+    found = [r["observed"] for r in mine if r["model_name"] == "frequency"][:-1]
+    np.testing.assert_allclose(found, told.to_numpy(), rtol=1e-12)
+
+
+def test_dislocation_is_the_distribution_of_the_ratio_by_exposure(judged):
+    data = judged.data[judged.data.area == "b"]
+    ratio = data._p3 / data._p0
+    row = next(r for r in judged.moves if (r["part"], r["level"]) == ("all", "b"))
+    mean = (ratio * data.exposure).sum() / data.exposure.sum()
+    assert row["mean_ratio"] == pytest.approx(mean, rel=1e-10)
+    cheaper = data.exposure[ratio <= 0.8].sum() / data.exposure.sum()
+    assert cheaper > 0.1 and row["bands"]["below -20 %"] == pytest.approx(cheaper, rel=1e-10)
+    assert sum(row["bands"].values()) == pytest.approx(1)
+
+
+def test_a_part_without_claims_says_why_it_has_no_gini(judged):
+    row = judged.metrics["frequency", "valid"]
+    assert (row["observed"], row["actual_expected"], row["lower"]) == (0, 0, 0)
+    assert row["upper"] > 0 and row["deviance_per_row"] > 0
+    assert row["gini"] is None and row["d2"] is None and row["balance"] is None
+    assert row["absent"]["gini"] == row["absent"]["d2"] == "no claims in this part"
+    nothing = judged.metrics["severity", "valid"]
+    assert nothing["rows"] is None and "no rows to judge" in nothing["absent"]["deviance_per_row"]
+
+
+def test_levels_beyond_the_largest_are_put_together(judged):
+    found = factor_sums(judged.wide, judged.levels, judged.subjects[:1], [], max_levels=2)
+    order = ordered_levels(found, {})["area"]
+    assert len(order) == 3 and order[-1] == OTHER_LEVELS
+    exposure = sum(r["_size"] for r in found if r["factor"] == "area")
+    assert exposure == pytest.approx(judged.data.exposure.sum())
+
+
+def test_psi_is_the_twins(judged, spark):
+    data, one = judged.data, judged.subjects[0]
+    draw = np.random.default_rng(3)
+    value, units = np.round(draw.gamma(2.5, 0.1, 2000) + 0.01, 2), draw.random(2000)
+    reference = spark.createDataFrame(pd.DataFrame({"prediction": value, "exposure": units}))
+    bins = reference_bins(reference_values([(one, reference)], 10), QUANTILES)
+    found = stability(judged.wide, [one], bins)
+    for part in ("test", "all"):
+        rows = data if part == "all" else data[data.split == part]
+        told = twins.psi(rows._p0.to_numpy(), rows.exposure.to_numpy(), value, units, QUANTILES)
+        assert found[0, part] == pytest.approx(told, rel=1e-9) and told > 0.01
+
+
+@pytest.mark.parametrize("value", ["double('NaN')", "double('Infinity')", "0.0"])
+def test_a_prediction_that_is_no_positive_number_is_refused(judged, value):
+    spoilt = judged.wide.withColumn("_p0", F.when(F.col("key") < 3, F.expr(value)).otherwise(1.0))
+    with pytest.raises(PredictionValueError, match=r"frequency@1.*found 3 rows"):
+        Base(spoilt, judged.subjects[:1]).check("b", judged.subjects[:1])
+
+
+def test_a_target_that_is_nan_is_refused_and_a_missing_prediction_named(judged):
+    one = judged.subjects[:1]
+    nan = judged.wide.withColumn("claim_count", F.when(F.col("key") == 5, F.lit(float("nan"))))
+    with pytest.raises(PredictionValueError, match=r"claim_count.*found 1 rows"):
+        Base(nan, one).check("b", one)
+    gone = judged.wide.withColumn("_p0", F.when(F.col("key") > 0, F.col("_p0")))
+    with pytest.raises(BatchMissingError, match="kyros predict --batch b"):
+        Base(gone, one).check("b", one)

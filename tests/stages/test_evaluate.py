@@ -1,0 +1,142 @@
+"""evaluate on the tiny portfolio: what the tables and the report say, and what it refuses."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from portfolio import FIRST, SECOND
+
+TABLES = ("evaluation_metrics", "evaluation_factors", "evaluation_lift")
+
+
+@pytest.fixture(scope="module")
+def evaluated(finished, tmp_path_factory):
+    """The finished portfolio with both batches evaluated: the second has no claims yet."""
+    portfolio = finished.copy_to(tmp_path_factory.mktemp("evaluated"))
+    portfolio.set("evaluate", {"pairs": [["boosted", "frequency"]], "quantiles": 5})
+    stages = "--stages evaluate"
+    portfolio.line = portfolio.must(f"run --batch {FIRST} --batch {SECOND} {stages}")
+    return portfolio
+
+
+def metrics(portfolio, spark, batch, part):
+    rows = portfolio.read(spark, "evaluation_metrics", batch).where(f"part = '{part}'").collect()
+    return {row["model_name"]: row for row in rows}
+
+
+def test_the_deviance_is_that_of_the_registry(evaluated, spark):
+    models = {row["model_name"]: row for row in evaluated.read(spark, "models").collect()}
+    for part in ("train", "test"):
+        found = metrics(evaluated, spark, FIRST, part)
+        for name, row in models.items():
+            told = row["metrics"]
+            kind = "row" if row["family"] == "poisson" else "exposure"
+            deviance = found[name][f"deviance_per_{kind}"]
+            assert deviance == pytest.approx(told[f"{part}_deviance"], rel=1e-10)
+            assert found[name]["balance"] == pytest.approx(told[f"{part}_balance"], rel=1e-10)
+
+
+def test_a_product_is_judged_as_a_pure_premium(evaluated, spark):
+    row = metrics(evaluated, spark, FIRST, "all")["pure_premium"]
+    assert (row["family"], row["target"], row["per"]) == ("tweedie", "claim_amount", "exposure")
+    expected = evaluated.read(spark, "predictions", FIRST).where("model_name = 'pure_premium'")
+    assert row["expected"] == pytest.approx(expected.groupBy().sum("expected").first()[0])
+    prepared = evaluated.read(spark, "prepared", FIRST).toPandas()
+    assert row["observed"] == pytest.approx(prepared.claim_amount.sum())
+    spread = np.sqrt((prepared.claim_amount**2).sum())
+    upper = (prepared.claim_amount.sum() + 1.959964 * spread) / row["expected"]
+    assert row["upper"] == pytest.approx(upper, rel=1e-6)
+
+
+def test_without_labels_only_what_needs_none_is_told(evaluated, spark):
+    row = metrics(evaluated, spark, SECOND, "all")["frequency"]
+    assert row["observed"] is row["deviance_per_row"] is row["gini"] is None
+    assert row["absent"]["gini"] == "claim_count is not known in this batch"
+    expected = evaluated.read(spark, "predictions", SECOND).where("model_name = 'frequency'")
+    assert row["expected"] == pytest.approx(expected.groupBy().sum("expected").first()[0])
+    assert row["psi"] > 0 and "psi" not in row["absent"]
+    lift = evaluated.read(spark, "evaluation_lift", SECOND)
+    moved = lift.where("chart = 'dislocation' AND segment = '' AND part = 'all'").collect()
+    assert len(moved) == 1 and sum(moved[0]["bands"].values()) == pytest.approx(1)
+    assert lift.where("chart = 'lorenz'").count() == 0
+
+
+def test_every_feature_is_a_factor_used_or_not(evaluated, spark):
+    rows = evaluated.read(spark, "evaluation_factors", FIRST).where("model_name = 'severity'")
+    used = {row["factor"]: row["used"] for row in rows.select("factor", "used").collect()}
+    features = evaluated.settings["prepare"]["features"]
+    assert used == {name: name in ("fuel", "power") for name in features}
+
+
+def test_the_report_is_one_file_that_fetches_nothing(evaluated):
+    folder = evaluated.base / "artefacts" / "evaluation"
+    for batch in (FIRST, SECOND):
+        text = (folder / f"{batch}-full.html").read_text()
+        fetched = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?!#)[^"'\s)>]+""", text)
+        assert not fetched and "<script" not in text and "@import" not in text
+        assert f"batch {batch}" in text and text.count("<svg") > (10 if batch == FIRST else 0)
+    text = (folder / f"{FIRST}-full.html").read_text()
+    for told in ("Garwood", "Ties", "frequency_", "pure_premium", "of all stages", "Lorenz"):
+        assert told.strip("_") in text
+    assert "claim_count is not known in this batch" in (folder / f"{SECOND}-full.html").read_text()
+
+
+def test_details_say_which_share_of_the_run_it_took(evaluated, spark):
+    run = evaluated.read(spark, "runs").where("stage = 'evaluate'").collect()
+    assert {row["batch_id"] for row in run} == {FIRST, SECOND}
+    assert all('"share_of_run": 0.' in row["details"] for row in run)
+
+
+def test_the_fast_tier_leaves_the_full_one_and_other_batches_alone(evaluated, spark, tmp_path):
+    twin = evaluated.copy_to(tmp_path)
+    before = {name: twin.read(spark, name).where("tier = 'full'").toPandas() for name in TABLES}
+    twin.set("evaluate.sample_rows", 100)
+    twin.set("evaluate.report", False)
+    line = twin.must(f"evaluate --batch {FIRST} --tier fast")
+    assert twin.must(f"evaluate --batch {FIRST} --tier fast")["status"] == "skipped"
+    assert "report" not in line["details"]
+    for name, rows in before.items():
+        assert len(rows) == twin.read(spark, name).where("tier = 'full'").count()
+    rows = twin.read(spark, "evaluation_metrics", FIRST).where("tier = 'fast'").collect()
+    whole = next(r for r in rows if (r["model_name"], r["part"]) == ("frequency", "all"))
+    exact = metrics(evaluated, spark, FIRST, "all")["frequency"]
+    # Each stratum's rows stand for all of it, so that their number is exact.
+    assert whole["rows"] == pytest.approx(120) and whole["sampled_rows"] < 120
+    error = whole["sampling_error"]["deviance_per_row"]
+    assert 0 < error < 0.5
+    assert abs(whole["deviance_per_row"] - exact["deviance_per_row"]) < 4 * error
+
+
+def test_a_batch_without_predictions_names_the_command(evaluated):
+    outcome = evaluated.kyros("evaluate --batch 2031")
+    assert (outcome.code, outcome.line["error"]["type"]) == (3, "BatchMissingError")
+    assert "kyros predict --batch 2031" in outcome.message
+
+
+def test_a_model_that_did_not_predict_is_refused_with_those_that_did(evaluated):
+    outcome = evaluated.kyros(f"evaluate --batch {FIRST} --model nobody")
+    assert (outcome.code, outcome.line["error"]["type"]) == (2, "UnknownModelError")
+    assert "frequency@1" in outcome.message
+    outcome = evaluated.kyros(f"evaluate --batch {FIRST} --model frequency@7")
+    assert outcome.line["error"]["type"] == "UnknownModelError"
+
+
+def test_a_pair_of_different_targets_is_refused(evaluated):
+    words = ["evaluate", "--batch", FIRST, "--set", "evaluate.pairs=[[frequency, premium]]"]
+    outcome = evaluated.kyros(words)
+    assert (outcome.code, outcome.line["error"]["type"]) == (2, "ConfigError")
+    assert "claim_amount per exposure" in outcome.message
+
+
+def test_without_its_libraries_the_report_names_the_extra(evaluated, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    outcome = evaluated.kyros(f"evaluate --batch {FIRST}")
+    assert (outcome.code, outcome.line["error"]["type"]) == (2, "PlatformError")
+    assert "pip install 'kyros-spark[report]'" in outcome.message
+
+
+def test_the_package_brings_the_report_page():
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert '"*.html"' in text.split("package-data")[1]

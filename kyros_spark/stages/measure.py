@@ -21,7 +21,7 @@ from kyros_spark.evaluation.stability import reference_bins, reference_values, s
 from kyros_spark.evaluation.subjects import Subject
 from kyros_spark.runs import Run
 from kyros_spark.stages.execute import Workplace, held
-from kyros_spark.transforms.features import bin_labels
+from kyros_spark.transforms.bins import bin_labels
 
 Rows = list[dict[str, Any]]
 
@@ -120,10 +120,10 @@ def by_factor(
     judged = [one for one in subjects if one.settings is not None]
     if not names or not judged:
         return [], []
-    levels = {name: F.col(name) for name in names if settings[name].kind != "numeric"}
+    levels = {name: F.col(name) for name in names if not settings[name].is_number}
     known = {n: bin_labels(settings[n].bins) for n in levels if settings[n].bins}
     known |= {n: list(settings[n].order) for n in levels if settings[n].order}
-    numbers = [name for name in names if settings[name].kind == "numeric"]
+    numbers = [name for name in names if settings[name].is_number]
     if numbers:
         with held(number_values(wide, numbers, base.rows)) as values:
             groups = number_groups(values, numbers, chosen.quantiles)

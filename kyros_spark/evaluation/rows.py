@@ -8,7 +8,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from kyros_spark.evaluation.subjects import Subject
+from kyros_spark.evaluation.subjects import WITH_EXCESS, Subject
 from kyros_spark.fitting.metrics import unit_deviance
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, is_usable, model_rows
 
@@ -30,6 +30,9 @@ def with_predictions(
         for one, _ in predictions
     ]
     wide = reduce(DataFrame.unionByName, told).groupBy(*key).agg(*each)
+    if "claim_excess" in prepared.columns:
+        whole = F.col("claim_amount") + F.col("claim_excess")
+        prepared = prepared.withColumn(WITH_EXCESS, whole)
     return prepared.join(wide, on=list(key), how="left")
 
 

@@ -13,6 +13,8 @@ from kyros_spark.config import EvaluateSettings, ModelSettings
 from kyros_spark.model.manifest import Manifest
 from kyros_spark.registry import Registry
 
+# What a model with a large-loss load predicts: claims as they were, not as they were capped.
+WITH_EXCESS = "claim_amount_with_excess"
 _PART = re.compile(r"^([A-Za-z_]\w*)@(\d+)$")
 
 
@@ -95,6 +97,8 @@ def _judged_as(
     if any(manifest.outputs for manifest in manifests):
         return None, "a class's probability is not judged: deviance, A/E and Gini are of amounts"
     facts = _facts(manifests[0]) if len(manifests) == 1 else _product(manifests)
+    if any(manifest.large_loss_load for manifest in manifests):
+        facts |= {"target": WITH_EXCESS}
     chosen = _model_settings(facts)
     told = ", ".join(f"{key} {facts.get(key)}" for key in ("family", "target", "per"))
     return chosen, "" if chosen else f"{told} is not judged; declare it in evaluate.judged.{name}"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from kyros_spark.config import EvaluateSettings, ModelSettings
 from kyros_spark.model.manifest import Manifest
-from kyros_spark.registry import Registry
+from kyros_spark.registry import Entry, Registry
 
 # What a model with a large-loss load predicts: claims as they were, not as they were capped.
 WITH_EXCESS = "claim_amount_with_excess"
@@ -59,6 +59,7 @@ class Subject:
 
 def subject(
     registry: Registry,
+    known: Mapping[tuple[str, str], Entry],
     number: int,
     stored: tuple[str, str],
     settings: EvaluateSettings,
@@ -66,6 +67,7 @@ def subject(
 ) -> Subject:
     """Return how a stored model, or product of models, is judged.
 
+    known: the registry's entries by name and version, so that it is read once for all models.
     stored: model_name and model_version, as table predictions has them.
 
     Raises:
@@ -74,7 +76,7 @@ def subject(
     name, version = stored
     parts = [_PART.match(part) for part in version.split("*")]
     pairs = [(p[1], p[2]) for p in parts if p is not None] or [(name.partition(".")[0], version)]
-    entries = registry.find(*(f"{part}@{number_}" for part, number_ in pairs))
+    entries = [known.get(pair) or registry.find("@".join(pair))[0] for pair in pairs]
     manifests = [registry.load(entry)[0].manifest for entry in entries]
     chosen, reason = _judged_as(name, manifests, settings)
     return Subject(

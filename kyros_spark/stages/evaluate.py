@@ -22,7 +22,7 @@ from kyros_spark.evaluation.sample import stratified, whole
 from kyros_spark.evaluation.subjects import Subject
 from kyros_spark.report.page import check_report
 from kyros_spark.runs import Run
-from kyros_spark.stages.evaluation_report import tell_share, write_report
+from kyros_spark.stages.evaluation_report import other_seconds, tell_share, write_report
 from kyros_spark.stages.execute import Workplace, execute, held, start
 from kyros_spark.stages.measure import by_factor, factor_names, metrics_and_lift
 from kyros_spark.stages.stored import Stored, find_stored
@@ -122,10 +122,11 @@ def _work(
     run.rows_out = sum(written.rows for written in run.outputs.values())
     run.details = {"tier": chosen.tier, "models": {o.name: o.version for o in subjects}}
     with run.phase("report"):
-        tell_share(place, run, subjects)
+        others = other_seconds(place, run, subjects)
+        tell_share(run, others)
         if chosen.report:
             write_report(place, run, chosen, subjects, (metrics, factors, lift))
-    tell_share(place, run, subjects)
+    tell_share(run, others)
 
 
 def _joined(place: Workplace, run: Run, chosen: EvaluateSettings, stored: Stored) -> DataFrame:

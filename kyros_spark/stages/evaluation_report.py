@@ -33,9 +33,8 @@ _TREND = (
 )
 
 
-def tell_share(place: Workplace, run: Run, subjects: Sequence[Subject]) -> None:
-    """Put into the run's details which share of all stages' time evaluating took."""
-    others = _seconds(place, run, subjects)
+def tell_share(run: Run, others: dict[str, float]) -> None:
+    """Put into the run's details which share of all stages' time evaluating took so far."""
     spent = round(time.time() - run.started, 3)
     run.details["seconds"] = {**others, "evaluate": spent}
     run.details["share_of_run"] = round(spent / (spent + sum(others.values())), 4)
@@ -95,7 +94,7 @@ def _trend(place: Workplace, subjects: Sequence[Subject], tier: str) -> list[dic
     ]
 
 
-def _seconds(place: Workplace, run: Run, subjects: Sequence[Subject]) -> dict[str, float]:
+def other_seconds(place: Workplace, run: Run, subjects: Sequence[Subject]) -> dict[str, float]:
     """Return the seconds of each other stage's last finished run of the batch."""
     training = sorted({"+".join(one.trained_on) for one in subjects if one.trained_on})
     done = place.tables.read("runs").where("status = 'done'")

@@ -33,6 +33,8 @@ class Stored:
         found = self._predictions(self._version).groupBy(*of).count().collect()
         self._current = {row["model_name"]: (row["model_version"], row["run_id"]) for row in found}
         self._runs = self._predict_runs()
+        self._registry = Registry(place.tables, place.config.tables.artefact_folder())
+        self._entries = {(e.name, str(e.version)): e for e in self._registry.entries()}
         self.subjects: list[Subject] = []
 
     def references(self) -> list[str]:
@@ -49,10 +51,9 @@ class Stored:
         for one in self.subjects:
             if (one.name, one.version) == (name, version):
                 return one
-        config = self._place.config
-        registry = Registry(self._place.tables, config.tables.artefact_folder())
         at = self._found_at(name, version, reference)
-        one = subject(registry, len(self.subjects), (name, version), config.evaluate, at)
+        settings, number = self._place.config.evaluate, len(self.subjects)
+        one = subject(self._registry, self._entries, number, (name, version), settings, at)
         self.subjects.append(one)
         return one
 

@@ -104,21 +104,33 @@ def test_details_say_which_share_of_the_run_it_took(evaluated, spark):
 def test_the_fast_tier_leaves_the_full_one_and_other_batches_alone(evaluated, spark, tmp_path):
     twin = evaluated.copy_to(tmp_path)
     before = {name: twin.read(spark, name).where("tier = 'full'").toPandas() for name in TABLES}
-    twin.set("evaluate.sample_rows", 100)
-    twin.set("evaluate.report", False)
+    # A second version of one model, set beside the first one's predictions, which are history now.
+    twin.set("train.models", {"frequency": {**twin.settings["train"]["models"]["frequency"],
+                                            "glm": {"reg_param": 0.5}}})  # fmt: skip
+    twin.set("predict", {"models": ["frequency"]})
+    twin.must(f"run --batch {FIRST} --stages train,predict")
+    told = {"models": ["frequency"], "pairs": [["frequency", "frequency@1"]], "sample_rows": 100}
+    twin.set("evaluate", {**told, "report": False})
     line = twin.must(f"evaluate --batch {FIRST} --tier fast")
     assert twin.must(f"evaluate --batch {FIRST} --tier fast")["status"] == "skipped"
     assert "report" not in line["details"]
     for name, rows in before.items():
         assert len(rows) == twin.read(spark, name).where("tier = 'full'").count()
     rows = twin.read(spark, "evaluation_metrics", FIRST).where("tier = 'fast'").collect()
-    whole = next(r for r in rows if (r["model_name"], r["part"]) == ("frequency", "all"))
+    whole = next(r for r in rows if r["part"] == "all")
+    assert (whole["model_name"], whole["model_version"]) == ("frequency", "2")
+    lift = twin.read(spark, "evaluation_lift", FIRST).where("chart = 'double_lift'")
+    pair = lift.where("tier = 'fast' AND part = 'all'").collect()
+    assert {row["other_model"] for row in pair} == {"frequency@1"}
+    drawn = sum(row["other_expected"] for row in pair)
     exact = metrics(evaluated, spark, FIRST, "all")["frequency"]
+    assert drawn == pytest.approx(exact["expected"], rel=0.2)
+    assert sum(row["expected"] for row in pair) == pytest.approx(whole["expected"], rel=1e-10)
     # Each stratum's rows stand for all of it, so that their number is exact.
     assert whole["rows"] == pytest.approx(120) and whole["sampled_rows"] < 120
     error = whole["sampling_error"]["deviance_per_row"]
     assert 0 < error < 0.5
-    assert abs(whole["deviance_per_row"] - exact["deviance_per_row"]) < 4 * error
+    assert whole["deviance_per_row"] == pytest.approx(exact["deviance_per_row"], rel=0.3)
 
 
 def test_a_batch_without_predictions_names_the_command(evaluated):

@@ -30,6 +30,11 @@ def encoded(feature: Feature, impute: bool) -> Column:
     return F.coalesce(_code(feature), F.lit(BASE_CODE)).cast("int").alias(feature.name)
 
 
+def base_code(feature: Feature) -> int:
+    """Return the code of a feature's base level, whose coefficient is zero in a linear model."""
+    return BASE_CODE
+
+
 def is_unseen(feature: Feature) -> Column:
     """Tell whether a row's level is one that training never saw."""
     return F.col(feature.name).isNotNull() & _code(feature).isNull()

@@ -12,6 +12,7 @@ from kyros_spark.config import Config, ModelSettings, TrainSettings
 from kyros_spark.digest import digest
 from kyros_spark.errors import ConfigError, FitError, UsageError
 from kyros_spark.fitting.metrics import PREDICTED, quality
+from kyros_spark.fitting.relativities import relativities
 from kyros_spark.fitting.rows import model_rows
 from kyros_spark.fitting.train_model import chosen_features, train_model
 from kyros_spark.model.artefact import Model, model_to_bytes
@@ -19,6 +20,8 @@ from kyros_spark.registry import Entry, Registry, Trained
 from kyros_spark.runs import Run, fingerprint, new_run_id
 from kyros_spark.scoring.udf import Served, predictions
 from kyros_spark.stages.execute import Workplace, execute, held
+from kyros_spark.tables.ddl import text
+from kyros_spark.tables.relativities import RELATIVITIES
 
 
 def train(
@@ -95,11 +98,32 @@ def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
         if written is not None:
             run.outputs["models"] = written
         known |= {entry.fingerprint: entry for entry in changed}
+        glms = [known[prints[n]] for n, m in settings.models.items() if m.method == "glm"]
+        _write_relativities(place, run, registry, glms)
     run.rows_out = len(trained)
     run.details = {
         name: _told(known[prints[name]], "trained" if name in new else "kept")
         for name in settings.models
     }
+
+
+def _write_relativities(
+    place: Workplace, run: Run, registry: Registry, entries: list[Entry]
+) -> None:
+    """Write the relativities of these GLMs' versions, from the models' own files.
+
+    Of kept ones too: a run may have been killed between registering and here.
+    """
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        manifest = registry.load(entry)[0].manifest
+        rows += relativities(manifest, entry.version, run.batch, run.run_id)
+    if rows:
+        named = sorted({f"{row['model_name']}@{row['model_version']}" for row in rows})
+        where = f"concat_ws('@', model_name, model_version) IN ({', '.join(map(text, named))})"
+        schema = ", ".join(f"{column.name} {column.type}" for column in RELATIVITIES.columns)
+        frame = place.spark.createDataFrame(rows, schema).coalesce(1)
+        run.outputs["relativities"] = place.tables.replace(RELATIVITIES, frame, run.run_id, where)
 
 
 def _prepared(place: Workplace, settings: TrainSettings) -> DataFrame:
@@ -131,12 +155,22 @@ def _train(
     with run.phase(f"fit {name}"):
         model = train_model(name, prepared, chosen, place.config.prepare, provenance)
     with run.phase(f"judge {name}"):
-        metrics = _judge(place.spark, name, model, prepared, chosen)
+        metrics = _judge(place.spark, name, model, prepared, _as_fitted(chosen, model))
+        metrics |= model.manifest.training.get("statistics", {})
     _check_fit(name, chosen, metrics)
     finished = model.manifest.model_copy(
         update={"training": {**model.manifest.training, "metrics": metrics}}
     )
     return Trained(name, Model(finished, model.arrays), chosen, model_fingerprint, metrics)
+
+
+def _as_fitted(settings: ModelSettings, model: Model) -> ModelSettings:
+    """Return the settings with a profiled parameter's value."""
+    told = model.manifest.training
+    own = {"tweedie": "tweedie_power", "negative_binomial": "theta"}.get(settings.family)
+    if settings.method != "glm" or own is None or told.get(own) is None:
+        return settings
+    return settings.model_copy(update={own: told[own]})
 
 
 def _check_fit(name: str, settings: ModelSettings, metrics: Mapping[str, float]) -> None:
@@ -146,7 +180,7 @@ def _check_fit(name: str, settings: ModelSettings, metrics: Mapping[str, float])
             f"model {name}: expected a deviance on the training part of at most "
             f"{metrics['train_null_deviance']:g} (intercept only), found "
             f"{metrics['train_deviance']:g}: the solver diverged; use fewer levels, or set "
-            f"train.models.{name}.glm.reg_param"
+            f"train.models.{name}.glm.alpha"
         )
 
 

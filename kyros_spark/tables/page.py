@@ -14,6 +14,7 @@ from kyros_spark.tables.predictions import predictions
 from kyros_spark.tables.prepared import prepared
 from kyros_spark.tables.profiles import PROFILES
 from kyros_spark.tables.rejects import REJECTS
+from kyros_spark.tables.relativities import RELATIVITIES
 from kyros_spark.tables.runs import RUNS
 
 _HEAD = """# Tables
@@ -36,6 +37,7 @@ def all_tables(config: Config) -> tuple[Table, ...]:
         prepared(sources.policies, config.prepare),
         FEATURE_LOG,
         MODELS,
+        RELATIVITIES,
         predictions(sources.policies),
         RUNS,
     )

@@ -74,6 +74,9 @@ def fit_boosting(
     options: dict[str, Any] = {}
     if chosen.early_stopping:
         options["early_stopping_rounds"] = chosen.early_stopping
+        options["validation_indicator_col"] = VALIDATION
+    else:  # xgboost.spark fails on a validation part without rows, which a fold split has
+        rows = rows.where(F.col("split") == "train")
     metric = _METRICS[settings.family]
     if settings.family == "tweedie":
         options["tweedie_variance_power"] = settings.tweedie_power
@@ -83,7 +86,6 @@ def fit_boosting(
         label_col=LABEL,
         weight_col=WEIGHT,
         base_margin_col=MARGIN,
-        validation_indicator_col=VALIDATION,
         objective=_OBJECTIVES[settings.family],
         eval_metric=metric,
         n_estimators=chosen.rounds,

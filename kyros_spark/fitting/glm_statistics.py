@@ -117,6 +117,4 @@ def _standard_errors(
     covariance = inverse * scale[:, None] * scale[None, :] * dispersion
     part = back[np.ix_(found.active, found.active)]
     variances = np.einsum("ij,jk,ik->i", part, covariance, part, optimize=True)
-    return {
-        place: math.sqrt(max(v, 0.0)) for place, v in zip(found.active, variances, strict=True)
-    }
+    return {place: math.sqrt(max(v, 0.0)) for place, v in zip(found.active, variances, strict=True)}

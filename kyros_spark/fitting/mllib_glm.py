@@ -133,9 +133,7 @@ def _by_level(
             tables[feature.name] = [0.0] * len(feature.levels)
             for level in _others(feature):
                 tables[feature.name][level] = next(values)
-    return GlmFit(
-        intercept, tables, slopes, iterations, rows_held="mllib", converged=converged
-    )
+    return GlmFit(intercept, tables, slopes, iterations, rows_held="mllib", converged=converged)
 
 
 def _others(feature: Feature) -> list[int]:

@@ -27,9 +27,7 @@ def training_record(fit: GlmFit) -> dict[str, Any]:
     }
 
 
-def relativities(
-    manifest: Manifest, version: int, batch: str, run_id: str
-) -> list[dict[str, Any]]:
+def relativities(manifest: Manifest, version: int, batch: str, run_id: str) -> list[dict[str, Any]]:
     """Return the rows of table `relativities` of a model; none where its solver told none."""
     told: Sequence[Mapping[str, Any]] = manifest.training.get("coefficients", [])
     return [

@@ -10,7 +10,11 @@ MODELS = Table(
         Column("model_version", "int", "1, 2, 3 ... for each name"),
         Column("status", "string", "candidate, champion or retired"),
         Column("method", "string", "glm, boosting, or imported LIBRARY"),
-        Column("family", "string", "poisson, gamma, tweedie, negative_binomial, gaussian, binomial or multinomial"),
+        Column(
+            "family",
+            "string",
+            "poisson, gamma, tweedie, negative_binomial, gaussian, binomial or multinomial",
+        ),
         Column("target", "string", "what it predicts"),
         Column("per", "string", "per unit of what (exposure, claim_count)"),
         Column("path", "string", "the model file"),

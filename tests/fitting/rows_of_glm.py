@@ -39,9 +39,7 @@ class Design:
         empty = np.empty((self.label.size, 0))
         codes = np.column_stack([empty.astype(int), *self.codes.values()])
         numbers = np.column_stack([empty, *self.numbers.values()])
-        return LocalRows(
-            layout.block(codes, numbers, self.label, self.weight, self.offset), layout
-        )
+        return LocalRows(layout.block(codes, numbers, self.label, self.weight, self.offset), layout)
 
     def matrix(self, scaled=False):
         """Return the dense design: constant, an indicator a level but the first, the numbers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
@@ -92,7 +93,7 @@ def _design(rows: DataFrame, features: Sequence[Feature]) -> DataFrame:
 
 def _told(
     design: DataFrame, features: Sequence[Feature], settings: ModelSettings
-) -> dict[str, float]:
+) -> dict[str, Any]:
     numbers = {f.name: _finite(F.col(f.name)) for f in features if f.kind == "numeric"}
     keys = _keys(features, settings)
     row = design.agg(

@@ -119,7 +119,7 @@ def solve(
 def _dropped(gram: np.ndarray, active: Sequence[int], penalty: Penalty) -> list[int]:
     inside = gram[np.ix_(active, active)]
     if penalty.alpha > 0.0:  # which makes the solution unique; columns without a row say nothing
-        return [active[n] for n in np.flatnonzero(inside.diagonal() <= 0.0)]
+        return [active[int(n)] for n in np.flatnonzero(inside.diagonal() <= 0.0)]
     return [active[n] for n in aliased_columns(inside)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 import os
 from collections.abc import Callable
@@ -43,7 +44,7 @@ class LocalRows:
         cuts = np.linspace(0, self.count, count + 1).astype(int)
         self._stripes = [
             Block(*(values[first:last] for values in vars(block).values()))
-            for first, last in zip(cuts[:-1], cuts[1:], strict=True)
+            for first, last in itertools.pairwise(cuts)
         ]
 
     def equations(self, law: Law, coefficients: np.ndarray) -> Equations:

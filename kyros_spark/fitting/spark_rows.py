@@ -1,4 +1,4 @@
-"""Evaluate a GLM on rows of a DataFrame: one pass over Arrow batches an evaluation, or collect them.
+"""Evaluate a GLM on rows of a DataFrame: a pass over Arrow batches each, or collect them.
 
 Workers send sums only; the driver adds them in the order of the partitions. Another partitioning
 changes the order of additions, and so the last digits, never more (tests hold 1e-10).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -88,7 +88,7 @@ class SparkRows:
         """Return all rows as one set of arrays in this process."""
         layout = self.layout
 
-        def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        def pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 if batch.num_rows:
                     block = _block(batch, layout)
@@ -113,7 +113,7 @@ class SparkRows:
         """Return float64 arrays, one a partition that has rows, in the partitions' order."""
         layout = self.layout
 
-        def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             total: Any = None
             for batch in batches:
                 if batch.num_rows:

@@ -105,6 +105,9 @@ def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
         name: _told(known[prints[name]], "trained" if name in new else "kept")
         for name in settings.models
     }
+    for one in trained:
+        if dropped := one.model.manifest.training.get("aliased"):
+            run.details[one.name]["aliased"] = dropped
 
 
 def _write_relativities(

@@ -17,9 +17,7 @@ RELATIVITIES = Table(
         Column("z", "double", "coefficient over standard error"),
         Column("p_value", "double", "of the hypothesis that the coefficient is 0, two-sided"),
         Column("relativity", "double", "exp(coefficient), base level 1.000; NULL unless link log"),
-        Column(
-            "lower", "double", "lower end of the interval, of the relativity where there is one"
-        ),
+        Column("lower", "double", "lower end of the interval (of the relativity, with link log)"),
         Column("upper", "double", "upper end; the confidence is the model's glm.confidence"),
         Column("rows", "bigint", "training rows of the level; all rows for a number"),
         Column("exposure", "double", "sum of what the model is per: exposure, or claims"),

@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from benchmarks import engine, stages
+from benchmarks import engine, stages, train
 
-BENCHMARKS = {"engine": engine.main, "stages": stages.main}
+BENCHMARKS = {"engine": engine.main, "stages": stages.main, "train": train.main}
 
 
 def main() -> int:

@@ -15,11 +15,15 @@ from kyros_spark.config.tracking import MlflowSettings
 
 
 class GlmSettings(Section):
-    """How Spark MLlib fits the generalized linear model."""
+    """How the generalized linear model is fitted: by our own solver, or Spark MLlib's."""
 
+    solver: Literal["irls", "mllib"] = "irls"
+    link: Literal["log", "identity"] = "log"
+    alpha: float = Field(default=0.0, ge=0)
+    l1_ratio: float = Field(default=0.0, ge=0, le=1)
     max_iter: int = Field(default=50, ge=1)
     tol: float = Field(default=1e-8, gt=0)
-    reg_param: float = Field(default=0.0, ge=0)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
 
 
 class BoostingSettings(Section):
@@ -62,10 +66,11 @@ class ModelSettings(Section):
     """
 
     method: Literal["glm", "boosting", "composite"]
-    family: Literal["poisson", "gamma", "tweedie"]
+    family: Literal["poisson", "gamma", "tweedie", "negative_binomial"]
     target: str
     per: str
-    tweedie_power: float = Field(default=1.5, gt=1.0, lt=2.0)
+    tweedie_power: Annotated[float, Field(gt=1.0, lt=2.0)] | Literal["profile"] = 1.5
+    theta: Annotated[float, Field(gt=0.0)] | Literal["profile"] = "profile"
     features: tuple[str, ...] | None = None
     max_levels: int = Field(default=200, ge=2)
     min_level_share: float = Field(default=0.0005, ge=0, lt=0.5)
@@ -130,8 +135,27 @@ class ModelSettings(Section):
 
         A Poisson model's score equations hold the balance, unless a penalty moves them.
         """
-        by_itself = self.method == "glm" and self.family == "poisson" and not self.glm.reg_param
+        by_itself = self.method == "glm" and self.family == "poisson" and not self.glm.alpha
         return not by_itself if self.rebalance is None else self.rebalance
+
+    @property
+    def screening_power(self) -> float:
+        """Return the Tweedie power, or 1.5 before one is profiled."""
+        return 1.5 if self.tweedie_power == "profile" else float(self.tweedie_power)
+
+    @model_validator(mode="after")
+    def _fits_the_method(self) -> ModelSettings:
+        profiled = self.family == "tweedie" and self.tweedie_power == "profile"
+        if self.method == "boosting" or self.glm.solver == "mllib":
+            who = "boosting" if self.method == "boosting" else "glm.solver: mllib"
+            if self.family == "negative_binomial" or profiled:
+                what = "tweedie_power: profile" if profiled else "family: negative_binomial"
+                raise ValueError(f"{what} is for method: glm with glm.solver: irls, not {who}")
+        if self.family == "negative_binomial" and self.glm.link != "log":
+            raise ValueError("family: negative_binomial takes glm.link: log only")
+        if self.glm.solver == "mllib" and self.glm.l1_ratio:
+            raise ValueError("glm.l1_ratio is for glm.solver: irls; MLlib has a ridge only")
+        return self
 
 
 class TrainSettings(Section):

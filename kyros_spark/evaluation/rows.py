@@ -14,6 +14,7 @@ from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, is_usable, model_row
 
 STANDS_FOR, GROUP = "_stands_for", "_group"
 WHOLE = "all"
+_GIVEN = ("gamma", "negative_binomial")  # the number of units being given
 SUMS = ("rows", "units", "exposure", "claims", "observed", "expected", "spread")
 
 
@@ -59,7 +60,7 @@ def spread(one: Subject) -> Column:
     """
     if one.judged.family == "poisson":
         return F.lit(0.0)
-    left = observed(one) - expected(one) if one.judged.family == "gamma" else observed(one)
+    left = observed(one) - expected(one) if one.judged.family in _GIVEN else observed(one)
     return left * left
 
 

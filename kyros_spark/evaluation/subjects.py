@@ -108,7 +108,9 @@ def _judged_as(
 
 def _facts(manifest: Manifest) -> dict[str, Any]:
     told = {"method": "glm", "family": manifest.family, "target": manifest.target}
-    return {**told, "per": manifest.per, **(manifest.training.get("settings") or {})}
+    settings = manifest.training.get("settings") or {}
+    profiled = {k: v for k in ("tweedie_power", "theta") if (v := manifest.training.get(k))}
+    return {**told, "per": manifest.per, **settings, **profiled}
 
 
 def _product(manifests: Sequence[Manifest]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def rebalance_factor(name: str, scored: DataFrame) -> float:
         raise FitError(
             f"model {name}: expected a sum of predictions on the training part near "
             f"{row['observed']:g}, found {predicted or 0.0:g}: the solver diverged; use fewer "
-            f"levels, or set train.models.{name}.glm.reg_param"
+            f"levels, or set train.models.{name}.glm.alpha"
         )
     return float(factor)
 

@@ -75,12 +75,14 @@ def fit_boosting(
     start = _mean_score(rows)
     given = settings.boosting.workers
     workers = fitting_tasks(rows.sparkSession) if given == "auto" else given
+    if not settings.boosting.early_stopping:
+        # xgboost.spark fails on a validation part without rows, which a split into folds has.
+        rows = rows.where(F.col("split") == "train")
     regressor = SparkXGBRegressor(
         features_col=[f"x{number}" for number in range(len(features))],
         label_col=LABEL,
         weight_col=WEIGHT,
         base_margin_col=MARGIN,
-        validation_indicator_col=VALIDATION,
         tree_method="hist",
         num_workers=workers,
         verbosity=0,
@@ -103,6 +105,7 @@ def _options(settings: ModelSettings) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if chosen.early_stopping:
         options["early_stopping_rounds"] = chosen.early_stopping
+        options["validation_indicator_col"] = VALIDATION
     if settings.family == "tweedie":
         options["tweedie_variance_power"] = settings.tweedie_power
         metric = f"{metric}@{settings.tweedie_power}"

@@ -21,7 +21,7 @@ from kyros_spark.transforms.interval import scaled_residual
 
 EXCESS_A_UNIT = "_excess"
 ACCURACY = 1_000_000  # ranks are exact to so many rows, within some 20 MB
-_POWERS = {"poisson": 1.0, "gamma": 2.0}
+_POWERS = {"poisson": 1.0, "negative_binomial": 1.0, "gamma": 2.0}
 
 
 def conformal_interval(name: str, scored: DataFrame, settings: ModelSettings) -> Interval:
@@ -32,7 +32,7 @@ def conformal_interval(name: str, scored: DataFrame, settings: ModelSettings) ->
     """
     assert settings.interval is not None
     tail = (1 - settings.interval.level) / 2
-    power = _POWERS.get(settings.family, settings.tweedie_power)
+    power = _POWERS.get(settings.family, settings.screening_power)
     unit = F.exp(OFFSET)
     observed = F.col(LABEL) / unit + F.col(EXCESS_A_UNIT)
     residual = scaled_residual(observed, F.col(PREDICTED), F.col(WEIGHT) * unit, power)

@@ -114,22 +114,24 @@ def _groups(rows: DataFrame, features: Sequence[Feature], most: int) -> dict[str
 def _fixed(settings: ModelSettings) -> Column:
     """Return the part of a row's deviance that no mean changes, before its weight."""
     label = F.col(LABEL)
-    if settings.family == "poisson":
+    if settings.family in ("poisson", "negative_binomial"):
         return F.when(label > 0, label * (F.log(label) - F.col(OFFSET))).otherwise(0.0)
-    return F.log(label) if settings.family == "gamma" else F.pow(label, 2 - settings.tweedie_power)
+    return (
+        F.log(label) if settings.family == "gamma" else F.pow(label, 2 - settings.screening_power)
+    )
 
 
 def _deviance(groups: Sequence[_Sums], settings: ModelSettings) -> float:
     fixed = math.fsum(one.fixed for one in groups)
     # A group of recoveries may sum below zero; no family has a mean there, and the fit says so.
     means = [max(one.observed / one.units, 0.0) for one in groups]
-    if settings.family == "poisson":
+    if settings.family in ("poisson", "negative_binomial"):
         told = (one.observed * math.log(m) for one, m in zip(groups, means, strict=True) if m > 0)
         return 2 * (fixed - math.fsum(told))
     if settings.family == "gamma":
         told = (one.units * math.log(m) for one, m in zip(groups, means, strict=True))
         return 2 * (math.fsum(told) - fixed)
-    p = settings.tweedie_power
+    p = settings.screening_power
     told = (one.units * m ** (2 - p) for one, m in zip(groups, means, strict=True))
     return 2 * (fixed - math.fsum(told)) / ((1 - p) * (2 - p))
 

@@ -2,6 +2,7 @@
 
 Deviance a row, weighted: Poisson 2 (y log(y / mu) - (y - mu)),
 Gamma 2 (-log(y / mu) + (y - mu) / mu),
+Negative binomial 2 (y log(y / mu) - (y + theta) log((y + theta) / (mu + theta))),
 Tweedie of power p 2 (y^(2-p) / ((1-p)(2-p)) - y mu^(1-p) / (1-p) + mu^(2-p) / (2-p)).
 Source: McCullagh and Nelder, Generalized Linear Models, 2nd edition; Joergensen, 1987.
 """
@@ -21,12 +22,15 @@ PREDICTED = "_predicted"
 
 def unit_deviance(label: Column, mean: Column, settings: ModelSettings) -> Column:
     """Return the deviance of one row, before its weight."""
+    log_part = F.when(label > 0, label * F.log(label / mean)).otherwise(0.0)
     if settings.family == "poisson":
-        log_part = F.when(label > 0, label * F.log(label / mean)).otherwise(0.0)
         return 2 * (log_part - (label - mean))
+    if settings.family == "negative_binomial":
+        theta = float(settings.theta)
+        return 2 * (log_part - (label + theta) * F.log((label + theta) / (mean + theta)))
     if settings.family == "gamma":
         return 2 * (-F.log(label / mean) + (label - mean) / mean)
-    p = settings.tweedie_power
+    p = float(settings.tweedie_power)
     first = F.pow(label, 2 - p) / ((1 - p) * (2 - p))
     second = label * F.pow(mean, 1 - p) / (1 - p)
     return 2 * (first - second + F.pow(mean, 2 - p) / (2 - p))

@@ -1,7 +1,8 @@
 """Select the rows a model is fitted on, with label, weight and offset by family.
 
-Poisson: label = target, offset = log(per), the exposure as offset. Gamma: label = target / per,
-weight = per, on rows with a claim amount above zero. Tweedie: label = target / per, weight = per.
+Poisson and negative binomial: label = target, offset = log(per), the exposure as offset. Gamma:
+label = target / per, weight = per, on rows with a claim amount above zero. Tweedie: label =
+target / per, weight = per; so too Poisson with link identity, whose mean is per times x'beta.
 Source: domain rules of motor pricing; see docs/models.md.
 """
 
@@ -19,7 +20,7 @@ def model_rows(prepared: DataFrame, settings: ModelSettings) -> DataFrame:
     """Return the rows that can train or judge the model, with label, weight and offset."""
     target, per = F.col(settings.target), F.col(settings.per)
     rows = prepared.where(is_usable(settings))
-    if settings.family == "poisson":
+    if settings.family in ("poisson", "negative_binomial") and settings.glm.link == "log":
         return rows.withColumns({LABEL: target, WEIGHT: F.lit(1.0), OFFSET: F.log(per)})
     return rows.withColumns({LABEL: target / per, WEIGHT: per, OFFSET: F.lit(0.0)})
 

@@ -15,6 +15,7 @@ from kyros_spark.fitting.boosting import fit_boosting
 from kyros_spark.fitting.glm import fit_glm
 from kyros_spark.fitting.importance import total_gain
 from kyros_spark.fitting.leakage import check_leakage, one_way_d2
+from kyros_spark.fitting.relativities import training_record
 from kyros_spark.fitting.rows import LABEL, WEIGHT, model_rows
 from kyros_spark.fitting.spec import fit_features, spec_hash
 from kyros_spark.model.artefact import Model
@@ -55,7 +56,7 @@ def train_model(
     common: dict[str, Any] = {
         "name": name,
         "family": settings.family,
-        "link": "log",
+        "link": settings.glm.link if settings.method == "glm" else "log",
         "target": settings.target,
         "per": settings.per,
         "features": spec,
@@ -98,12 +99,16 @@ def _glm(
     training: Mapping[str, Any],
 ) -> Model:
     fit = fit_glm(train_part, spec, settings)
+    mllib = settings.glm.solver == "mllib"
     manifest = Manifest(
         **common,
         kind="glm",
-        source=Source(library="spark-mllib", version=environment.libraries()["pyspark"]),
+        source=Source(
+            library="spark-mllib" if mllib else "kyros-spark",
+            version=environment.libraries()["pyspark"] if mllib else environment.package_version(),
+        ),
         intercept=fit.intercept,
-        training={**training, "iterations": fit.iterations, "converged": fit.converged},
+        training={**training, **training_record(fit)},
     )
     return glm_model(manifest, fit.tables, fit.slopes)
 

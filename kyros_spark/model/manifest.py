@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 FORMAT_VERSION = 3
 OTHER_LEVEL = "(other)"
 
-Family = Literal["poisson", "gamma", "tweedie", "binomial", "gaussian", "multinomial"]
+Family = Literal[
+    "poisson", "gamma", "tweedie", "negative_binomial", "binomial", "gaussian", "multinomial"
+]
 Link = Literal["log", "identity", "logit", "softmax"]
 # How a number becomes a category: rounded to zero (LightGBM), down (XGBoost), or only if whole.
 CategoryRule = Literal["truncate", "floor", "whole"]

@@ -11,8 +11,9 @@ from kyros_spark.config import Config, ModelSettings, TrainSettings
 from kyros_spark.digest import digest
 from kyros_spark.errors import ConfigError, FitError, UsageError
 from kyros_spark.fitting.leakage import suspects
+from kyros_spark.fitting.relativities import relativities
 from kyros_spark.fitting.train_model import chosen_features, train_model
-from kyros_spark.model.artefact import model_to_bytes
+from kyros_spark.model.artefact import Model, model_to_bytes
 from kyros_spark.registry import Entry, Registry, Trained
 from kyros_spark.runs import Run, fingerprint, new_run_id
 from kyros_spark.scoring.udf import Served, predictions
@@ -22,6 +23,8 @@ from kyros_spark.stages.declared import with_declared
 from kyros_spark.stages.execute import Workplace, execute, held
 from kyros_spark.stages.finish import finish
 from kyros_spark.stages.search import searched
+from kyros_spark.tables.ddl import text
+from kyros_spark.tables.relativities import RELATIVITIES
 
 
 def train(
@@ -126,6 +129,8 @@ def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
         if done.written is not None:
             run.outputs["models"] = done.written
         known |= {entry.fingerprint: entry for entry in done.changed}
+        glms = [known[prints[n]] for n, m in settings.models.items() if m.method == "glm"]
+        _write_relativities(place, run, registry, glms)
     run.rows_out = len(trained)
     run.details = {
         name: _told(known[prints[name]], "trained" if name in new else "kept")
@@ -137,6 +142,8 @@ def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:
             "one_way_d2": strengths,
             "suspect": suspects(strengths, settings),
         }
+        if dropped := one.model.manifest.training.get("aliased"):
+            run.details[one.name]["aliased"] = dropped
     with run.phase("account"):
         account(place, run, registry, done.changed, settings.mlflow)
     done.check()
@@ -146,6 +153,25 @@ def _digest(model: ModelSettings, settings: TrainSettings, budgets: dict[str, An
     """Hash what a model depends on; where suspects fail, their limit too: kept ones were judged."""
     limit = [settings.max_one_way_d2] if settings.suspects == "fail" else []
     return digest([model.model_dump(mode="json"), budgets, *limit])
+
+
+def _write_relativities(
+    place: Workplace, run: Run, registry: Registry, entries: list[Entry]
+) -> None:
+    """Write the relativities of these GLMs' versions, from the models' own files.
+
+    Of kept ones too: a run may have been killed between registering and here.
+    """
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        manifest = registry.load(entry)[0].manifest
+        rows += relativities(manifest, entry.version, run.batch, run.run_id)
+    if rows:
+        named = sorted({f"{row['model_name']}@{row['model_version']}" for row in rows})
+        where = f"concat_ws('@', model_name, model_version) IN ({', '.join(map(text, named))})"
+        schema = ", ".join(f"{column.name} {column.type}" for column in RELATIVITIES.columns)
+        frame = place.spark.createDataFrame(rows, schema).coalesce(1)
+        run.outputs["relativities"] = place.tables.replace(RELATIVITIES, frame, run.run_id, where)
 
 
 def _prepared(place: Workplace, settings: TrainSettings) -> DataFrame:
@@ -174,7 +200,8 @@ def _train(
     with run.phase(f"judge {name}"):
         served = Served(name, model, model_to_bytes(model))
         score = predictions(place.spark, [served]).getField(name)
-        model, metrics = finish(name, model, score, prepared, chosen)
+        model, metrics = finish(name, model, score, prepared, _as_fitted(chosen, model))
+        metrics |= model.manifest.training.get("statistics", {})
     _check_fit(name, chosen, metrics)
     return Trained(name, model, chosen, model_fingerprint, metrics)
 
@@ -203,6 +230,15 @@ def _provenance(run: Run, settings: TrainSettings, chosen: ModelSettings) -> dic
     }
 
 
+def _as_fitted(settings: ModelSettings, model: Model) -> ModelSettings:
+    """Return the settings with a profiled parameter's value."""
+    told = model.manifest.training
+    own = {"tweedie": "tweedie_power", "negative_binomial": "theta"}.get(settings.family)
+    if settings.method != "glm" or own is None or told.get(own) is None:
+        return settings
+    return settings.model_copy(update={own: told[own]})
+
+
 def _check_fit(name: str, settings: ModelSettings, metrics: Mapping[str, float]) -> None:
     """Refuse a GLM that fits its own training part worse than the intercept alone: it diverged."""
     if settings.method == "glm" and not metrics["train_d2"] >= -1e-6:
@@ -210,7 +246,7 @@ def _check_fit(name: str, settings: ModelSettings, metrics: Mapping[str, float])
             f"model {name}: expected a deviance on the training part of at most "
             f"{metrics['train_null_deviance']:g} (intercept only), found "
             f"{metrics['train_deviance']:g}: the solver diverged; use fewer levels, or set "
-            f"train.models.{name}.glm.reg_param"
+            f"train.models.{name}.glm.alpha"
         )
 
 

@@ -10,7 +10,11 @@ MODELS = Table(
         Column("model_version", "int", "1, 2, 3 ... for each name"),
         Column("status", "string", "candidate, champion or retired"),
         Column("method", "string", "glm, boosting, or imported LIBRARY"),
-        Column("family", "string", "poisson, gamma, tweedie, gaussian, binomial or multinomial"),
+        Column(
+            "family",
+            "string",
+            "poisson, gamma, tweedie, negative_binomial, gaussian, binomial or multinomial",
+        ),
         Column("target", "string", "what it predicts"),
         Column("per", "string", "per unit of what (exposure, claim_count)"),
         Column("path", "string", "the model file"),
@@ -22,7 +26,7 @@ MODELS = Table(
         Column(
             "metrics",
             "map<string,double>",
-            "deviance and D2 by split, rows, balance; of an import the measured cost",
+            "deviance and D2 by split, rows, balance; a GLM's totals; an import's measured cost",
         ),
         Column("settings", "string", "the model's own settings, as JSON text"),
         Column("trained_at", "timestamp", "when"),

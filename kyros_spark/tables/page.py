@@ -17,6 +17,7 @@ from kyros_spark.tables.predictions import predictions
 from kyros_spark.tables.prepared import prepared
 from kyros_spark.tables.profiles import PROFILES
 from kyros_spark.tables.rejects import REJECTS
+from kyros_spark.tables.relativities import RELATIVITIES
 from kyros_spark.tables.runs import RUNS
 
 _HEAD = """# Tables
@@ -39,6 +40,7 @@ def all_tables(config: Config) -> tuple[Table, ...]:
         prepared(sources.policies, config.prepare),
         FEATURE_LOG,
         MODELS,
+        RELATIVITIES,
         predictions(sources.policies),
         EVALUATION_METRICS,
         EVALUATION_FACTORS,

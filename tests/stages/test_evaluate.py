@@ -106,7 +106,7 @@ def test_the_fast_tier_leaves_the_full_one_and_other_batches_alone(evaluated, sp
     before = {name: twin.read(spark, name).where("tier = 'full'").toPandas() for name in TABLES}
     # A second version of one model, set beside the first one's predictions, which are history now.
     twin.set("train.models", {"frequency": {**twin.settings["train"]["models"]["frequency"],
-                                            "glm": {"reg_param": 0.5}}})  # fmt: skip
+                                            "glm": {"alpha": 0.5}}})  # fmt: skip
     twin.set("predict", {"models": ["frequency"]})
     twin.must(f"run --batch {FIRST} --stages train,predict")
     told = {"models": ["frequency"], "pairs": [["frequency", "frequency@1"]], "sample_rows": 100}

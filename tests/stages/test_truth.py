@@ -1,15 +1,17 @@
-"""Stored predictions and metrics against those who should know: MLlib, xgboost, scikit-learn."""
+"""Stored predictions and metrics against those who should know: statsmodels, xgboost, scikit-learn."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 import xgboost
 from portfolio import FIRST, SECOND
 from pyspark.sql import functions as F
 from sklearn import metrics as sk
 
-from kyros_spark.fitting.glm import DESIGN, _scales, design_rows
+from kyros_spark.fitting import glm_rows
+from kyros_spark.fitting.glm import fit_glm
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.model.artefact import read_model
 from kyros_spark.transforms.encode import encoded
@@ -49,18 +51,109 @@ def fitted(predictions, manifest):
     return (predictions - manifest.large_loss_load) / manifest.rebalance
 
 
+@pytest.fixture(scope="module")
+def theirs(fits):
+    """Return what statsmodels fits on the rows that a GLM was fitted on, and its predictions."""
+
+    def of(name):
+        rows, features, _, _ = fits[name]
+        ends = np.array(rows.select(LABEL, WEIGHT, OFFSET).collect(), float)
+        label, weight, offset = ends.T
+        model = sm.GLM(
+            label, design(rows, features), FAMILIES[name], offset=offset, var_weights=weight
+        )
+        return model.fit(tol=1e-13, maxiter=200), features
+
+    return of
+
+
+FAMILIES = {
+    "frequency": sm.families.Poisson(),
+    "severity": sm.families.Gamma(sm.families.links.Log()),
+    "premium": sm.families.Tweedie(var_power=1.5),
+}
+
+
+def design(rows, features):
+    """Return the dense design of prepared rows, encoded here, by hand."""
+    columns = [F.lit(1.0)]
+    for feature in features:
+        value = F.col(feature.name)
+        if feature.kind == "numeric":
+            columns.append(F.coalesce(value, F.lit(feature.impute)))
+            continue
+        value = F.coalesce(value, F.lit("(missing)"))
+        others = [level for n, level in enumerate(feature.levels) if n != feature.base_code]
+        columns += [(value == level).cast("double") for level in others]
+    return np.array(rows.select(*(c.alias(f"x{n}") for n, c in enumerate(columns))).collect())
+
+
 @pytest.mark.parametrize("name", GLMS)
-def test_stored_glm_predictions_are_mllibs_own(name, fits, stored, manifests, finished, spark):
-    rows, features, _, fit = fits[name]
-    prepared = finished.read(spark, "prepared").withColumn(OFFSET, F.lit(0.0))
-    design = design_rows(prepared, features, _scales(rows, features))
-    told = fit.mllib.transform(design.select("batch_id", "policy_id", DESIGN, OFFSET)).collect()
+def test_stored_glm_predictions_are_statsmodels_own(
+    name, theirs, stored, manifests, finished, spark
+):
+    fit, features = theirs(name)
+    prepared = finished.read(spark, "prepared")
+    told = prepared.select("batch_id", "policy_id").collect()
     ours = stored(name)
     found = [ours[(row["batch_id"], row["policy_id"])]["prediction"] for row in told]
     found = fitted(np.array(found), manifests[name])
-    expected = np.array([row["prediction"] for row in told]) * fit.unit
     assert found.min() > 0 and found.std() > 0
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(found, np.exp(design(prepared, features) @ fit.params), rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", GLMS)
+def test_stored_relativities_and_totals_are_statsmodels(name, theirs, finished, spark):
+    fit, _ = theirs(name)
+    rows = finished.read(spark, "relativities").where(F.col("model_name") == name).collect()
+    told = [row for row in rows if not row["is_base"]]
+    assert len(told) == len(fit.params)
+    assert [row["relativity"] for row in rows if row["is_base"]] == [1.0] * (len(rows) - len(told))
+    lower, upper = fit.conf_int().T
+    by_size = np.argsort(fit.params)  # the table keeps no order
+    told.sort(key=lambda row: row["coefficient"])
+    for column, expected in {
+        "coefficient": fit.params, "standard_error": fit.bse, "p_value": fit.pvalues,
+        "relativity": np.exp(fit.params), "lower": np.exp(lower), "upper": np.exp(upper),
+    }.items():  # fmt: skip
+        found = [row[column] for row in told]
+        np.testing.assert_allclose(found, expected[by_size], rtol=1e-5, atol=1e-12)
+    models = finished.read(spark, "models").where(F.col("model_name") == name).first()
+    assert models["metrics"]["aic"] == pytest.approx(fit.aic, rel=1e-8)
+    assert models["metrics"]["residual_deviance"] == pytest.approx(fit.deviance, rel=1e-8)
+
+
+def test_mllib_finds_the_same_coefficients(fits):
+    rows, features, settings, fit = fits["frequency"]
+    glm = settings.glm.model_copy(update={"solver": "mllib"})
+    theirs = fit_glm(rows, features, settings.model_copy(update={"glm": glm}))
+    assert theirs.rows_held == "mllib"
+    assert theirs.intercept == pytest.approx(fit.intercept, abs=1e-6)
+    for name, table in theirs.tables.items():
+        np.testing.assert_allclose(fit.tables[name], table, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["frequency", "premium"])
+def test_where_rows_are_held_and_their_partitions_change_no_result(name, fits, monkeypatch):
+    rows, features, settings, fit = fits[name]
+    assert fit.rows_held == "driver"
+
+    def same(parts, where):
+        other = fit_glm(rows.repartition(parts), features, settings)
+        assert other.rows_held == where
+        for one, two in zip(fit.coefficients, other.coefficients, strict=True):
+            assert two.coefficient == pytest.approx(one.coefficient, rel=1e-10, abs=1e-10)
+            assert two.rows == one.rows
+        assert other.statistics == pytest.approx(fit.statistics, rel=1e-10)
+
+    with monkeypatch.context() as few:
+        few.setattr(glm_rows, "LOCAL_ROWS", 0)
+        same(2, "cluster")
+        if name == "frequency":
+            same(1, "cluster")
+    answers = iter([False, True])  # too many rows, few of them different
+    monkeypatch.setattr(glm_rows, "_is_small", lambda rows, width: next(answers))
+    same(2, f"driver, {rows.count()} rows collapsed")
 
 
 def test_stored_boosted_scores_are_xgboosts_own_margin(fits, stored, manifests, finished, spark):

@@ -1,0 +1,158 @@
+"""Choose where a GLM's rows are held: here, here with equal rows collapsed, or on the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from kyros_spark.config import ModelSettings
+from kyros_spark.errors import TrainingDataError
+from kyros_spark.fitting.design import layout_of
+from kyros_spark.fitting.irls import Rows
+from kyros_spark.fitting.local_rows import LocalRows
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.fitting.spark_rows import SparkRows
+from kyros_spark.model.manifest import Feature
+from kyros_spark.transforms.encode import encoded
+
+MAX_COLUMNS = 5_000  # X'WX of more would be above 200 MB, on the driver and on each worker
+LOCAL_ROWS, LOCAL_CELLS = 2_000_000, 50_000_000  # at most 400 MB on the driver
+
+
+@dataclass(frozen=True)
+class Held:
+    """Rows to fit on, rows to judge on (the same ones unless collapsed), and where they are."""
+
+    fitted: Rows
+    judged: Rows
+    where: str
+
+
+@contextmanager
+def glm_rows(
+    rows: DataFrame, features: Sequence[Feature], settings: ModelSettings
+) -> Iterator[Held]:
+    """Encode the rows as scoring will, and hold them.
+
+    Few rows come to the driver. Of many, equal rows of the design are collapsed first, if few are
+    different: with label and weight summed up, they have the same solution. What is left is
+    evaluated on the cluster, one pass an iteration.
+
+    Raises:
+        TrainingDataError: the design has more columns than the solver takes.
+    """
+    design = _design(rows, features)
+    told = _told(design, features, settings)
+    names = [feature.name for feature in features if feature.kind == "numeric"]
+    layout = layout_of(
+        features,
+        {name: told[f"_mean_{name}"] or 0.0 for name in names},
+        {name: told[f"_scale_{name}"] or 0.0 for name in names},
+    )
+    if len(layout.columns) > MAX_COLUMNS:
+        raise TrainingDataError(
+            f"the GLM: expected at most {MAX_COLUMNS} columns, found {len(layout.columns)}; lower "
+            "max_levels, raise min_level_share, or use method: boosting"
+        )
+    here = SparkRows(design, layout, told["rows"])
+    if _is_small(told["rows"], len(features)):
+        local = LocalRows(here.collected(), layout)
+        yield Held(local, local, "driver")
+    elif _is_small(int(told["distinct"] * 1.1), len(features)):
+        collapsed = SparkRows(_collapsed(design, features, settings), layout, told["rows"])
+        fitted = LocalRows(collapsed.collected(), layout)
+        fitted.count = told["rows"]
+        yield Held(fitted, here, f"driver, {told['rows']} rows collapsed")
+    else:
+        with _kept(design) as kept:
+            there = SparkRows(kept, layout, told["rows"])
+            yield Held(there, there, "cluster")
+
+
+def _is_small(rows: int, width: int) -> bool:
+    return rows <= LOCAL_ROWS and rows * (width + 3) <= LOCAL_CELLS
+
+
+def _design(rows: DataFrame, features: Sequence[Feature]) -> DataFrame:
+    nan = F.lit(float("nan"))
+    columns = []
+    for feature in features:
+        value = encoded(feature, impute=True)
+        numeric = feature.kind == "numeric"
+        columns.append(F.coalesce(value, nan).alias(feature.name) if numeric else value)
+    ends = [F.col(name).cast("double").alias(name) for name in (LABEL, WEIGHT, OFFSET)]
+    return rows.select(*columns, *ends)
+
+
+def _told(
+    design: DataFrame, features: Sequence[Feature], settings: ModelSettings
+) -> dict[str, Any]:
+    numbers = {f.name: _finite(F.col(f.name)) for f in features if f.kind == "numeric"}
+    keys = _keys(features, settings)
+    row = design.agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.approx_count_distinct(F.xxhash64(*keys), 0.02).alias("distinct"),
+        *(F.avg(value).alias(f"_mean_{name}") for name, value in numbers.items()),
+        *(F.stddev_pop(value).alias(f"_scale_{name}") for name, value in numbers.items()),
+    ).first()
+    assert row is not None
+    return row.asDict()
+
+
+def _finite(value: Column) -> Column:
+    return F.when(F.abs(value) < F.lit(float("inf")), value)
+
+
+def _folds(settings: ModelSettings) -> bool:
+    return settings.glm.link == "log" and settings.family != "negative_binomial"
+
+
+def _keys(features: Sequence[Feature], settings: ModelSettings) -> list[str]:
+    names = [feature.name for feature in features]
+    return names if _folds(settings) else [*names, OFFSET]
+
+
+def _collapsed(
+    design: DataFrame, features: Sequence[Feature], settings: ModelSettings
+) -> DataFrame:
+    """Sum up equal rows: weight, and the weighted mean label.
+
+    With a log link and variance mu^p, an offset is the same as the label divided by e = exp(offset)
+    and the weight times e^(2 - p): offsets then need not be equal.
+    """
+    weight, label = F.col(WEIGHT), F.col(LABEL)
+    if _folds(settings):
+        # Tweedie's label is already per unit, its offset zero: any power will do.
+        power = {"poisson": 1.0, "gamma": 2.0, "tweedie": 2.0}[settings.family]
+        unit = F.exp(OFFSET)
+        weight, label = weight * F.pow(unit, F.lit(2.0 - power)), label / unit
+    total = F.sum(weight)
+    sums = design.groupBy(*_keys(features, settings)).agg(
+        (F.sum(weight * label) / total).alias("_mean"), total.alias("_total")
+    )
+    offset = F.lit(0.0) if _folds(settings) else F.col(OFFSET)
+    names = [F.col(feature.name) for feature in features]
+    return sums.select(
+        *names, F.col("_mean").alias(LABEL), F.col("_total").alias(WEIGHT), offset.alias(OFFSET)
+    )
+
+
+@contextmanager
+def _kept(frame: DataFrame) -> Iterator[DataFrame]:
+    """Keep the encoded rows on the executors' disks, where the platform can."""
+    try:
+        kept = frame.persist(StorageLevel.DISK_ONLY)
+    except PySparkException:  # serverless has no cache: the rows are then encoded in every pass
+        yield frame
+        return
+    try:
+        yield kept
+    finally:
+        kept.unpersist()

@@ -1,0 +1,114 @@
+"""What a GLM makes of bad rows: named errors, or results that are told."""
+
+import numpy as np
+import pytest
+from rows_of_glm import generated, settings
+
+from kyros_spark.errors import FitError, TrainingDataError
+from kyros_spark.fitting.aliased import aliased_columns
+from kyros_spark.fitting.glm_fit import fit_rows
+
+
+def terms(fit):
+    return {(c.feature, c.level): c for c in fit.coefficients}
+
+
+def predicted(fit, design):
+    eta = np.full(design.label.size, fit.intercept)
+    for name, codes in design.codes.items():
+        eta += np.array(fit.tables[name])[codes]
+    for name, values in design.numbers.items():
+        eta += fit.slopes[name] * values
+    return eta
+
+
+def test_columns_that_others_determine_are_dropped_and_listed():
+    design = generated()
+    plain = fit_rows(design.rows(), settings())
+    design.levels["copy"] = ("x", "y", "z")
+    design.codes["copy"] = design.codes["area"]
+    design.numbers["twice"] = 2 * design.numbers["value"] - design.numbers["age"]
+    fit = fit_rows(design.rows(), settings())
+    assert fit.aliased == ("copy = y", "copy = z", "twice")
+    one = terms(fit)[("copy", "z")]
+    assert one.aliased and one.coefficient == 0.0 and one.standard_error is None
+    assert fit.statistics["df_residual"] == plain.statistics["df_residual"]
+    np.testing.assert_allclose(predicted(fit, design), predicted(plain, generated()), rtol=1e-9)
+
+
+def test_aliasing_is_the_rank_that_numpy_finds():
+    random = np.random.default_rng(3)
+    design = random.normal(size=(200, 12))
+    design[:, 4] = design[:, 1] - 3 * design[:, 2]
+    design[:, 9] = 0.0
+    design[:, 11] = design[:, 4] + design[:, 10]
+    assert aliased_columns(design.T @ design) == [4, 9, 11]
+    assert np.linalg.matrix_rank(design) == 12 - 3
+
+
+def test_a_level_without_claims_is_named_and_a_ridge_makes_it_finite():
+    design = generated(rows=500)
+    design.label[design.codes["fuel"] == 3] = 0.0
+    with pytest.raises(FitError, match="found none in fuel = gas: .*minus infinity"):
+        fit_rows(design.rows(), settings())
+    fit = fit_rows(design.rows(), settings(alpha=0.01))
+    assert -20 < terms(fit)[("fuel", "gas")].coefficient < -1
+
+
+def test_levels_that_only_together_hold_no_claims_are_named():
+    design = generated(rows=2000)
+    design.levels["twin"] = ("no", "yes")
+    design.codes["twin"] = (design.codes["area"] == 1).astype(int)
+    design.codes["twin"][::50] = 0  # nearly the village
+    alone = (design.codes["twin"] == 0) & (design.codes["area"] == 1)
+    assert alone.any()
+    design.label[alone] = 0.0
+    with pytest.raises(FitError, match=r"area = village, twin = yes run to infinity"):
+        fit_rows(design.rows(), settings())
+
+
+def test_one_level_only_has_relativity_one():
+    design = generated(rows=300)
+    design.levels["fuel"], design.codes["fuel"] = ("petrol",), np.zeros(300, int)
+    fit = fit_rows(design.rows(), settings())
+    only = terms(fit)[("fuel", "petrol")]
+    assert only.is_base and only.coefficient == 0.0 and only.rows == 300
+    assert fit.aliased == ()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda d: d.label.fill(0), "expected claims, found 300 rows with a total of 0"),
+        (lambda d: d.numbers["age"].__setitem__(3, np.nan), "age is not a finite number in"),
+        (lambda d: d.weight.__setitem__(3, 0.0), "weight is not above zero in 1 rows"),
+        (lambda d: d.label.__setitem__(3, -1.0), "label is below zero in 1 rows"),
+        (lambda d: d.label.__setitem__(3, np.inf), "label is not a finite number in 1 rows"),
+    ],
+)  # fmt: skip
+def test_rows_that_no_glm_takes_are_counted_and_named(spoil, message):
+    design = generated(rows=300)
+    spoil(design)
+    with pytest.raises(TrainingDataError, match=message):
+        fit_rows(design.rows(), settings())
+
+
+def test_steps_that_do_not_end_are_an_error_that_says_where():
+    with pytest.raises(FitError, match=r"within 2 iterations, found one of .* at "):
+        fit_rows(generated().rows(), settings(max_iter=2))
+
+
+def test_thousands_of_levels_are_fitted_level_by_level():
+    """With one factor alone, each level's rate is its own claims over exposure."""
+    random = np.random.default_rng(5)
+    design = generated(rows=30_000, offset=True)
+    levels = 1_000
+    design.levels, design.numbers = {"car": tuple(f"m{n}" for n in range(levels))}, {}
+    design.codes = {"car": random.integers(0, levels, 30_000)}
+    fit = fit_rows(design.rows(), settings())
+    claims = np.bincount(design.codes["car"], design.label, levels)
+    exposure = np.bincount(design.codes["car"], np.exp(design.offset), levels)
+    rates = np.exp(fit.intercept + np.array(fit.tables["car"]))
+    np.testing.assert_allclose(rates, claims / exposure, rtol=1e-9)
+    error = terms(fit)[("car", "m7")].standard_error
+    assert error == pytest.approx(np.sqrt(1 / claims[0] + 1 / claims[7]), rel=1e-9)

@@ -101,5 +101,5 @@ def test_a_feature_that_knows_the_claims_is_suspect_by_name(leaking, finished, c
 def test_no_feature_of_a_clean_portfolio_is_suspect(finished, spark):
     (row,) = finished.read(spark, "runs").where("stage = 'train'").select("details").collect()
     told = json.loads(row["details"])
-    assert [one["suspect"] for one in told.values()] == [[]] * 4
+    assert [one["suspect"] for one in told.values()] == [[]] * 5
     assert set(told["frequency"]["one_way_d2"]) == set(finished.settings["prepare"]["features"])

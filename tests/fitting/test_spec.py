@@ -7,14 +7,14 @@ import statsmodels.api as sm
 
 from kyros_spark.config import ModelSettings, PrepareSettings
 from kyros_spark.errors import TrainingDataError
-from kyros_spark.fitting.glm import DESIGN, design_rows
+from kyros_spark.fitting.glm import fit_glm
 from kyros_spark.fitting.quantiles import spreads
 from kyros_spark.fitting.rows import model_rows
 from kyros_spark.fitting.spec import fit_features
 from kyros_spark.model.artefact import model_to_bytes, read_model
 from kyros_spark.model.manifest import Feature, Manifest
 from kyros_spark.scoring.udf import Served, predictions
-from kyros_spark.stages.train import _judge
+from kyros_spark.stages.finish import finish
 from kyros_spark.transforms import encode
 from kyros_spark.transforms.encode import encoded, is_unseen
 
@@ -192,7 +192,7 @@ def test_trees_see_levels_and_bins_in_their_order(trained):
 def test_a_changed_encoding_reaches_the_fit_the_judgement_and_the_prediction(
     finished, spark, monkeypatch
 ):
-    """One code path: what is done to it shows in training's design, in its metrics, in scores."""
+    """One code path: what is done to it shows in training's fit, in its metrics, in scores."""
     (path,) = (finished.base / "artefacts" / "frequency").glob("*.kyros")
     model = read_model(path.read_bytes())
     settings = ModelSettings(**finished.settings["train"]["models"]["frequency"])
@@ -203,8 +203,8 @@ def test_a_changed_encoding_reaches_the_fit_the_judgement_and_the_prediction(
         rows = model_rows(prepared, settings)
         score = predictions(spark, [Served("frequency", model, model_to_bytes(model))])
         return (
-            design_rows(rows, features, {"power": 1.0, "log_bonus": 1.0}).select(DESIGN).collect(),
-            _judge(spark, "frequency", model, prepared, settings)["train_deviance"],
+            fit_glm(rows, features, settings).tables,
+            finish("frequency", model, score["frequency"], prepared, settings)[1]["train_deviance"],
             [row[0] for row in prepared.select(score["frequency"]).collect()],
         )
 

@@ -76,3 +76,11 @@ def glm_scores(features, tables, columns, start):
                 terms.append(table[0] * value)
         scores.append(math.fsum(terms))
     return np.array(scores)
+
+
+def normal_equations(design, label, weight, offset, coefficients, variance):
+    """X'WX and X'score of a GLM with log link, from the dense design."""
+    mean = np.exp(design @ coefficients + offset)
+    information = weight * mean * mean / variance(mean)
+    score = weight * (label - mean) * mean / variance(mean)
+    return design.T @ (design * information[:, None]), design.T @ score

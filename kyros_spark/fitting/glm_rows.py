@@ -48,6 +48,7 @@ def glm_rows(
     Raises:
         TrainingDataError: the design has more columns than the solver takes.
     """
+    _check_size(features)
     design = _design(rows, features)
     told = _told(design, features, settings)
     names = [feature.name for feature in features if feature.kind == "numeric"]
@@ -56,11 +57,6 @@ def glm_rows(
         {name: told[f"_mean_{name}"] or 0.0 for name in names},
         {name: told[f"_scale_{name}"] or 0.0 for name in names},
     )
-    if len(layout.columns) > MAX_COLUMNS:
-        raise TrainingDataError(
-            f"the GLM: expected at most {MAX_COLUMNS} columns, found {len(layout.columns)}; lower "
-            "max_levels, raise min_level_share, or use method: boosting"
-        )
     here = SparkRows(design, layout, told["rows"])
     if _is_small(told["rows"], len(features)):
         local = LocalRows(here.collected(), layout)
@@ -74,6 +70,17 @@ def glm_rows(
         with _kept(design) as kept:
             there = SparkRows(kept, layout, told["rows"])
             yield Held(there, there, "cluster")
+
+
+def _check_size(features: Sequence[Feature]) -> None:
+    size = 1 + sum(len(feature.levels) or 1 for feature in features)
+    if size > MAX_COLUMNS:
+        most = max(features, key=lambda feature: len(feature.levels))
+        raise TrainingDataError(
+            f"the GLM: expected at most {MAX_COLUMNS} columns, found {size}, {len(most.levels)} of "
+            f"them levels of {most.name}; lower max_levels, raise min_level_share, or use method: "
+            "boosting"
+        )
 
 
 def _is_small(rows: int, width: int) -> bool:

@@ -6,7 +6,9 @@ from rows_of_glm import generated, settings
 
 from kyros_spark.errors import FitError, TrainingDataError
 from kyros_spark.fitting.aliased import aliased_columns
+from kyros_spark.fitting.glm import fit_glm
 from kyros_spark.fitting.glm_fit import fit_rows
+from kyros_spark.model.manifest import Feature
 
 
 def terms(fit):
@@ -91,6 +93,12 @@ def test_rows_that_no_glm_takes_are_counted_and_named(spoil, message):
     spoil(design)
     with pytest.raises(TrainingDataError, match=message):
         fit_rows(design.rows(), settings())
+
+
+def test_a_factor_of_100_000_levels_is_refused_before_any_row_is_read():
+    car = Feature(name="car", kind="levels", levels=tuple(f"m{n}" for n in range(100_000)))
+    with pytest.raises(TrainingDataError, match="at most 5000 columns, found 100001, .* of car"):
+        fit_glm(None, [car], settings())
 
 
 def test_steps_that_do_not_end_are_an_error_that_says_where():

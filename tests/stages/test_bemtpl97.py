@@ -35,10 +35,12 @@ def raw(real_data):
 
 @pytest.fixture(scope="module")
 def base(real_data, spark, tmp_path_factory):
-    """Where the four stages wrote their tables."""
+    """Where the four stages and evaluate wrote their tables."""
     base = tmp_path_factory.mktemp("bemtpl97")
     path = real_data("bemtpl97") / "policies.parquet"
     words = ["--set", f"tables.base={base}", "--set", f"sources.policies.path={path}"]
+    stages = "clean,prepare,train,predict,evaluate"
+    words += ["--stages", stages, "--set", "evaluate.report=false"]
     assert main(["run", "--config", str(CONF), *words]) == 0
     return base
 
@@ -118,3 +120,12 @@ def test_the_test_fold_scores_as_published_and_the_trees_beat_it(raw, base, spar
         found[name] = (2 * (log - (y - mu))).mean()
     assert found["frequency_glm"] == pytest.approx(0.5307749520, abs=1e-9)
     assert 0.525 < found["frequency_boost"] < 0.5308
+
+
+@pytest.mark.slow
+def test_evaluate_tells_the_published_deviance_of_the_test_fold(base, spark):
+    rows = spark.read.format("delta").load(f"{base}/evaluation_metrics").where("part = 'test'")
+    told = {row["model_name"]: row for row in rows.collect()}
+    assert told["frequency_glm"]["deviance_per_row"] == pytest.approx(0.5307749520, abs=1e-9)
+    assert 0.525 < told["frequency_boost"]["deviance_per_row"] < 0.5308
+    assert told["frequency_glm"]["rows"] == 27_202

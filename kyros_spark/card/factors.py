@@ -57,7 +57,7 @@ def _of_glm(
     else:
         labels: Sequence[str | None] = feature.levels or (None,)
         terms = [
-            _term(label, code == 0 and bool(feature.levels), value, is_log)
+            _term(label, bool(feature.levels) and code == feature.base_code, value, is_log)
             for code, (label, value) in enumerate(zip(labels, block, strict=True))
         ]
     return {"feature": feature.name, "kind": feature.kind, "terms": terms}

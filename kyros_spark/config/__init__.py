@@ -13,6 +13,7 @@ from kyros_spark.config.features import (
 )
 from kyros_spark.config.load import is_remote, load_config, parse_config
 from kyros_spark.config.models import (
+    OWN_PARAMETERS,
     BoostingSettings,
     GlmSettings,
     ModelSettings,
@@ -34,6 +35,7 @@ from kyros_spark.config.tracking import MlflowSettings
 
 __all__ = [
     "BATCH_PATTERN",
+    "OWN_PARAMETERS",
     "AgeSettings",
     "AmountSettings",
     "BoostingSettings",

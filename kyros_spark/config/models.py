@@ -13,6 +13,9 @@ from kyros_spark.config.quality import ChallengeSettings, Quality
 from kyros_spark.config.search import SearchSettings
 from kyros_spark.config.tracking import MlflowSettings
 
+# The parameter that a family has of its own, and that a fit may choose.
+OWN_PARAMETERS = {"tweedie": "tweedie_power", "negative_binomial": "theta"}
+
 
 class GlmSettings(Section):
     """How the generalized linear model is fitted: by our own solver, or Spark MLlib's."""

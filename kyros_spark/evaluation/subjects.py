@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kyros_spark.config import EvaluateSettings, ModelSettings
+from kyros_spark.config import OWN_PARAMETERS, EvaluateSettings, ModelSettings
 from kyros_spark.model.manifest import Manifest
 from kyros_spark.registry import Entry, Registry
 
@@ -109,8 +109,9 @@ def _judged_as(
 def _facts(manifest: Manifest) -> dict[str, Any]:
     told = {"method": "glm", "family": manifest.family, "target": manifest.target}
     settings = manifest.training.get("settings") or {}
-    profiled = {k: v for k in ("tweedie_power", "theta") if (v := manifest.training.get(k))}
-    return {**told, "per": manifest.per, **settings, **profiled}
+    own = OWN_PARAMETERS.get(manifest.family, "")  # a fit tells these of every family
+    fitted = {own: value} if (value := manifest.training.get(own)) else {}
+    return {**told, "per": manifest.per, **settings, **fitted}
 
 
 def _product(manifests: Sequence[Manifest]) -> dict[str, Any]:

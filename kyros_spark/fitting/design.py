@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from kyros_spark.model.manifest import Feature
-from kyros_spark.transforms.encode import base_code
 
 INTERCEPT = "(intercept)"
 
@@ -105,7 +104,7 @@ def layout_of(
             continue
         starts.append(len(columns))
         levels.append(len(feature.levels))
-        base = base_code(feature)
+        base = feature.base_code
         columns += [
             Column(feature.name, level, code == base) for code, level in enumerate(feature.levels)
         ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kyros_spark.config import GlmSettings, ModelSettings
+from kyros_spark.config import OWN_PARAMETERS, GlmSettings, ModelSettings
 from kyros_spark.errors import FitError, TrainingDataError
 from kyros_spark.fitting.equations import Law, LevelSums
 from kyros_spark.fitting.glm_statistics import Coefficient, coefficients_of, statistics_of
@@ -90,8 +90,8 @@ def _law(settings: ModelSettings) -> Law:
 
 
 def _is_profiled(settings: ModelSettings) -> bool:
-    own = {"tweedie": settings.tweedie_power, "negative_binomial": settings.theta}
-    return own.get(settings.family) == "profile"
+    own = OWN_PARAMETERS.get(settings.family)
+    return own is not None and getattr(settings, own) == "profile"
 
 
 def _check(sums: LevelSums, rows: Rows, law: Law, glm: GlmSettings) -> None:

@@ -26,7 +26,7 @@ from kyros_spark.fitting.glm_fit import GlmFit
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
-from kyros_spark.transforms.encode import base_code, encoded
+from kyros_spark.transforms.encode import encoded
 
 DESIGN = "_design"
 
@@ -137,4 +137,4 @@ def _by_level(
 
 
 def _others(feature: Feature) -> list[int]:
-    return [code for code in range(len(feature.levels)) if code != base_code(feature)]
+    return [code for code in range(len(feature.levels)) if code != feature.base_code]

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from kyros_spark.config import Config, ModelSettings, TrainSettings
+from kyros_spark.config import OWN_PARAMETERS, Config, ModelSettings, TrainSettings
 from kyros_spark.digest import digest
 from kyros_spark.errors import ConfigError, FitError, UsageError
 from kyros_spark.fitting.leakage import suspects
@@ -233,7 +233,7 @@ def _provenance(run: Run, settings: TrainSettings, chosen: ModelSettings) -> dic
 def _as_fitted(settings: ModelSettings, model: Model) -> ModelSettings:
     """Return the settings with a profiled parameter's value."""
     told = model.manifest.training
-    own = {"tweedie": "tweedie_power", "negative_binomial": "theta"}.get(settings.family)
+    own = OWN_PARAMETERS.get(settings.family)
     if settings.method != "glm" or own is None or told.get(own) is None:
         return settings
     return settings.model_copy(update={own: told[own]})

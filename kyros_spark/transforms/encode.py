@@ -30,11 +30,6 @@ def encoded(feature: Feature, impute: bool) -> Column:
     return F.coalesce(_code(feature), F.lit(feature.unseen_code)).cast("int").alias(feature.name)
 
 
-def base_code(feature: Feature) -> int:
-    """Return the code of a feature's base level, whose coefficient is zero in a linear model."""
-    return feature.base_code
-
-
 def is_unseen(feature: Feature) -> Column:
     """Tell whether a row's level is one that the fitted specification does not hold."""
     return F.col(feature.name).isNotNull() & _code(feature).isNull()

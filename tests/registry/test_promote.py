@@ -65,7 +65,9 @@ def test_a_trained_model_that_misses_its_threshold_stays_candidate_and_the_chain
     )
     assert statuses(portfolio, spark) == {1: "champion", 2: "candidate"}
     failed = portfolio.read(spark, "runs").where("error_type = 'GateError'").first()
-    assert failed["outputs"] == {"models": commits(portfolio) - 1}
+    assert failed["outputs"]["models"] == commits(portfolio) - 1
+    kept = portfolio.read(spark, "relativities").where("model_name = 'frequency'")
+    assert {row["model_version"] for row in kept.collect()} == {1, 2}, "a candidate's too"
 
     before = commits(portfolio)
     assert portfolio.kyros("train").message == outcome.message, "asked again, refused again"
@@ -188,5 +190,6 @@ def test_the_versions_are_listed_with_what_they_are(finished):
         ["boosted", "1", "champion", "boosting"],
         ["frequency", "1", "champion", "glm"],
         ["premium", "1", "champion", "glm"],
+        ["pure_premium", "1", "champion", "composite"],
         ["severity", "1", "champion", "glm"],
     ]

@@ -54,7 +54,7 @@ def test_a_changed_model_trains_that_model_only_and_changed_back_it_is_champion_
     }
     after = snapshot(portfolio.base)
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"models", "predictions"}
+    assert changed == {"models", "relativities", "predictions"}
     models = {
         (r["model_name"], r["model_version"]): r["status"] for r in all_models(portfolio, spark)
     }
@@ -208,12 +208,13 @@ def contracts(finished):
     from kyros_spark.tables.prepared import prepared
     from kyros_spark.tables.profiles import PROFILES
     from kyros_spark.tables.rejects import REJECTS
+    from kyros_spark.tables.relativities import RELATIVITIES
     from kyros_spark.tables.runs import RUNS
 
     source = config.sources.policies
     return [
         policies(source), claims(config.sources.claims), REJECTS, PROFILES, prepared(source, config.prepare),
-        FEATURE_LOG, MODELS, predictions(source), RUNS,
+        FEATURE_LOG, MODELS, RELATIVITIES, predictions(source), RUNS,
     ]  # fmt: skip
 
 

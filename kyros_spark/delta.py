@@ -7,16 +7,21 @@ same code runs on a Connect session.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.config import TableSettings
-from kyros_spark.delta_faults import constraints_named, is_missing, place_named
+from kyros_spark.delta_faults import (
+    concurrency_named,
+    constraints_named,
+    is_missing,
+    place_named,
+)
 from kyros_spark.errors import BatchMissingError, TableSchemaError
 from kyros_spark.tables.contract import Column, Table
 from kyros_spark.tables.ddl import create_statement, definitions, quoted, text
@@ -57,6 +62,15 @@ class Tables:
             parts = [*self._settings.catalog.split("."), name]
             return ".".join(quoted(part) for part in parts)
         return f"delta.{quoted(self.place(name))}"
+
+    @property
+    def by_path(self) -> bool:
+        """Tell whether the tables lie under a path, and not in a catalog."""
+        return self._settings.catalog is None
+
+    def history(self, name: str) -> list[Row]:
+        """Return the table's commits, the newest first."""
+        return self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)}").collect()
 
     def version(self, name: str) -> int | None:
         """Return the latest version, or None where there is no such table."""
@@ -114,8 +128,17 @@ class Tables:
         by_name = self._settings.catalog is not None
         return reader.table(self.place(name)) if by_name else reader.load(self.place(name))
 
-    def replace(self, table: Table, rows: DataFrame, run_id: str, where: str) -> Written:
+    def replace(
+        self,
+        table: Table,
+        rows: DataFrame,
+        run_id: str,
+        where: str,
+        rows_per_file: int | None = None,
+    ) -> Written:
         """Replace the rows that match ``where`` by ``rows``, in one commit.
+
+        rows_per_file: the most that a file holds; default as many as a task has.
 
         Raises:
             TableSchemaError: the table has a column of another type.
@@ -124,13 +147,21 @@ class Tables:
         new = self._ensure(table, run_id)
         before = self._seen[table.name]
         writer = _selected(rows, table, new).write.mode("overwrite").option("replaceWhere", where)
+        if rows_per_file is not None:
+            writer = writer.option("maxRecordsPerFile", rows_per_file)
         self._save(writer, table, run_id, new)
         return self._committed(table.name, run_id, before)
 
-    def append(self, table: Table, rows: DataFrame, run_id: str) -> None:
-        """Append rows, in one commit."""
-        new = self._ensure(table, run_id)
-        self._save(_selected(rows, table, new).write.mode("append"), table, run_id, new)
+    def append(
+        self, table: Table, rows: DataFrame, told: str, once: Mapping[str, str] | None = None
+    ) -> None:
+        """Append rows, in one commit that carries ``told``: the run id.
+
+        once: Delta's txnAppId and txnVersion, so that what was committed is not again.
+        """
+        new = self._ensure(table, told)
+        writer = _selected(rows, table, new).write.mode("append").options(**(once or {}))
+        self._save(writer, table, told, new)
 
     def merge(
         self, table: Table, rows: DataFrame, run_id: str, match: str, clauses: Sequence[str]
@@ -140,18 +171,14 @@ class Tables:
         match: the condition that pairs a row s of ``rows`` with a row t of the table.
         clauses: what becomes of pairs and of single rows, as MERGE takes it.
         """
-        new = self._ensure(table, run_id)
+        self.make(table, run_id)
         before = self._seen[table.name]
-        if new:
-            alter = f"ALTER TABLE {self.reference(table.name)} ADD COLUMNS"
-            with self._stamped(run_id):
-                self.spark.sql(f"{alter} ({definitions(new)})")
-        self._complete[table.name] = table
         view = f"kyros_merge_{table.name}"
         rows.createOrReplaceTempView(view)
         into = f"MERGE INTO {self.reference(table.name)} t USING {view} s ON {match}"
         try:
-            with constraints_named(table), self._stamped(run_id):
+            named = constraints_named(table), concurrency_named(table.name)
+            with named[0], named[1], self._stamped(run_id):
                 self.spark.sql(" ".join([into, *clauses]))
         finally:
             self.spark.catalog.dropTempView(view)
@@ -163,7 +190,7 @@ class Tables:
         writer = writer.format("delta").option("userMetadata", run_id)
         if new:  # in the same commit as the rows, so that a failed write adds no column either
             writer = writer.option("mergeSchema", "true")
-        with constraints_named(table):
+        with constraints_named(table), concurrency_named(table.name):
             if self._settings.catalog is not None:
                 writer.saveAsTable(self.place(table.name))
             else:
@@ -180,6 +207,20 @@ class Tables:
                 return Written(self.place(name), int(commit["version"]), rows)
         # Delta makes no commit where nothing is removed and nothing is added.
         return Written(self.place(name), self._seen[name], 0)
+
+    def make(self, table: Table, run_id: str) -> None:
+        """Create the table, or add the columns that it lacks."""
+        new = self._ensure(table, run_id)
+        if new:
+            alter = f"ALTER TABLE {self.reference(table.name)} ADD COLUMNS"
+            with self._stamped(run_id):
+                self.spark.sql(f"{alter} ({definitions(new)})")
+        self._complete[table.name] = table
+
+    def forget(self, name: str) -> None:
+        """Forget what was seen of a table that is there no more."""
+        self._seen.pop(name, None)
+        self._complete.pop(name, None)
 
     def _ensure(self, table: Table, run_id: str) -> list[Column]:
         """Create the table, or return the columns that it lacks and the write has to add."""
@@ -234,9 +275,3 @@ def _selected(rows: DataFrame, table: Table, new: Sequence[Column]) -> DataFrame
 def batch_is(batch: str) -> str:
     """Return the predicate of one batch."""
     return f"batch_id = {text(batch)}"
-
-
-def source_version(spark: SparkSession, path: str) -> int:
-    """Return the latest version of a Delta table that is not ours: a source."""
-    row = spark.sql(f"DESCRIBE HISTORY delta.{quoted(path)} LIMIT 1").first()
-    return -1 if row is None else int(row["version"])

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pyspark.errors import PySparkException
 
-from kyros_spark.errors import PlatformError, TableConstraintError
+from kyros_spark.errors import ConcurrentRunError, PlatformError, TableConstraintError
 from kyros_spark.tables.contract import Table
 
 
@@ -34,6 +34,25 @@ def place_named(place: str) -> Iterator[None]:
         raise PlatformError(
             f"tables cannot be made at {place}: expected a folder that can be written, found none; "
             "set tables.base to one"
+        ) from error
+
+
+@contextmanager
+def concurrency_named(table: str) -> Iterator[None]:
+    """Name a commit that came second.
+
+    Raises:
+        ConcurrentRunError: another commit changed what this one rests on; nothing was written.
+    """
+    try:
+        yield
+    except Exception as error:  # Delta's own class may reach Python as a bare Java error
+        if "DELTA_CONCURRENT" not in str(error):
+            raise
+        raise ConcurrentRunError(
+            f"table {table}: expected to be the only run on this batch, found that another "
+            "committed meanwhile; nothing was written by this one: wait for the other to end, then "
+            "give the same command again"
         ) from error
 
 

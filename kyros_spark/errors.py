@@ -58,6 +58,10 @@ class HostStoreError(PlatformError):
     """The model could not be put on this host: disk full, foreign owner, not writable."""
 
 
+class ConcurrentRunError(KyrosError):
+    """Another run changed the same rows at the same time; nothing was written."""
+
+
 class SourceNotFoundError(DataContractError):
     """The files of a source are not where the settings say."""
 

@@ -16,7 +16,6 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from kyros_spark.config import ListSettings, SourceSettings
-from kyros_spark.delta import source_version
 from kyros_spark.digest import digest
 from kyros_spark.errors import EmptySourceError, SourceNotFoundError, SourceSchemaError
 from kyros_spark.tables.ddl import quoted
@@ -28,6 +27,12 @@ def source_path(source: SourceSettings, batch: str) -> str:
     return source.path.replace("{batch}", batch)
 
 
+def _version(spark: SparkSession, path: str) -> int:
+    """Return the latest version of a source that is a Delta table."""
+    row = spark.sql(f"DESCRIBE HISTORY delta.{quoted(path)} LIMIT 1").first()
+    return -1 if row is None else int(row["version"])
+
+
 def source_fingerprint(spark: SparkSession, name: str, source: SourceSettings, batch: str) -> str:
     """Return what identifies the source's content: its files' names, sizes and times, or version.
 
@@ -37,7 +42,7 @@ def source_fingerprint(spark: SparkSession, name: str, source: SourceSettings, b
     path = source_path(source, batch)
     with _named_errors(name, path):
         if source.format == "delta":
-            return f"{path}@{source_version(spark, path)}"
+            return f"{path}@{_version(spark, path)}"
         # Only the listing is read: Spark prunes the content column.
         files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
         found = files.select("path", "length", "modificationTime").collect()

@@ -6,7 +6,9 @@ A local path (a mounted volume too) by plain file calls; any other address by Sp
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -62,6 +64,16 @@ def read_file(spark: SparkSession, address: str) -> bytes:
     if row is None:
         raise ModelFileError(f"model file {address}: expected a file, found none")
     return bytes(row["content"])
+
+
+def remove_folder(spark: SparkSession, address: str) -> None:
+    """Remove a folder and all that is in it, if it is there."""
+    if not is_remote(address):
+        shutil.rmtree(_local(address), ignore_errors=True)
+        return
+    context: Any = spark._sc
+    path = context._jvm.org.apache.hadoop.fs.Path(address)
+    path.getFileSystem(context._jsc.hadoopConfiguration()).delete(path, True)
 
 
 def _local(address: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,6 +51,7 @@ class Run:
     rows_duplicate: int = 0
     details: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
     ended: float | None = None
 
     @property

@@ -219,4 +219,5 @@ class PredictSettings(Section):
     products: dict[str, tuple[str, ...]] = {}
     kernel: Literal["auto", "avx512vbmi", "portable", "numpy"] = "auto"
     rows_per_arrow_batch: int = Field(default=20000, ge=100)
+    rows_per_micro_batch: int = Field(default=10_000_000, ge=1)
     unseen_warning_share: float = Field(default=0.01, ge=0, le=1)

@@ -101,6 +101,8 @@ def execute(
         place.waiting.append(run)
     else:
         place.ledger.record(run)
+    for tidy in run.afterwards:  # what a killed run would still have needed
+        tidy()
     event(f"{run.stage} {run.batch}: {run.status}", rows_out=run.rows_out)
     return run
 

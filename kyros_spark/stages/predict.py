@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyspark.sql import Observation, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config
@@ -17,10 +17,15 @@ from kyros_spark.runs import Done, Run
 from kyros_spark.scoring.report import HostReport
 from kyros_spark.scoring.udf import Served, predictions
 from kyros_spark.session import arrow_batch_rows, can_broadcast
+from kyros_spark.slices import slices
+from kyros_spark.staged import Staged, can_stage
 from kyros_spark.stages.execute import Workplace, execute, start
+from kyros_spark.stages.micro_batches import in_micro_batches
 from kyros_spark.stages.serve import service
 from kyros_spark.tables.predictions import predictions as predictions_table
 from kyros_spark.transforms.predicted import Output, counts, long_rows, scored
+
+_ROWS = "_rows"
 
 
 def predict(
@@ -91,26 +96,58 @@ def _work(place: Workplace, run: Run, registry: Registry, chosen: list[Entry]) -
         found = service(registry, chosen, config.predict.products)
         served, outputs = found.served, found.outputs
         _check_features(place, run, done, served)
-    prepared = place.tables.read("prepared", done.outputs["prepared"], [run.batch])
     paths = None if can_broadcast(place.spark) else found.paths
-    seen, report = Observation(), HostReport(place.spark)
+    report = HostReport(place.spark)
     score = predictions(place.spark, served, paths, config.predict.kernel, report)
     key, features = config.sources.policies.key, _features(served)
-    rows = scored(prepared, key, features, score, outputs)
-    rows = rows.observe(seen, F.count(F.lit(1)).alias("_rows"), *counts(features, outputs))
+
+    def long(prepared: DataFrame) -> tuple[DataFrame, Observation]:
+        seen = Observation()
+        rows = scored(prepared, key, features, score, outputs)
+        rows = rows.observe(seen, F.count(F.lit(1)).alias(_ROWS), *counts(features, outputs))
+        return long_rows(rows, key, outputs, run.batch, run.run_id), seen
+
     names = ", ".join(f"'{name}'" for name in dict.fromkeys(_plain(one.name) for one in outputs))
     # A class's rows stand under NAME.CLASS; the version before may have had other classes.
     where = f"{batch_is(run.batch)} AND substring_index(model_name, '.', 1) IN ({names})"
     contract = predictions_table(config.sources.policies)
-    with (
-        run.phase("score and write"),
-        arrow_batch_rows(place.spark, config.predict.rows_per_arrow_batch),
-    ):
-        long = long_rows(rows, key, outputs, run.batch, run.run_id)
-        run.outputs["predictions"] = place.tables.replace(contract, long, run.run_id, where)
-    run.rows_out = run.outputs["predictions"].rows
-    _tell(run, config, outputs, seen.get)
+    with run.phase("plan"):
+        parts = _slices(place, run, done)
+    counted: dict[str, float] | None
+    with arrow_batch_rows(place.spark, config.predict.rows_per_arrow_batch):
+        if len(parts) == 1:
+            with run.phase("score and write"):
+                rows, seen = long(parts[0])
+                written, counted = place.tables.replace(contract, rows, run.run_id, where), seen.get
+        else:
+            staged = Staged(place.tables, contract, run.fingerprint)
+            written, counted = in_micro_batches(run, staged, parts, long, where)
+            run.afterwards.append(staged.forget)
+    run.outputs["predictions"], run.rows_out = written, written.rows
+    if counted is None:
+        prepared = place.tables.read("prepared", done.outputs["prepared"], [run.batch])
+        counted = _counted_again(place, run, prepared, features, outputs)
+    _tell(run, config, outputs, counted)
     run.details["hosts"] = report.hosts()
+
+
+def _slices(place: Workplace, run: Run, done: Done) -> list[DataFrame]:
+    version, rows = done.outputs["prepared"], place.config.predict.rows_per_micro_batch
+    if done.rows_out <= rows or not can_stage(place.tables):
+        return [place.tables.read("prepared", version, [run.batch])]
+    return slices(place.tables, "prepared", version, run.batch, rows)
+
+
+def _counted_again(
+    place: Workplace, run: Run, prepared: DataFrame, features: list[Feature], outputs: list[Output]
+) -> dict[str, float]:
+    """Count over the whole batch what earlier runs counted for themselves."""
+    written = place.tables.read("predictions", run.outputs["predictions"].version, [run.batch])
+    sums = written.groupBy("model_name").agg(F.sum("expected").alias("expected")).collect()
+    expected = {row["model_name"]: row["expected"] for row in sums}
+    told = prepared.agg(F.count(F.lit(1)).alias(_ROWS), *counts(features, [])).first()
+    assert told is not None
+    return told.asDict() | {f"expected{o.column}": expected.get(o.name) for o in outputs}
 
 
 def _check_features(place: Workplace, run: Run, done: Done, served: list[Served]) -> None:
@@ -145,11 +182,11 @@ def _features(served: list[Served]) -> list[Feature]:
 
 
 def _tell(run: Run, config: Config, outputs: list[Output], seen: dict[str, float]) -> None:
-    run.rows_in = int(seen["_rows"])
+    run.rows_in = int(seen[_ROWS])
     unseen = {
         k.removeprefix("unseen_"): int(v) for k, v in seen.items() if k.startswith("unseen_") and v
     }
-    run.details = {
+    run.details |= {
         "models": {o.name: o.version for o in outputs},
         "expected": {
             o.name: round(seen[f"expected{o.column}"], 2)

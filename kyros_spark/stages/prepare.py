@@ -85,7 +85,8 @@ def _work(place: Workplace, run: Run) -> None:
     contract = prepared_table(place.config.sources.policies, settings)
     with run.phase("write"):
         where = batch_is(run.batch)
-        run.outputs["prepared"] = place.tables.replace(contract, rows, run.run_id, where)
+        size = place.config.tables.rows_per_file
+        run.outputs["prepared"] = place.tables.replace(contract, rows, run.run_id, where, size)
         run.rows_out = run.outputs["prepared"].rows
         tables = {name: done.outputs[name] for name in _needed(place.config, run.batch)}
         log = log_rows(place.spark, run, settings, seen.get, frozen, tables)

@@ -31,8 +31,10 @@ class Stored:
         self.prepared = place.done("prepare", run.batch, run.stage)
         of = ("model_name", "model_version", "run_id")
         found = self._predictions(self._version).groupBy(*of).count().collect()
-        self._current = {row["model_name"]: (row["model_version"], row["run_id"]) for row in found}
         self._runs = self._predict_runs()
+        # Of a batch that several runs scored, the one that ended well tells what it was made from.
+        found.sort(key=lambda row: (row["run_id"] in self._runs, row["run_id"]))
+        self._current = {row["model_name"]: (row["model_version"], row["run_id"]) for row in found}
         self._registry = Registry(place.tables, place.config.tables.artefact_folder())
         self._entries = {(e.name, str(e.version)): e for e in self._registry.entries()}
         self.subjects: list[Subject] = []

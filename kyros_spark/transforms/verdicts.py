@@ -16,7 +16,7 @@ from kyros_spark.transforms.reference import PERIOD
 from kyros_spark.transforms.rules import BROKEN, NOTED, Rule, reasons
 from kyros_spark.transforms.values import RAW, as_read
 
-_REFUSED = f"NOT {COPY} AND size({BROKEN}) > 0"
+_REFUSED = f"NOT {COPY} AND {BROKEN} IS NOT NULL"
 
 
 def for_verdicts(judged: DataFrame, source: SourceSettings) -> DataFrame:
@@ -29,7 +29,7 @@ def for_verdicts(judged: DataFrame, source: SourceSettings) -> DataFrame:
 
 def accepted(judged: DataFrame) -> DataFrame:
     """Return the rows that are no copies and broke no rule."""
-    return judged.where(f"NOT {COPY} AND size({BROKEN}) = 0")
+    return judged.where(f"NOT {COPY} AND {BROKEN} IS NULL")
 
 
 def clean_rows(judged: DataFrame, source: SourceSettings, batch: str, run_id: str) -> DataFrame:

@@ -1,0 +1,173 @@
+"""Gather a batch's rows micro-batch by micro-batch, unseen, and show them in one commit.
+
+Each micro-batch is one commit to a Delta table that lies in the folder of the table it is for, so
+that its files need not be copied: the last commit names them in the real table's log, and takes
+what they replace out of it, at once. Until then no reader of the real table sees any of them.
+
+A commit to another's log goes through Delta's own transaction class in the JVM. Where there is none
+to be had (Spark Connect, Databricks, a catalog's table), the caller writes in one commit instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from kyros_spark.delta import Tables, Written
+from kyros_spark.delta_faults import concurrency_named
+from kyros_spark.files import remove_folder
+from kyros_spark.log import event
+from kyros_spark.tables.contract import Table
+
+_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+# VACUUM of the real table takes what its log does not name after seven days: begin anew before.
+_KEPT = timedelta(days=6)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A micro-batch that was committed: its number, the run that did it, its rows."""
+
+    number: int
+    run_id: str
+    rows: int
+
+
+class Staged:
+    """The unseen rows of one piece of work on one table; ``work`` is the work's fingerprint."""
+
+    def __init__(self, tables: Tables, table: Table, work: str) -> None:
+        """Take the table that the rows are for."""
+        self._tables, self._shown, self._work = tables, table, work
+        self._folder = f"staged-{work[:16]}"
+        self._table = replace(table, name=f"{table.name}/{self._folder}")
+        self._log = f"{tables.place(self._table.name)}/_delta_log"
+
+    def parts(self) -> list[Part]:
+        """Return the micro-batches that earlier runs of this work committed, in their order.
+
+        Where their log is damaged, or so old that files may be gone, the work begins anew.
+        """
+        try:
+            if self._tables.version(self._table.name) is None:
+                return []
+            commits = self._tables.history(self._table.name)
+            self.rows().limit(0).collect()
+            written = [commit for commit in commits if commit["operation"] == "WRITE"]
+            parts = [_part(commit) for commit in written]
+        except (PySparkException, ValueError, KeyError, TypeError) as error:
+            event(f"micro-batches of an earlier run cannot be read, beginning anew: {error}")
+            self.forget()
+            return []
+        if written and datetime.now() - min(c["timestamp"] for c in written) > _KEPT:
+            event("micro-batches of an earlier run are too old to be trusted, beginning anew")
+            self.forget()
+            return []
+        return sorted(parts, key=lambda part: part.number)
+
+    def write(self, number: int, rows: DataFrame, run_id: str) -> None:
+        """Commit a micro-batch, once: Delta leaves out a number that is there.
+
+        Numbers rise; Delta takes none below the last.
+
+        Raises:
+            ConcurrentRunError: another run of the same work committed meanwhile.
+            TableConstraintError: a row breaks a constraint of the table.
+        """
+        told = json.dumps({"part": number, "run_id": run_id})
+        once = {"txnAppId": self._work, "txnVersion": str(number)}
+        self._tables.append(self._table, rows, told, once)
+
+    def rows(self) -> DataFrame:
+        """Return the rows gathered so far."""
+        return self._tables.read(self._table.name)
+
+    def show(self, run_id: str, where: str) -> Written:
+        """Put the gathered files in the place of the rows that match ``where``, in one commit.
+
+        where: a condition on the table's partition columns.
+
+        Raises:
+            ConcurrentRunError: another run changed the same rows meanwhile.
+        """
+        name = self._shown.name
+        self._tables.make(self._shown, run_id)
+        adds = list(self._added())
+        own = {add["path"] for add in adds}
+        with _transaction(self._tables, name, run_id) as (transaction, jvm, parse):
+            there = _files(jvm, transaction, parse(where))
+            if not own <= {file.path() for file in there}:  # else a killed run has shown them
+                actions = [file.remove() for file in there if file.path() not in own]
+                action = jvm.org.apache.spark.sql.delta.actions.Action
+                actions += [action.fromJson(json.dumps({"add": add})) for add in adds]
+                manual = getattr(jvm.org.apache.spark.sql.delta, "DeltaOperations$ManualUpdate$")
+                with concurrency_named(name):
+                    transaction.commit(_sequence(jvm, actions), getattr(manual, "MODULE$"))
+        rows = sum(json.loads(add.get("stats") or "{}").get("numRecords", 0) for add in adds)
+        version = self._tables.version(name)
+        assert version is not None
+        return Written(self._tables.place(name), version, rows)
+
+    def forget(self) -> None:
+        """Remove the log that lists the gathered files; those shown belong to the table now."""
+        remove_folder(self._tables.spark, self._log)
+        self._tables.forget(self._table.name)
+
+    def _added(self) -> Iterator[dict[str, Any]]:
+        """Return the log's entries of the gathered files, by their path from the real table."""
+        lines = self._tables.spark.read.text(f"{self._log}/*.json")
+        for line in lines.where(F.col("value").startswith('{"add"')).collect():
+            add = json.loads(line["value"])["add"]
+            yield {**add, "path": f"{self._folder}/{add['path']}", "dataChange": True}
+
+
+def can_stage(tables: Tables) -> bool:
+    """Tell whether rows can be gathered unseen: open-source Delta, by path, a classic session."""
+    jvm = getattr(tables.spark, "_jvm", None)
+    if jvm is None or not tables.by_path:
+        return False
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    try:
+        jvm.java.lang.Class.forName("org.apache.spark.sql.delta.DeltaLog", False, loader)
+    except Exception:  # a bare Java error: the platform's Delta is another
+        return False
+    return True
+
+
+def _part(commit: Any) -> Part:
+    told = json.loads(commit["userMetadata"])
+    rows = int(commit["operationMetrics"].get("numOutputRows", "0"))
+    return Part(int(told["part"]), str(told["run_id"]), rows)
+
+
+@contextmanager
+def _transaction(tables: Tables, name: str, run_id: str) -> Iterator[tuple[Any, Any, Any]]:
+    """Open a transaction of Delta's on a table, whose commit carries the run id."""
+    spark: Any = tables.spark
+    jvm, session = spark._jvm, spark._jsparkSession
+    spark.conf.set(_METADATA, run_id)
+    try:
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session, tables.place(name))
+        yield log.startTransaction(), jvm, session.sessionState().sqlParser().parseExpression
+    finally:
+        spark.conf.unset(_METADATA)
+
+
+def _files(jvm: Any, transaction: Any, predicate: Any) -> list[Any]:
+    found = transaction.filterFiles(_sequence(jvm, [predicate]), False)
+    return list(jvm.scala.jdk.javaapi.CollectionConverters.asJava(found))
+
+
+def _sequence(jvm: Any, values: Iterable[Any]) -> Any:
+    held = jvm.java.util.ArrayList()
+    for value in values:
+        held.add(value)
+    return jvm.scala.jdk.javaapi.CollectionConverters.asScala(held).toSeq()

@@ -1,0 +1,187 @@
+"""predict in micro-batches: the same rows, seen all at once, and a killed run goes on."""
+
+import json
+import shutil
+import threading
+
+import pytest
+from portfolio import FIRST, POLICIES
+
+from kyros_spark.errors import PlatformError
+from kyros_spark.staged import Staged
+
+FILES = {"spark.sql.files.maxRecordsPerFile": "25"}
+PARTS = 5  # of at most 25 rows
+
+
+@pytest.fixture(scope="module")
+def many_files(finished, spark, tmp_path_factory):
+    """The finished portfolio with its first batch prepared again, in files of 25 rows."""
+    portfolio = finished.copy_to(tmp_path_factory.mktemp("many_files"))
+    portfolio.set("prepare.features.power.description", "engine power")
+    for key, value in FILES.items():
+        spark.conf.set(key, value)
+    portfolio.must(f"prepare --batch {FIRST}")
+    for key in FILES:
+        spark.conf.unset(key)
+    portfolio.set("predict.rows_per_micro_batch", 25)
+    return portfolio
+
+
+@pytest.fixture
+def portfolio(many_files, tmp_path):
+    return many_files.copy_to(tmp_path)
+
+
+def values(portfolio, spark):
+    columns = ["policy_id", "model_name", "model_version", "prediction", "expected", "lower"]
+    rows = portfolio.read(spark, "predictions", FIRST).select(*columns, "input_hash")
+    return sorted(map(str, rows.collect()))
+
+
+def staged_logs(portfolio):
+    return list((portfolio.base / "predictions").glob("staged-*/_delta_log"))
+
+
+class Killed(BaseException):
+    """What no code of ours catches: the process is gone."""
+
+
+def killed_at(monkeypatch, call, when):
+    """Make the ``when``-th call of a method of Staged die, before or after it worked."""
+    method, calls = getattr(Staged, call), []
+
+    def dies(self, *given):
+        calls.append(given)
+        if len(calls) == abs(when) and when > 0:
+            raise Killed
+        done = method(self, *given)
+        if len(calls) == abs(when):
+            raise Killed
+        return done
+
+    monkeypatch.setattr(Staged, call, dies)
+
+
+def test_the_rows_are_those_of_one_job_and_appear_in_one_commit(portfolio, finished, spark):
+    before = len(list((portfolio.base / "predictions/_delta_log").glob("*.json")))
+    line = portfolio.must(f"predict --batch {FIRST}")
+    assert line["status"] == "done" and line["rows_in"] == POLICIES
+    assert line["rows_out"] == 7 * POLICIES
+    assert line["details"]["micro_batches"] == {"all": PARTS, "of_earlier_runs": 0}
+    assert values(portfolio, spark) == values(finished, spark)
+    commits = sorted((portfolio.base / "predictions/_delta_log").glob("*.json"))
+    assert len(commits) == before + 1
+    assert (
+        json.loads(commits[-1].read_text().splitlines()[0])["commitInfo"]["userMetadata"]
+        == (line["run_id"])
+    )
+    assert not staged_logs(portfolio), "nothing is left but what the table names"
+    whole = finished.kyros(f"predict --batch {FIRST}").line["details"]
+    for name in ("models", "expected", "unseen_levels"):
+        assert line["details"][name] == whole[name]
+    assert portfolio.kyros(f"predict --batch {FIRST}").status == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("call", "when", "redone"),
+    [("write", 3, 3), ("write", -3, 2), ("show", 1, 0), ("show", -1, 0), ("forget", 1, None)],
+    ids=["in a micro-batch", "behind its commit", "before they show", "behind that", "tidying"],
+)
+def test_a_killed_run_goes_on_where_it_stopped(portfolio, spark, monkeypatch, call, when, redone):
+    expected, scored = values(portfolio, spark), []
+    with monkeypatch.context() as dying:
+        killed_at(dying, call, when)
+        with pytest.raises(Killed):
+            portfolio.kyros(f"predict --batch {FIRST} --run-id first")
+    assert values(portfolio, spark) == expected, "no reader sees a part"
+    with monkeypatch.context() as watched:
+        write = Staged.write
+
+        def writes(self, number, *given):
+            scored.append(number)
+            write(self, number, *given)
+
+        watched.setattr(Staged, "write", writes)
+        line = portfolio.must(f"predict --batch {FIRST} --run-id second")
+    assert values(portfolio, spark) == expected
+    if redone is None:  # the ledger had it already
+        assert line["status"] == "skipped"
+        return
+    assert scored == list(range(PARTS - redone, PARTS))
+    assert line["details"]["went_on_from"] == ["first"]
+    assert line["details"]["expected"] == pytest.approx(
+        portfolio.kyros(f"predict --batch {FIRST}").line["details"]["expected"]
+    )
+    ids = {row["run_id"] for row in portfolio.read(spark, "predictions", FIRST).collect()}
+    assert ids == ({"first", "second"} if redone else {"first"})
+    assert not staged_logs(portfolio)
+    assert portfolio.kyros(f"evaluate --batch {FIRST}").code == 0
+
+
+def test_a_damaged_log_of_an_earlier_run_is_left_and_the_work_begins_anew(
+    portfolio, spark, monkeypatch
+):
+    expected = values(portfolio, spark)
+    with monkeypatch.context() as dying:
+        killed_at(dying, "write", 3)
+        with pytest.raises(Killed):
+            portfolio.kyros(f"predict --batch {FIRST}")
+    (log,) = staged_logs(portfolio)
+    sorted(log.glob("*.json"))[1].write_text('{"commitInfo": {"timest')
+    for checksum in log.glob(".*.crc"):
+        checksum.unlink()
+    line = portfolio.must(f"predict --batch {FIRST}")
+    assert line["details"]["micro_batches"] == {"all": PARTS, "of_earlier_runs": 0}
+    assert values(portfolio, spark) == expected
+
+
+def test_two_runs_at_once_never_double_a_row(portfolio, spark, monkeypatch):
+    """Both write every micro-batch at the same moment; a commit that comes second is refused."""
+    expected, write = values(portfolio, spark), Staged.write
+    together, codes = threading.Barrier(2, timeout=60), []
+
+    def writes(self, number, *given):
+        if number == 0:
+            together.wait()
+        write(self, number, *given)
+
+    monkeypatch.setattr(Staged, "write", writes)
+    twins = [
+        threading.Thread(target=lambda: codes.append(portfolio.kyros(f"predict --batch {FIRST}")))
+        for _ in range(2)
+    ]
+    for twin in twins:
+        twin.start()
+    for twin in twins:
+        twin.join()
+    assert {outcome.code for outcome in codes} <= {0, 1} and 0 in {o.code for o in codes}
+    for outcome in codes:
+        if outcome.code:
+            assert outcome.line["error"]["type"] == "ConcurrentRunError"
+    assert values(portfolio, spark) == expected
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(portfolio, spark, monkeypatch):
+    expected, calls = values(portfolio, spark), []
+    write = Staged.write
+
+    def full(self, number, *given):
+        calls.append(number)
+        if len(calls) == 4:
+            raise PlatformError("no space left on device")
+        write(self, number, *given)
+
+    with monkeypatch.context() as filled:
+        filled.setattr(Staged, "write", full)
+        assert portfolio.kyros(f"predict --batch {FIRST}").code == 1
+    assert values(portfolio, spark) == expected
+    line = portfolio.must(f"predict --batch {FIRST}")
+    assert line["details"]["micro_batches"] == {"all": PARTS, "of_earlier_runs": 3}
+    assert values(portfolio, spark) == expected
+
+
+def test_rows_of_a_file_that_is_gone_are_told_by_name(portfolio, monkeypatch):
+    shutil.rmtree(portfolio.base / "prepared" / f"batch_id={FIRST}")
+    outcome = portfolio.kyros(f"predict --batch {FIRST}")
+    assert outcome.code == 3 and "prepared" in outcome.message

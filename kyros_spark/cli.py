@@ -26,6 +26,9 @@ _STAGES = {
 }
 
 
+_FUSE = "compute features on the way, without table prepared where nobody needs it"
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see {self.prog} --help")
@@ -86,11 +89,14 @@ def _parser() -> argparse.ArgumentParser:
         if name == "run":
             command.add_argument("--batch", action="append", default=[], help="again for more")
             command.add_argument("--stages", default="clean,prepare,train,predict")
+            command.add_argument("--fuse", action="store_true", help=_FUSE)
             command.set_defaults(work=commands.run_chain)
             continue
         command.add_argument("--batch", help="the extract's id, for example 2023 or 2024-05")
         if name in ("predict", "evaluate"):
             command.add_argument("--model", action="append", default=[], help="NAME[@VERSION]")
+        if name == "predict":
+            command.add_argument("--fuse", action="store_true", help=_FUSE)
         if name == "evaluate":
             command.add_argument("--tier", choices=("fast", "full"), help="a sample, or all rows")
         command.set_defaults(work=commands.run_stage)
@@ -104,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(work=commands.run_demo)
     _add_profile(stages)
     _add_suggest(stages)
+    _add_upkeep(stages)
     sql = stages.add_parser("sql", help="ask the tables in SQL")
     _common(sql)
     sql.add_argument("-e", "--execute", help="one query; without it a prompt opens")
@@ -120,6 +127,20 @@ def _add_profile(stages: Any) -> None:
     asked.add_argument("--batch", help="the batch to show")
     asked.add_argument("--diff", nargs=2, metavar=("A", "B"), help="what B has otherwise than A")
     command.set_defaults(work=commands.run_profile)
+
+
+def _add_upkeep(stages: Any) -> None:
+    told = "show of each stage and batch whether it is current, stale, missing or failed, and why"
+    example = "example: kyros status --config conf/demo.yaml"
+    command = stages.add_parser("status", help=told, description=told, epilog=example)
+    _common(command)
+    command.add_argument("--batch", action="append", default=[], help="again for more")
+    command.set_defaults(work=commands.run_status)
+    told = "compact the small tables, remove files older than tables.keep_days that none names"
+    example = "example: kyros maintain --config conf/demo.yaml"
+    command = stages.add_parser("maintain", help=told, description=told, epilog=example)
+    _common(command)
+    command.set_defaults(work=commands.run_maintain)
 
 
 def _add_suggest(stages: Any) -> None:

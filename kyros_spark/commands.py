@@ -35,6 +35,8 @@ def run_stage(arguments: argparse.Namespace) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if arguments.command in ("predict", "evaluate"):
         options["models"] = arguments.model
+    if arguments.command == "predict":
+        options["fuse"] = arguments.fuse
     if arguments.command == "evaluate":
         options["tier"] = arguments.tier
     stage = getattr(kyros_spark, arguments.command)
@@ -116,6 +118,25 @@ def run_suggest(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"stage": "suggest", "status": "done", **found}
 
 
+def run_status(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write how each stage stands on each batch, a line each."""
+    from kyros_spark.stages.status import lines, status
+
+    found = status(*_opened(arguments, "kyros status"), arguments.batch)
+    sys.stdout.write("".join(f"{line}\n" for line in lines(found)))
+    states = [one.state for one in found]
+    counted = {state: states.count(state) for state in dict.fromkeys(states)}
+    told = [one.told() for one in found]
+    return {"stage": "status", "status": "done", "counts": counted, "standings": told}
+
+
+def run_maintain(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Keep the tables in good order."""
+    from kyros_spark.stages.maintain import maintain
+
+    return maintain(*_opened(arguments, "kyros maintain"))
+
+
 def run_chain(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run stages in order."""
     from kyros_spark.result import chain_line
@@ -123,9 +144,8 @@ def run_chain(arguments: argparse.Namespace) -> dict[str, Any]:
 
     spark, config = _opened(arguments, "kyros run")
     stages = [stage.strip() for stage in arguments.stages.split(",") if stage.strip()]
-    return chain_line(
-        run(spark, config, arguments.batch, stages, arguments.run_id), arguments.config
-    )
+    done = run(spark, config, arguments.batch, stages, arguments.run_id, arguments.fuse)
+    return chain_line(done, arguments.config)
 
 
 def run_demo(arguments: argparse.Namespace) -> dict[str, Any]:

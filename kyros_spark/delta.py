@@ -178,7 +178,7 @@ class Tables:
         into = f"MERGE INTO {self.reference(table.name)} t USING {view} s ON {match}"
         try:
             named = constraints_named(table), concurrency_named(table.name)
-            with named[0], named[1], self._stamped(run_id):
+            with named[0], named[1], self.stamped(run_id):
                 self.spark.sql(" ".join([into, *clauses]))
         finally:
             self.spark.catalog.dropTempView(view)
@@ -213,7 +213,7 @@ class Tables:
         new = self._ensure(table, run_id)
         if new:
             alter = f"ALTER TABLE {self.reference(table.name)} ADD COLUMNS"
-            with self._stamped(run_id):
+            with self.stamped(run_id):
                 self.spark.sql(f"{alter} ({definitions(new)})")
         self._complete[table.name] = table
 
@@ -228,7 +228,7 @@ class Tables:
             return []
         if self.version(table.name) is not None:
             return self._lacks(table)
-        with self._stamped(run_id), place_named(self.place(table.name)):
+        with self.stamped(run_id), place_named(self.place(table.name)):
             self.spark.sql(create_statement(table, self.reference(table.name)))
         self._seen[table.name] = 0
         return []
@@ -255,7 +255,8 @@ class Tables:
         return [column for column in table.columns if column.name not in found]
 
     @contextmanager
-    def _stamped(self, run_id: str) -> Iterator[None]:
+    def stamped(self, run_id: str) -> Iterator[None]:
+        """Let the commits that are made meanwhile carry the run id."""
         self.spark.conf.set(_USER_METADATA, run_id)
         try:
             yield

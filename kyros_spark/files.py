@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,20 @@ def remove_folder(spark: SparkSession, address: str) -> None:
     context: Any = spark._sc
     path = context._jvm.org.apache.hadoop.fs.Path(address)
     path.getFileSystem(context._jsc.hadoopConfiguration()).delete(path, True)
+
+
+def folders_older_than(spark: SparkSession, pattern: str, age: timedelta) -> list[str]:
+    """Return the folders of a pattern (name parts with *) that have not changed for so long."""
+    before = time.time() - age.total_seconds()
+    if not is_remote(pattern):
+        found = _local("/").glob(str(_local(pattern)).lstrip("/"))
+        return sorted(str(one) for one in found if one.stat().st_mtime < before)
+    context: Any = spark._sc
+    path = context._jvm.org.apache.hadoop.fs.Path(pattern)
+    listed = path.getFileSystem(context._jsc.hadoopConfiguration()).globStatus(path) or []
+    return sorted(
+        one.getPath().toString() for one in listed if one.getModificationTime() / 1000 < before
+    )
 
 
 def _local(address: str) -> Path:

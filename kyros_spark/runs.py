@@ -20,6 +20,10 @@ from kyros_spark.digest import digest
 from kyros_spark.log import event
 from kyros_spark.tables.runs import RUNS
 
+# What later runs ask of the last one that ended well.
+_TOLD = ("run_id", "fingerprint", "outputs", "rows_out", "details", "started_at", "inputs",
+         "settings_hash", "code_hash")  # fmt: skip
+
 
 def new_run_id() -> str:
     """Return a run id: the time, so that ids sort, and a random part."""
@@ -107,6 +111,18 @@ class Done:
     outputs: dict[str, int]
     rows_out: int
     details: dict[str, Any]
+    started_at: datetime
+    inputs: dict[str, str]
+    settings_hash: str
+    code_hash: str
+
+    def changes(self, run: Run) -> list[str]:
+        """Return what a run of today would rest on otherwise than this one did."""
+        names = sorted({*self.inputs, *run.inputs})
+        told = [n for n in names if self.inputs.get(n) != run.inputs.get(n)]
+        changed = [f"input {name}" for name in told]
+        changed += ["settings"] if self.settings_hash != run.settings_hash else []
+        return changed + (["code"] if self.code_hash != environment.code_hash() else [])
 
 
 class Ledger:
@@ -118,6 +134,16 @@ class Ledger:
         self._portfolio = portfolio
         self._done: dict[tuple[str, str], Done] | None = None
 
+    def failures(self) -> dict[tuple[str, str], tuple[datetime, str]]:
+        """Return when and how each (stage, batch) failed last, where it did."""
+        ledger = self._tables.find(RUNS.name)
+        if ledger is None:
+            return {}
+        told = F.max_by(F.col("error"), F.col("started_at")).alias("error")
+        failed = ledger.where(F.col("status") == "failed").groupBy("stage", "batch_id")
+        rows = failed.agg(F.max("started_at").alias("at"), told).collect()
+        return {(row["stage"], row["batch_id"]): (row["at"], row["error"] or "") for row in rows}
+
     def last_done(self, stage: str, batch: str) -> Done | None:
         """Return the last run of the stage on the batch that ended well."""
         if self._done is None:
@@ -128,7 +154,7 @@ class Ledger:
         ledger = self._tables.find(RUNS.name)
         if ledger is None:
             return {}
-        told = F.struct("run_id", "fingerprint", "outputs", "rows_out", "details")
+        told = F.struct(*_TOLD)
         rows = (
             ledger.where(F.col("status") == "done")
             .groupBy("stage", "batch_id")
@@ -194,4 +220,8 @@ def _as_done(row: Mapping[str, Any] | Row) -> Done:
         dict(row["outputs"] or {}),
         row["rows_out"],
         json.loads(row["details"] or "{}"),
+        row["started_at"],
+        dict(row["inputs"] or {}),
+        row["settings_hash"],
+        row["code_hash"],
     )

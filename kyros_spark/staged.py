@@ -27,9 +27,8 @@ from kyros_spark.files import remove_folder
 from kyros_spark.log import event
 from kyros_spark.tables.contract import Table
 
-_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 # VACUUM of the real table takes what its log does not name after seven days: begin anew before.
-_KEPT = timedelta(days=6)
+KEPT = timedelta(days=6)
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Staged:
             event(f"micro-batches of an earlier run cannot be read, beginning anew: {error}")
             self.forget()
             return []
-        if written and datetime.now() - min(c["timestamp"] for c in written) > _KEPT:
+        if written and datetime.now() - min(c["timestamp"] for c in written) > KEPT:
             event("micro-batches of an earlier run are too old to be trusted, beginning anew")
             self.forget()
             return []
@@ -153,12 +152,9 @@ def _transaction(tables: Tables, name: str, run_id: str) -> Iterator[tuple[Any, 
     """Open a transaction of Delta's on a table, whose commit carries the run id."""
     spark: Any = tables.spark
     jvm, session = spark._jvm, spark._jsparkSession
-    spark.conf.set(_METADATA, run_id)
-    try:
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session, tables.place(name))
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session, tables.place(name))
+    with tables.stamped(run_id):
         yield log.startTransaction(), jvm, session.sessionState().sqlParser().parseExpression
-    finally:
-        spark.conf.unset(_METADATA)
 
 
 def _files(jvm: Any, transaction: Any, predicate: Any) -> list[Any]:

@@ -67,6 +67,7 @@ class FeatureSettings(Section):
     base: Text | None = None
     rare: Literal["base", "other"] = "base"
     impute: Literal["mean", "median"] | float = "mean"
+    precision: Literal["double", "float"] = "double"
     version: int = Field(default=1, ge=1)
     rating_use: bool = True
     available_at_scoring: bool = True
@@ -115,6 +116,8 @@ class FeatureSettings(Section):
             raise ValueError("rare is for levels and bins")
         if self.impute != "mean" and self.kind != "numeric":
             raise ValueError("impute is for kind: numeric; a missing level is a level of its own")
+        if self.precision == "float" and not self.is_number:
+            raise ValueError("precision is for numbers; a level's text has none")
         if isinstance(self.impute, float) and not math.isfinite(self.impute):
             raise ValueError(f"impute: expected mean, median or a number, found {self.impute}")
         if len(set(self.order)) != len(self.order):

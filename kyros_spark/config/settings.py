@@ -22,6 +22,8 @@ class TableSettings(Section):
     catalog: str | None = None
     artefacts: str | None = None
     rows_per_file: int = Field(default=250_000, ge=1000)
+    cluster_by_key: bool = False
+    keep_days: int = Field(default=30, ge=7, le=365)
 
     @model_validator(mode="after")
     def _one_place(self) -> TableSettings:

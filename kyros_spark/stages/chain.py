@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -37,12 +38,15 @@ def run(
     batches: Sequence[str] = (),
     stages: Sequence[str] = STAGES,
     run_id: str | None = None,
+    fuse: bool = False,
 ) -> Chain:
     """Run stages for batches: clean and prepare each batch, train once, predict each batch.
 
     All steps carry ``run_id``, where one is given. Training needs its own batches prepared; where
     they are not among ``batches`` and a model is registered, leave train out:
     ``--stages clean,prepare,predict``.
+    fuse: leave out prepare for batches that nobody trains on or evaluates; predict then computes
+    their features on the way.
 
     Raises:
         UsageError: no batches are known, or a stage is not one that a chain knows.
@@ -55,7 +59,7 @@ def run(
             raise UsageError(f"run --stages: expected some of {', '.join(KNOWN)}, found '{stage}'")
     place = Workplace(spark, config, waiting=[])
     chain = Chain()
-    steps = _steps(config, chosen, stages, run_id)
+    steps = steps_of(config, chosen, stages, run_id, fuse)
     for number, (stage, batch, work) in enumerate(steps, start=1):
         event(f"step {number} of {len(steps)}: {stage} {batch}")
         try:
@@ -68,23 +72,34 @@ def run(
     return chain
 
 
-def _steps(
-    config: Config, batches: Sequence[str], stages: Sequence[str], run_id: str | None
+def steps_of(
+    config: Config,
+    batches: Sequence[str],
+    stages: Sequence[str],
+    run_id: str | None = None,
+    fuse: bool = False,
 ) -> list[tuple[str, str, Callable[[Workplace], Run]]]:
+    """Return the steps of a chain in their order: stage, batch, and what does it."""
     steps: list[tuple[str, str, Callable[[Workplace], Run]]] = []
+    trained_on = config.train.batches if config.train is not None and "train" in stages else ()
+    needed = batches if not fuse or "evaluate" in stages else set(batches) & set(trained_on)
 
-    def add(stage: str, batch: str, work: Callable[[Workplace], Run]) -> None:
+    def add(stage: str, work: Callable[..., Run], batch: str, **more: Any) -> None:
+        def step(place: Workplace) -> Run:
+            return work(place.spark, place.config, batch, run_id, place=place, **more)
+
         if stage in stages:
-            steps.append((stage, batch, work))
+            steps.append((stage, batch, step))
 
     for batch in batches:
-        add("clean", batch, lambda p, b=batch: clean(p.spark, p.config, b, run_id, place=p))  # type: ignore[misc]
-        add("prepare", batch, lambda p, b=batch: prepare(p.spark, p.config, b, run_id, place=p))  # type: ignore[misc]
-    if config.train is not None and set(config.train.batches) & set(batches):
-        label = "+".join(config.train.batches)
-        add("train", label, lambda p: train(p.spark, p.config, run_id=run_id, place=p))
+        add("clean", clean, batch)
+        if batch in needed:
+            add("prepare", prepare, batch)
+    if set(trained_on) & set(batches):
+        label = "+".join(trained_on)
+        steps.append(("train", label, lambda p: train(p.spark, p.config, run_id=run_id, place=p)))
     for batch in batches:
-        add("predict", batch, lambda p, b=batch: predict(p.spark, p.config, b, run_id, place=p))  # type: ignore[misc]
+        add("predict", predict, batch, fuse=batch not in needed)
     for batch in batches:
-        add("evaluate", batch, lambda p, b=batch: evaluate(p.spark, p.config, b, run_id, place=p))  # type: ignore[misc]
+        add("evaluate", evaluate, batch)
     return steps

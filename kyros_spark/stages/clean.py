@@ -109,7 +109,11 @@ def _rows(
         schema = ", ".join(f"`{column.name}` {column.type}" for column in columns)
         return place.spark.createDataFrame([], schema)
     clean = clean_rows(judged[name].rows, source, run.batch, run.run_id)
-    return clean.coalesce(_files(place, run.details[name]["rows_out"]))
+    files = _files(place, run.details[name]["rows_out"])
+    if place.config.tables.cluster_by_key and source.key:
+        # Each file then holds a range of keys, and a question about one policy reads one file.
+        return clean.repartitionByRange(files, *source.key).sortWithinPartitions(*source.key)
+    return clean.coalesce(files)
 
 
 def _files(place: Workplace, rows: int) -> int:

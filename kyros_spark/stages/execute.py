@@ -43,6 +43,8 @@ class Workplace:
     config: Config
     # A chain of many skipped steps writes their ledger rows in one commit, at its end.
     waiting: list[Run] | None = None
+    # Only tell what a run would do: nothing is worked, and nothing recorded.
+    only_asking: bool = False
     tables: Tables = field(init=False)
     ledger: Ledger = field(init=False)
 
@@ -84,6 +86,8 @@ def execute(
         run.settings_hash = digest(settings)
         run.fingerprint = fingerprint(run.stage, run.inputs, run.settings_hash)
         before = place.ledger.last_done(run.stage, run.batch)
+        if place.only_asking:
+            return _standing(place.tables, run, before)
         if before is not None and _still_there(place.tables, run, before):
             run.status, run.rows_out, run.details = "skipped", before.rows_out, before.details
         else:
@@ -92,6 +96,8 @@ def execute(
             if run.status != "skipped":  # the work itself found nothing to do
                 run.status = "done"
     except BaseException as error:
+        if place.only_asking:
+            raise
         run.error, run.ended = error, time.time()
         error.kyros_run = run  # type: ignore[attr-defined]  # for the result line
         _record_failure(place.ledger, run)
@@ -104,6 +110,21 @@ def execute(
     for tidy in run.afterwards:  # what a killed run would still have needed
         tidy()
     event(f"{run.stage} {run.batch}: {run.status}", rows_out=run.rows_out)
+    return run
+
+
+def _standing(tables: Tables, run: Run, before: Done | None) -> Run:
+    """Tell in a run's status how its work stands, and why."""
+    if before is None:
+        run.status, run.details = "missing", {"because": ["never done"]}
+        return run
+    current = _still_there(tables, run, before)
+    gone = [] if current else [
+        f"table {name} is gone" for name, version in before.outputs.items()
+        if not tables.has(name, version)
+    ]  # fmt: skip
+    run.status = "current" if current else "stale"
+    run.details = {"because": [] if current else [*before.changes(run), *gone]}
     return run
 
 

@@ -7,11 +7,20 @@ from collections.abc import Callable, Sequence
 from pyspark.sql import DataFrame, Observation
 
 from kyros_spark.delta import Written
+from kyros_spark.digest import digest
 from kyros_spark.log import event
 from kyros_spark.runs import Run
 from kyros_spark.staged import Staged
+from kyros_spark.stages.execute import Workplace
+from kyros_spark.tables.predictions import predictions as predictions_table
 
 Scored = tuple[DataFrame, Observation]
+
+
+def staged_predictions(place: Workplace, run: Run) -> Staged:
+    """Return the micro-batches of a run's work, which are those of any run of the same work."""
+    work = digest([run.fingerprint, place.config.predict.rows_per_micro_batch])
+    return Staged(place.tables, predictions_table(place.config.sources.policies), work)
 
 
 def in_micro_batches(

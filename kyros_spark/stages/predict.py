@@ -9,18 +9,17 @@ from pyspark.sql import functions as F
 
 from kyros_spark.config import Config
 from kyros_spark.delta import batch_is
-from kyros_spark.errors import ConfigError, FeatureMismatchError, UsageError
+from kyros_spark.errors import ConfigError, UsageError
 from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
 from kyros_spark.registry import Entry, Registry
-from kyros_spark.runs import Done, Run
+from kyros_spark.runs import Run
 from kyros_spark.scoring.report import HostReport
 from kyros_spark.scoring.udf import Served, predictions
 from kyros_spark.session import arrow_batch_rows, can_broadcast
-from kyros_spark.slices import slices
-from kyros_spark.staged import Staged, can_stage
 from kyros_spark.stages.execute import Workplace, execute, start
-from kyros_spark.stages.micro_batches import in_micro_batches
+from kyros_spark.stages.micro_batches import in_micro_batches, staged_predictions
+from kyros_spark.stages.scoring_input import ScoringInput
 from kyros_spark.stages.serve import service
 from kyros_spark.tables.predictions import predictions as predictions_table
 from kyros_spark.transforms.predicted import Output, counts, long_rows, scored
@@ -35,11 +34,14 @@ def predict(
     run_id: str | None = None,
     models: Sequence[str] = (),
     place: Workplace | None = None,
+    fuse: bool = False,
 ) -> Run:
     """Apply registered models to one prepared batch.
 
     models: NAME, NAME@VERSION or NAME@champion; default the settings' predict.models, or every
     model of train. Products of the settings are written where all their parts are applied.
+    fuse: compute the features of the clean policies on the way, so that table prepared, which
+    nobody else may need, is not written.
 
     Raises:
         UnknownModelError: a model is not in the registry.
@@ -50,16 +52,17 @@ def predict(
     run = start("predict", batch, config, run_id)
     registry = Registry(place.tables, config.tables.artefact_folder())
     chosen: list[Entry] = []
+    rows = ScoringInput(place, run, fuse)
 
     def inputs() -> dict[str, str]:
-        done = place.done("prepare", run.batch, "predict")
+        made_of = rows.inputs()
         wanted = models or config.predict.models or (config.train.models if config.train else ())
         if not wanted:
             raise ConfigError("predict: name models in predict.models, or give --model NAME")
         chosen.extend(registry.find(*wanted))
         _check_names(config, chosen, whole=not models)
         return {
-            "prepared": f"{done.outputs['prepared']} of run {done.run_id}",
+            **made_of,
             **{f"model {e.name}": f"{e.version} {e.sha256}" for e in chosen},
         }
 
@@ -67,8 +70,9 @@ def predict(
         place,
         run,
         inputs,
-        config.predict.model_dump(mode="json"),
-        lambda run: _work(place, run, registry, chosen),
+        # How many rows a micro-batch has changes none of them.
+        config.predict.model_dump(mode="json", exclude={"rows_per_micro_batch"}) | rows.settings(),
+        lambda run: _work(rows, registry, chosen),
     )
 
 
@@ -89,13 +93,12 @@ def _check_names(config: Config, chosen: list[Entry], whole: bool) -> None:
             )
 
 
-def _work(place: Workplace, run: Run, registry: Registry, chosen: list[Entry]) -> None:
-    config = place.config
-    done = place.done("prepare", run.batch, "predict")
+def _work(given: ScoringInput, registry: Registry, chosen: list[Entry]) -> None:
+    place, run, config = given.place, given.run, given.place.config
     with run.phase("load models"):
         found = service(registry, chosen, config.predict.products)
         served, outputs = found.served, found.outputs
-        _check_features(place, run, done, served)
+        given.check(served)
     paths = None if can_broadcast(place.spark) else found.paths
     report = HostReport(place.spark)
     score = predictions(place.spark, served, paths, config.predict.kernel, report)
@@ -112,7 +115,7 @@ def _work(place: Workplace, run: Run, registry: Registry, chosen: list[Entry]) -
     where = f"{batch_is(run.batch)} AND substring_index(model_name, '.', 1) IN ({names})"
     contract = predictions_table(config.sources.policies)
     with run.phase("plan"):
-        parts = _slices(place, run, done)
+        parts = given.slices(config.predict.rows_per_micro_batch)
     counted: dict[str, float] | None
     with arrow_batch_rows(place.spark, config.predict.rows_per_arrow_batch):
         if len(parts) == 1:
@@ -120,22 +123,14 @@ def _work(place: Workplace, run: Run, registry: Registry, chosen: list[Entry]) -
                 rows, seen = long(parts[0])
                 written, counted = place.tables.replace(contract, rows, run.run_id, where), seen.get
         else:
-            staged = Staged(place.tables, contract, run.fingerprint)
+            staged = staged_predictions(place, run)
             written, counted = in_micro_batches(run, staged, parts, long, where)
             run.afterwards.append(staged.forget)
     run.outputs["predictions"], run.rows_out = written, written.rows
     if counted is None:
-        prepared = place.tables.read("prepared", done.outputs["prepared"], [run.batch])
-        counted = _counted_again(place, run, prepared, features, outputs)
+        counted = _counted_again(place, run, given.rows(), features, outputs)
     _tell(run, config, outputs, counted)
     run.details["hosts"] = report.hosts()
-
-
-def _slices(place: Workplace, run: Run, done: Done) -> list[DataFrame]:
-    version, rows = done.outputs["prepared"], place.config.predict.rows_per_micro_batch
-    if done.rows_out <= rows or not can_stage(place.tables):
-        return [place.tables.read("prepared", version, [run.batch])]
-    return slices(place.tables, "prepared", version, run.batch, rows)
 
 
 def _counted_again(
@@ -148,27 +143,6 @@ def _counted_again(
     told = prepared.agg(F.count(F.lit(1)).alias(_ROWS), *counts(features, [])).first()
     assert told is not None
     return told.asDict() | {f"expected{o.column}": expected.get(o.name) for o in outputs}
-
-
-def _check_features(place: Workplace, run: Run, done: Done, served: list[Served]) -> None:
-    log = place.tables.read("feature_log", done.outputs["feature_log"], [run.batch])
-    prepared = {row["feature"]: row for row in log.collect()}
-    for one in served:
-        for feature in one.model.manifest.features:
-            found = prepared.get(feature.name)
-            tagged = place.config.prepare.features.get(feature.name)
-            if tagged is not None and not tagged.may_rate:
-                raise FeatureMismatchError(
-                    f"model {one.name}, feature {feature.name}: expected one that may rate, found "
-                    "it tagged rating_use: no or available_at_scoring: no; train a model without it"
-                )
-            if found is None or found["definition_hash"] != feature.definition_hash:
-                raise FeatureMismatchError(
-                    f"prepared, batch {run.batch}, feature {feature.name}: expected the definition "
-                    f"that model {one.name} was trained on (hash {feature.definition_hash[:12]}), "
-                    f"found {found['definition'] if found else 'no such feature'}; prepare the "
-                    "batch with the model's settings, or train the model again"
-                )
 
 
 def _plain(name: str) -> str:

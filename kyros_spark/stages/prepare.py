@@ -73,12 +73,8 @@ def _reference(config: Config) -> tuple[str, ...]:
 def _work(place: Workplace, run: Run) -> None:
     settings = place.config.prepare
     done = place.done("clean", run.batch, "prepare")
-    policies = place.tables.read("policies", done.outputs["policies"], [run.batch])
     with run.phase("check"):
-        columns = place.config.sources.policies.columns
-        derived = {name: column.sql for name, column in columns.items() if column.sql is not None}
-        check_definitions(policies, settings, derived)
-        _check_exposure(run, policies, settings)
+        policies = checked_policies(place, run, done)
         registry = Registry(place.tables, place.config.tables.artefact_folder())
         frozen = champions_features(registry, settings)
     rows, seen = _prepared_rows(place, run, policies, done, frozen)
@@ -91,6 +87,31 @@ def _work(place: Workplace, run: Run) -> None:
         tables = {name: done.outputs[name] for name in _needed(place.config, run.batch)}
         log = log_rows(place.spark, run, settings, seen.get, frozen, tables)
         run.outputs["feature_log"] = place.tables.replace(FEATURE_LOG, log, run.run_id, where)
+
+
+def checked_policies(place: Workplace, run: Run, done: Done) -> DataFrame:
+    """Return the clean policies of a batch, once the settings' expressions and exposure pass.
+
+    Raises:
+        FeatureDefinitionError: an expression of the settings cannot be computed.
+        ExposureError: exposure is missing, not positive, or above its range.
+    """
+    settings, columns = place.config.prepare, place.config.sources.policies.columns
+    policies = place.tables.read("policies", done.outputs["policies"], [run.batch])
+    derived = {name: column.sql for name, column in columns.items() if column.sql is not None}
+    check_definitions(policies, settings, derived)
+    _check_exposure(run, policies, settings)
+    return policies
+
+
+def scoring_rows(policies: DataFrame, config: Config) -> DataFrame:
+    """Return of clean policies what a model scores: key, exposure, features, as prepared has it."""
+    features = config.prepare.features
+    return policies.select(
+        *config.sources.policies.key,
+        exposure_value(config.prepare),
+        *(feature_value(name, feature) for name, feature in features.items()),
+    )
 
 
 def _prepared_rows(

@@ -21,11 +21,11 @@ def targets(settings: PrepareSettings) -> tuple[Column, ...]:
 
 
 def features(settings: PrepareSettings) -> tuple[Column, ...]:
-    """Return the feature columns: numbers as double (also those that train cuts), else text."""
+    """Return the feature columns: numbers (also those that train cuts), else text."""
     return tuple(
         Column(
             name,
-            "double" if feature.is_number else "string",
+            feature.precision if feature.is_number else "string",
             feature.description or f"feature: {feature.sql or feature.column or name}",
         )
         for name, feature in settings.features.items()

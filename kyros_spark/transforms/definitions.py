@@ -14,6 +14,7 @@ _NOT_DEFINING = {
 # Left out of the hash where they are not used, so that models trained before they existed serve on.
 _OPTIONAL = {
     "log": None, "ratio": (), "age": None, "interaction": (), "version": 1, "quantiles": None,
+    "precision": "double",
 }  # fmt: skip
 
 

@@ -48,7 +48,10 @@ def feature_value(name: str, settings: FeatureSettings) -> Column:
         return value.cast("string").alias(name)
     number = value.cast("double")
     number = F.when(~F.isnan(number), number)
-    return (number if settings.is_number else bin_label(number, settings.bins)).alias(name)
+    if not settings.is_number:
+        return bin_label(number, settings.bins).alias(name)
+    # Rounded here, before anything is fitted, so that training and scoring see the same number.
+    return number.cast(settings.precision).alias(name)
 
 
 def expression_of(name: str, settings: FeatureSettings) -> str:

@@ -1,0 +1,43 @@
+"""maintain: gather small files, remove files that nobody needs any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from kyros_spark.config import Config
+from kyros_spark.log import event
+from kyros_spark.runs import new_run_id
+from kyros_spark.stages.execute import Workplace
+from kyros_spark.upkeep import gather, remove_leftovers, vacuum
+
+# Small tables that grow by a few rows a run, and of which no run reads an earlier version. Of the
+# others a stage reads the version that the stage before it wrote: they are left as written.
+_GATHERED = ("runs", "rejects", "profiles", "relativities", "models")
+_TABLES = (*_GATHERED, "policies", "claims", "prepared", "feature_log", "predictions",
+           "evaluation_metrics", "evaluation_factors", "evaluation_lift")  # fmt: skip
+
+
+def maintain(spark: SparkSession, config: Config) -> dict[str, Any]:
+    """Compact the small tables, and remove files older than tables.keep_days that no table names.
+
+    Time travel and running readers go back so many days; a run that was killed goes on from
+    micro-batches of at most six.
+
+    Returns files gathered and removed, by table.
+    """
+    place = Workplace(spark, config)
+    told: dict[str, Any] = {"stage": "maintain", "status": "done", "run_id": new_run_id()}
+    gathered, removed = {}, {}
+    for name in _TABLES:
+        if place.tables.version(name) is None:
+            continue
+        event(f"maintain: {name}")
+        if name in _GATHERED:
+            gathered[name] = gather(place.tables, name, told["run_id"])
+        removed[name] = vacuum(place.tables, name, config.tables.keep_days)
+    told["gathered"], told["kept_days"] = gathered, config.tables.keep_days
+    told["removed"] = {name: count for name, count in removed.items() if count}
+    told["staged_removed"] = remove_leftovers(place.tables, "predictions")
+    return told

@@ -1,0 +1,84 @@
+"""status tells what a run would do, and a run does just that; maintain loses nothing."""
+
+import os
+import time
+
+from portfolio import FIRST, SECOND
+
+STEPS = [
+    ("clean", FIRST), ("prepare", FIRST), ("clean", SECOND), ("prepare", SECOND),
+    ("train", FIRST), ("predict", FIRST), ("predict", SECOND),
+]  # fmt: skip
+
+
+def told(portfolio):
+    line = portfolio.must("status")
+    return {
+        (one["stage"], one["batch"]): (one["state"], one["because"]) for one in line["standings"]
+    }
+
+
+def ran(portfolio):
+    line = portfolio.kyros(f"run --batch {FIRST} --batch {SECOND}").line
+    return {(s["stage"], s["batch"]): s["status"] for s in line["steps"]}
+
+
+def test_unchanged_all_is_current_and_asking_leaves_no_trace(portfolio, spark):
+    before = portfolio.read(spark, "runs").count()
+    assert told(portfolio) == dict.fromkeys(STEPS, ("current", []))
+    assert portfolio.read(spark, "runs").count() == before
+
+
+def test_a_changed_setting_is_told_with_all_that_rests_on_it_and_run_does_just_that(portfolio):
+    portfolio.set("predict.unseen_warning_share", 0.5)
+    portfolio.set("train.models.boosted.boosting.rounds", 11)
+    found = told(portfolio)
+    stale = {step for step, (state, _) in found.items() if state == "stale"}
+    assert stale == {("train", FIRST), ("predict", FIRST), ("predict", SECOND)}
+    assert found["train", FIRST] == ("stale", ["settings"])
+    assert {step for step, status in ran(portfolio).items() if status == "done"} == stale
+    assert {state for state, _ in told(portfolio).values()} == {"current"}
+
+
+def test_a_corrected_extract_makes_its_own_batch_stale_and_what_was_trained_on_it(portfolio):
+    portfolio.spoil_cells("age", {3: "33"}, batch=SECOND)
+    found = told(portfolio)
+    assert found["clean", SECOND] == ("stale", ["input policies"])
+    assert found["prepare", SECOND] == ("stale", [f"clean {SECOND} is stale"])
+    assert found["predict", SECOND] == ("stale", [f"prepare {SECOND} is stale"])
+    current = {step for step, (state, _) in found.items() if state == "current"}
+    assert current == {("clean", FIRST), ("prepare", FIRST), ("train", FIRST), ("predict", FIRST)}
+
+
+def test_what_failed_last_is_told_with_its_error(portfolio):
+    portfolio.spoil(lambda text: text.replace("policy,client", "policy,customer", 1), batch=SECOND)
+    failed = portfolio.kyros(f"clean --batch {SECOND}")
+    assert failed.code == 3
+    state, because = told(portfolio)["clean", SECOND]
+    assert state == "failed" and because[0] == failed.message
+
+
+def test_before_the_first_run_all_is_missing(raw_portfolio):
+    outcome = raw_portfolio.kyros("status")
+    assert outcome.code == 0 and outcome.line["counts"] == {"missing": len(STEPS)}
+    assert outcome.lines[0].split() == ["clean", FIRST, "missing", "never", "done"]
+
+
+def test_maintain_gathers_the_ledger_and_every_row_stays(portfolio, spark):
+    log = portfolio.base / "predictions/staged-0123456789abcdef/_delta_log"
+    young = portfolio.base / "predictions/staged-fedcba9876543210/_delta_log"
+    for folder in (log, young):
+        folder.mkdir(parents=True)
+    os.utime(log, (time.time() - 7 * 86400,) * 2)
+    before = {
+        name: sorted(map(str, portfolio.read(spark, name).collect()))
+        for name in ("runs", "policies", "prepared", "predictions", "rejects")
+    }
+    files = portfolio.read(spark, "runs").inputFiles()
+    line = portfolio.must("maintain")
+    assert line["gathered"]["runs"] == len(files) > 1
+    assert len(portfolio.read(spark, "runs").inputFiles()) == 1
+    for name, rows in before.items():
+        assert sorted(map(str, portfolio.read(spark, name).collect())) == rows
+    assert not log.exists() and young.exists() and line["staged_removed"] == 1
+    assert told(portfolio) == dict.fromkeys(STEPS, ("current", []))

@@ -136,6 +136,12 @@ def _add_upkeep(stages: Any) -> None:
     _common(command)
     command.add_argument("--batch", action="append", default=[], help="again for more")
     command.set_defaults(work=commands.run_status)
+    told = "show what run would do, with which settings, and what it is likely to take"
+    example = "example: kyros plan --config conf/demo.yaml --set plan.price_per_hour=4.20"
+    command = stages.add_parser("plan", help=told, description=told, epilog=example)
+    _common(command)
+    command.add_argument("--batch", action="append", default=[], help="again for more")
+    command.set_defaults(work=commands.run_plan)
     told = "compact the small tables, remove files older than tables.keep_days that none names"
     example = "example: kyros maintain --config conf/demo.yaml"
     command = stages.add_parser("maintain", help=told, description=told, epilog=example)

@@ -130,6 +130,16 @@ def run_status(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"stage": "status", "status": "done", "counts": counted, "standings": told}
 
 
+def run_plan(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write what a run would do, a line a step."""
+    from kyros_spark.stages.plan import lines, plan
+
+    spark, config = _opened(arguments, "kyros plan")
+    found = plan(spark, config, arguments.batch)
+    sys.stdout.write("".join(f"{line}\n" for line in lines(found, config)))
+    return {"stage": "plan", "status": "done", **found.told()}
+
+
 def run_maintain(arguments: argparse.Namespace) -> dict[str, Any]:
     """Keep the tables in good order."""
     from kyros_spark.stages.maintain import maintain

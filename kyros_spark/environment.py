@@ -100,6 +100,21 @@ def peak_memory() -> tuple[float | None, float | None]:
     return driver, worker or None
 
 
+def machine_memory_mib() -> int | None:
+    """Return this host's memory, or what its control group allows; None where neither is told."""
+    try:
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+    limits = [pages]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limits.append(int(Path(path).read_text()))
+        except (OSError, ValueError):  # none, or 'max'
+            continue
+    return min(limits) // (1 << 20)
+
+
 def cpu_seconds() -> float:
     """Return the processor seconds so far of this process, its JVM and its workers on this host.
 

@@ -12,6 +12,7 @@ from kyros_spark.config.budgets import BudgetSettings
 from kyros_spark.config.evaluate import EvaluateSettings
 from kyros_spark.config.features import PrepareSettings
 from kyros_spark.config.models import PredictSettings, TrainSettings
+from kyros_spark.config.plan import PlanSettings
 from kyros_spark.config.sources import CleanSettings, Sources
 
 
@@ -68,6 +69,7 @@ class Config(Section):
     predict: PredictSettings = PredictSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     budgets: BudgetSettings = BudgetSettings()
+    plan: PlanSettings = PlanSettings()
     spark: SparkSettings = SparkSettings()
     batches: tuple[Text, ...] = ()
 

@@ -3,7 +3,8 @@
 import os
 import time
 
-from portfolio import FIRST, SECOND
+import pytest
+from portfolio import FIRST, POLICIES, SECOND
 
 STEPS = [
     ("clean", FIRST), ("prepare", FIRST), ("clean", SECOND), ("prepare", SECOND),
@@ -58,10 +59,29 @@ def test_what_failed_last_is_told_with_its_error(portfolio):
     assert state == "failed" and because[0] == failed.message
 
 
+def test_plan_tells_steps_rows_and_micro_batches_time_and_cost_from_past_runs(portfolio, spark):
+    portfolio.set("plan", {"price_per_hour": 36.0, "currency": "EUR"})
+    portfolio.set("predict.rows_per_micro_batch", 50)
+    portfolio.set("predict.unseen_warning_share", 0.5)
+    line = portfolio.must("plan")
+    assert [(s["stage"], s["batch"]) for s in line["steps"]] == STEPS[-2:]
+    past = portfolio.read(spark, "runs").where("stage = 'predict'").collect()
+    speed = sorted(row["rows_in"] / row["seconds"] for row in past)[len(past) // 2]
+    for step in line["steps"]:
+        assert (step["rows"], step["micro_batches"]) == (POLICIES, 3)
+        assert step["seconds"] == pytest.approx(POLICIES / speed, abs=0.06)
+        assert step["cost"] == pytest.approx(step["seconds"] / 100, abs=1e-4)
+    assert line["machine"]["memory_mib"] > 1000
+    assert line["bounds"]["rows a micro-batch"] == 50
+    assert "EUR" in portfolio.kyros("plan").lines[-2]
+
+
 def test_before_the_first_run_all_is_missing(raw_portfolio):
     outcome = raw_portfolio.kyros("status")
     assert outcome.code == 0 and outcome.line["counts"] == {"missing": len(STEPS)}
     assert outcome.lines[0].split() == ["clean", FIRST, "missing", "never", "done"]
+    planned = raw_portfolio.must("plan")
+    assert [step["seconds"] for step in planned["steps"]] == [None] * len(STEPS)
 
 
 def test_maintain_gathers_the_ledger_and_every_row_stays(portfolio, spark):

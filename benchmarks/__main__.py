@@ -3,9 +3,11 @@
 import argparse
 import sys
 
-from benchmarks import engine, stages, train
+from benchmarks import engine, stages, storm, train
 
-BENCHMARKS = {"engine": engine.main, "stages": stages.main, "train": train.main}
+BENCHMARKS = {
+    "engine": engine.main, "stages": stages.main, "train": train.main, "storm": storm.main,
+}  # fmt: skip
 
 
 def main() -> int:

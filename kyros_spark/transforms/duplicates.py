@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
 
 from kyros_spark.config import SourceSettings
 from kyros_spark.tables.ddl import quoted
+from kyros_spark.transforms.repairs import needs_repair
 from kyros_spark.transforms.values import MALFORMED, RAW, as_read, present_sql
 
 COPY = "_copy"
@@ -35,8 +37,9 @@ def with_duplicates_marked(
     decided, and SUPERSEDED or SUMMED of the rows that another row of the key stands for.
     carried: the columns that go through the shuffle, which has to be small.
 
-    One shuffle by key. Contents are compared by 128 hashed bits; floats are rounded first, so that
-    noise in the last digit does not hide a duplicate. Rows without a key conflict with none.
+    One shuffle by key. Contents are compared by 64 hashed bits among the few rows of a key, by 128
+    among all those without one; floats are rounded first, so that noise in the last digit does not
+    hide a duplicate. Rows without a key conflict with none.
     """
     hashed = _hashed(typed, source, carried)
     latest = source.conflicts == "keep_latest"
@@ -80,7 +83,8 @@ def _hashed(typed: DataFrame, source: SourceSettings, carried: Sequence[str]) ->
         *carried,
         *decides,
         f"{has_key} AS _has_key",
-        *(f"{_hash(content, seed)} AS {name}" for seed, name in enumerate(_CONTENT)),
+        f"{_hash(content, 0)} AS {_CONTENT[0]}",
+        f"CASE WHEN {has_key} THEN 0L ELSE {_hash(content, 1)} END AS {_CONTENT[1]}",
         *(f"{_hash(key, seed)} AS {name}" for seed, name in enumerate(_KEY)),
     )
     keyed = (
@@ -119,9 +123,18 @@ def _several(whole: WindowSpec) -> Column:
 
 
 def _comparable(typed: DataFrame, source: SourceSettings, name: str) -> list[str]:
-    """Return what makes two values alike: the typed one, and the raw one where it has no type."""
+    """Return what makes two values alike: the typed one, and the raw one where it has no type.
+
+    What is computed from other columns is alike where they are. A date has one spelling only.
+    """
     settings, value = source.columns[name], quoted(name)
-    read = settings.sql is None and settings.type != "string"
+    if settings.sql is not None:
+        return []
+    if settings.type == "date" and settings.format is None and not needs_repair(name, source):
+        raw = typed.select(f"{RAW}.{quoted(name)}").schema[0].dataType
+        if isinstance(raw, StringType):
+            return [f"trim({present_sql(name, settings)})"]
+    read = settings.type != "string"
     unread = [f"CASE WHEN {value} IS NULL THEN {present_sql(name, settings)} END"] if read else []
     if typed.schema[name].dataType.typeName() == "double":
         return [_rounded(value, source.duplicate_decimals), *unread]

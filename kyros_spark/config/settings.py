@@ -22,7 +22,7 @@ class TableSettings(Section):
     base: str | None = None
     catalog: str | None = None
     artefacts: str | None = None
-    rows_per_file: int = Field(default=250_000, ge=1000)
+    rows_per_file: int = Field(default=250_000, ge=1)
     cluster_by_key: bool = False
     keep_days: int = Field(default=30, ge=7, le=365)
 

@@ -69,11 +69,8 @@ def test_float32_leaves_trees_as_they_were_and_moves_a_glm_by_less_than_told(
 
 def test_clustered_by_key_a_question_about_one_policy_reads_one_file(raw_portfolio, spark):
     raw_portfolio.set("tables.cluster_by_key", True)
-    spark.conf.set("spark.sql.files.maxRecordsPerFile", "25")
-    try:
-        raw_portfolio.must(f"clean --batch {FIRST}")
-    finally:
-        spark.conf.unset("spark.sql.files.maxRecordsPerFile")
+    raw_portfolio.set("tables.rows_per_file", 25)
+    raw_portfolio.must(f"clean --batch {FIRST}")
     policies = raw_portfolio.read(spark, "policies")
     ends = sorted(
         (row["low"], row["high"])

@@ -10,20 +10,16 @@ from portfolio import FIRST, POLICIES
 from kyros_spark.errors import PlatformError
 from kyros_spark.staged import Staged
 
-FILES = {"spark.sql.files.maxRecordsPerFile": "25"}
 PARTS = 5  # of at most 25 rows
 
 
 @pytest.fixture(scope="module")
-def many_files(finished, spark, tmp_path_factory):
+def many_files(finished, tmp_path_factory):
     """The finished portfolio with its first batch prepared again, in files of 25 rows."""
     portfolio = finished.copy_to(tmp_path_factory.mktemp("many_files"))
     portfolio.set("prepare.features.power.description", "engine power")
-    for key, value in FILES.items():
-        spark.conf.set(key, value)
+    portfolio.set("tables.rows_per_file", 25)
     portfolio.must(f"prepare --batch {FIRST}")
-    for key in FILES:
-        spark.conf.unset(key)
     portfolio.set("predict.rows_per_micro_batch", 25)
     return portfolio
 

@@ -208,6 +208,12 @@ class Tables:
         # Delta makes no commit where nothing is removed and nothing is added.
         return Written(self.place(name), self._seen[name], 0)
 
+    def create(self, table: Table, run_id: str) -> None:
+        """Create a table that is known not to be there."""
+        with self.stamped(run_id), place_named(self.place(table.name)):
+            self.spark.sql(create_statement(table, self.reference(table.name)))
+        self._seen[table.name], self._complete[table.name] = 0, table
+
     def make(self, table: Table, run_id: str) -> None:
         """Create the table, or add the columns that it lacks."""
         new = self._ensure(table, run_id)
@@ -228,9 +234,7 @@ class Tables:
             return []
         if self.version(table.name) is not None:
             return self._lacks(table)
-        with self.stamped(run_id), place_named(self.place(table.name)):
-            self.spark.sql(create_statement(table, self.reference(table.name)))
-        self._seen[table.name] = 0
+        self.create(table, run_id)
         return []
 
     def check(self, *tables: Table) -> None:

@@ -78,6 +78,15 @@ def remove_folder(spark: SparkSession, address: str) -> None:
     path.getFileSystem(context._jsc.hadoopConfiguration()).delete(path, True)
 
 
+def folder_exists(spark: SparkSession, address: str) -> bool:
+    """Tell whether there is a folder at an address."""
+    if not is_remote(address):
+        return _local(address).is_dir()
+    context: Any = spark._sc
+    path = context._jvm.org.apache.hadoop.fs.Path(address)
+    return bool(path.getFileSystem(context._jsc.hadoopConfiguration()).exists(path))
+
+
 def folders_older_than(spark: SparkSession, pattern: str, age: timedelta) -> list[str]:
     """Return the folders of a pattern (name parts with *) that have not changed for so long."""
     before = time.time() - age.total_seconds()

@@ -23,7 +23,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark.delta import Tables, Written
 from kyros_spark.delta_faults import concurrency_named
-from kyros_spark.files import remove_folder
+from kyros_spark.files import folder_exists, remove_folder
 from kyros_spark.log import event
 from kyros_spark.tables.contract import Table
 
@@ -55,9 +55,10 @@ class Staged:
 
         Where their log is damaged, or so old that files may be gone, the work begins anew.
         """
+        # Asked of the folder: Delta takes what is not there for a partition of the table around it.
+        if not folder_exists(self._tables.spark, self._log):
+            return []
         try:
-            if self._tables.version(self._table.name) is None:
-                return []
             commits = self._tables.history(self._table.name)
             self.rows().limit(0).collect()
             written = [commit for commit in commits if commit["operation"] == "WRITE"]
@@ -83,6 +84,8 @@ class Staged:
         """
         told = json.dumps({"part": number, "run_id": run_id})
         once = {"txnAppId": self._work, "txnVersion": str(number)}
+        if not folder_exists(self._tables.spark, self._log):
+            self._tables.create(self._table, told)
         self._tables.append(self._table, rows, told, once)
 
     def rows(self) -> DataFrame:

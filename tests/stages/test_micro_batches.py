@@ -10,17 +10,17 @@ from portfolio import FIRST, POLICIES
 from kyros_spark.errors import PlatformError
 from kyros_spark.staged import Staged
 
-PARTS = 5  # of at most 25 rows
+PARTS = 3  # of at most 50 rows
 
 
 @pytest.fixture(scope="module")
 def many_files(finished, tmp_path_factory):
-    """The finished portfolio with its first batch prepared again, in files of 25 rows."""
+    """The finished portfolio with its first batch prepared again, in files of 50 rows."""
     portfolio = finished.copy_to(tmp_path_factory.mktemp("many_files"))
     portfolio.set("prepare.features.power.description", "engine power")
-    portfolio.set("tables.rows_per_file", 25)
+    portfolio.set("tables.rows_per_file", 50)
     portfolio.must(f"prepare --batch {FIRST}")
-    portfolio.set("predict.rows_per_micro_batch", 25)
+    portfolio.set("predict.rows_per_micro_batch", 50)
     return portfolio
 
 
@@ -81,8 +81,8 @@ def test_the_rows_are_those_of_one_job_and_appear_in_one_commit(portfolio, finis
 
 @pytest.mark.parametrize(
     ("call", "when", "redone"),
-    [("write", 3, 3), ("write", -3, 2), ("show", 1, 0), ("show", -1, 0), ("forget", 1, None)],
-    ids=["in a micro-batch", "behind its commit", "before they show", "behind that", "tidying"],
+    [("write", 2, 2), ("write", -2, 1), ("show", -1, 0), ("forget", 1, None)],
+    ids=["in a micro-batch", "behind its commit", "behind the last commit", "tidying"],
 )
 def test_a_killed_run_goes_on_where_it_stopped(portfolio, spark, monkeypatch, call, when, redone):
     expected, scored = values(portfolio, spark), []
@@ -120,11 +120,11 @@ def test_a_damaged_log_of_an_earlier_run_is_left_and_the_work_begins_anew(
 ):
     expected = values(portfolio, spark)
     with monkeypatch.context() as dying:
-        killed_at(dying, "write", 3)
+        killed_at(dying, "write", 2)
         with pytest.raises(Killed):
             portfolio.kyros(f"predict --batch {FIRST}")
     (log,) = staged_logs(portfolio)
-    sorted(log.glob("*.json"))[1].write_text('{"commitInfo": {"timest')
+    sorted(log.glob("*.json"))[-1].write_text('{"commitInfo": {"timest')
     for checksum in log.glob(".*.crc"):
         checksum.unlink()
     line = portfolio.must(f"predict --batch {FIRST}")
@@ -164,7 +164,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(portfolio, spark, monkeypat
 
     def full(self, number, *given):
         calls.append(number)
-        if len(calls) == 4:
+        if len(calls) == 3:
             raise PlatformError("no space left on device")
         write(self, number, *given)
 
@@ -173,7 +173,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(portfolio, spark, monkeypat
         assert portfolio.kyros(f"predict --batch {FIRST}").code == 1
     assert values(portfolio, spark) == expected
     line = portfolio.must(f"predict --batch {FIRST}")
-    assert line["details"]["micro_batches"] == {"all": PARTS, "of_earlier_runs": 3}
+    assert line["details"]["micro_batches"] == {"all": PARTS, "of_earlier_runs": 2}
     assert values(portfolio, spark) == expected
 
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -63,7 +62,7 @@ class Staged:
             self.rows().limit(0).collect()
             written = [commit for commit in commits if commit["operation"] == "WRITE"]
             parts = [_part(commit) for commit in written]
-        except (PySparkException, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever is wrong with it: some reach Python as Java errors
             event(f"micro-batches of an earlier run cannot be read, beginning anew: {error}")
             self.forget()
             return []

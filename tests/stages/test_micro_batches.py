@@ -1,5 +1,6 @@
 """predict in micro-batches: the same rows, seen all at once, and a killed run goes on."""
 
+import errno
 import json
 import shutil
 import threading
@@ -7,7 +8,9 @@ import threading
 import pytest
 from portfolio import FIRST, POLICIES
 
-from kyros_spark.errors import PlatformError
+from kyros_spark import predict
+from kyros_spark.config import load_config
+from kyros_spark.errors import ConcurrentRunError
 from kyros_spark.staged import Staged
 
 PARTS = 3  # of at most 50 rows
@@ -143,18 +146,20 @@ def test_two_runs_at_once_never_double_a_row(portfolio, spark, monkeypatch):
         write(self, number, *given)
 
     monkeypatch.setattr(Staged, "write", writes)
-    twins = [
-        threading.Thread(target=lambda: codes.append(portfolio.kyros(f"predict --batch {FIRST}")))
-        for _ in range(2)
-    ]
+    config = load_config(str(portfolio.config_file()))
+
+    def run():
+        try:
+            codes.append(predict(spark.newSession(), config, batch=FIRST).status)
+        except ConcurrentRunError:
+            codes.append("refused")
+
+    twins = [threading.Thread(target=run) for _ in range(2)]
     for twin in twins:
         twin.start()
     for twin in twins:
         twin.join()
-    assert {outcome.code for outcome in codes} <= {0, 1} and 0 in {o.code for o in codes}
-    for outcome in codes:
-        if outcome.code:
-            assert outcome.line["error"]["type"] == "ConcurrentRunError"
+    assert len(codes) == 2 and "done" in codes and set(codes) <= {"done", "refused", "skipped"}
     assert values(portfolio, spark) == expected
 
 
@@ -165,7 +170,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(portfolio, spark, monkeypat
     def full(self, number, *given):
         calls.append(number)
         if len(calls) == 3:
-            raise PlatformError("no space left on device")
+            raise OSError(errno.ENOSPC, "no space left on device")
         write(self, number, *given)
 
     with monkeypatch.context() as filled:

@@ -53,7 +53,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def stage_main(stage: str) -> None:
     """Run a stage as a job: exit on failure only, since Databricks takes any exit for one."""
-    code = main([stage, *sys.argv[1:]])
+    _job([stage, *sys.argv[1:]])
+
+
+def job_main() -> None:
+    """Run a command as a job of the wheel: what a python_wheel_task names as its entry point.
+
+    Not `main`, whose exit code Databricks would not look at: a failed stage would be a success.
+    """
+    _job(sys.argv[1:])
+
+
+def _job(words: Sequence[str]) -> None:
+    code = main(words)
     if code:
         sys.exit(code)
 

@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(work=commands.run_demo)
     _add_profile(stages)
     _add_suggest(stages)
+    _add_doctor(stages)
     sql = stages.add_parser("sql", help="ask the tables in SQL")
     _common(sql)
     sql.add_argument("-e", "--execute", help="one query; without it a prompt opens")
@@ -142,6 +143,15 @@ def _add_suggest(stages: Any) -> None:
     command.add_argument("--format", choices=("csv", "parquet", "json", "delta"))
     command.add_argument("--out", default="suggested.yaml", help="the file to write")
     command.set_defaults(work=commands.run_suggest)
+
+
+def _add_doctor(stages: Any) -> None:
+    told = "check this machine, or the cluster it submits to, and say what to mend"
+    example = "example: kyros doctor --config conf/demo.yaml"
+    command = stages.add_parser("doctor", help=told, description=told, epilog=example)
+    command.add_argument("--config", help="settings, for tables and memory too (default: none)")
+    command.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    command.set_defaults(work=commands.run_doctor)
 
 
 def _add_import(stages: Any) -> None:

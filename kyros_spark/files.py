@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -64,21 +65,34 @@ def read_file(spark: SparkSession, address: str) -> bytes:
     return bytes(row["content"])
 
 
+def remove_file(spark: SparkSession, address: str) -> None:
+    """Remove a file; one that is not there is no error."""
+    if not is_remote(address):
+        _local(address).unlink(missing_ok=True)
+        return
+    path, system = _hadoop(spark, address)
+    system.delete(path, False)
+
+
 def _local(address: str) -> Path:
     return Path(address.removeprefix("file://").removeprefix("file:"))
 
 
-def _write_remote(spark: SparkSession, address: str, data: bytes) -> None:
+def _hadoop(spark: SparkSession, address: str) -> tuple[Any, Any]:
+    """Return the address as Hadoop's Path, and the file system it lies in."""
     context = getattr(spark, "_sc", None)
     if context is None:
         raise PlatformError(
             f"{address}: this session is Spark Connect, which writes files only to mounted paths; "
             "set tables.artefacts to a volume's path"
         )
-    jvm = context._jvm
-    path = jvm.org.apache.hadoop.fs.Path(address)
-    part = jvm.org.apache.hadoop.fs.Path(f"{address}.part")
-    system = path.getFileSystem(context._jsc.hadoopConfiguration())
+    path = context._jvm.org.apache.hadoop.fs.Path(address)
+    return path, path.getFileSystem(context._jsc.hadoopConfiguration())
+
+
+def _write_remote(spark: SparkSession, address: str, data: bytes) -> None:
+    path, system = _hadoop(spark, address)
+    part = path.suffix(".part")
     out = system.create(part, True)
     out.write(bytearray(data))
     out.close()

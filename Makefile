@@ -71,6 +71,15 @@ build/asl/.done: conf/stepfunctions/package-lock.json
 test-wheel: setup wheel  ## Install the wheel alone beside the platform's pyspark, and use it
 	@$(BIN)/python -m pytest -m wheel tests/deploy
 
+audit: setup build/audit/.done  ## List licences, and known vulnerabilities where OSV answers
+	@$(BIN)/python .ci/audit.py build/audit/bin/pip-audit
+
+build/audit/.done: conf/requirements-audit.txt
+	@rm -rf build/audit && $(BIN)/python -m venv build/audit
+	@build/audit/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+	  --progress-bar off --require-hashes -r conf/requirements-audit.txt
+	@touch $@
+
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -87,10 +87,8 @@ def _vulnerabilities(pip_audit: str, lock: str, build: Path) -> bool:
     try:
         packages = json.loads(out.read_text())["dependencies"]
     except (OSError, ValueError, KeyError):
-        reason = (done.stderr.strip().splitlines() or ["no answer"])[-1]
-        _say(
-            f"vulnerabilities: {lock} NOT CHECKED, the OSV service cannot be reached: {reason[:200]}"
-        )
+        why = (done.stderr.strip().splitlines() or ["no answer"])[-1][:200]
+        _say(f"vulnerabilities: {lock} NOT CHECKED, the OSV service cannot be reached: {why}")
         return False
     found = [(p["name"], p["version"], v) for p in packages for v in p.get("vulns", ())]
     _say(f"vulnerabilities: {len(found)} in the {len(packages)} packages of {lock}")

@@ -126,6 +126,8 @@ def monthly(home, tmp_path):
     portfolio.set("batches", [MONTH])
     portfolio.set("sources.claims.batches", [MONTH])
     portfolio.set("train.batches", [MONTH])
+    portfolio.set("train.models", {"frequency": portfolio.settings["train"]["models"]["frequency"]})
+    portfolio.set("predict", {"models": ["frequency"]})
     submit = f"{sys.prefix}/bin/spark-submit --properties-file {CONF}/spark/local.conf"
     return portfolio, home | {
         "AIRFLOW_VAR_KYROS_CONFIG": str(portfolio.config_file()),

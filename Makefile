@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint bench wheel sql clean distclean
+.PHONY: help setup demo test test-airflow test-asl test-wheel audit lint bench wheel sql clean distclean
 
 PYTHON ?=
 WORKERS ?= 2
@@ -15,7 +15,7 @@ INSTALL := $(PIP) install --quiet --progress-bar off --no-build-isolation --retr
 LOCKS := conf/requirements-build.txt conf/requirements-dev.txt conf/requirements-jdk.txt
 
 help:  ## Show this list
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
 setup: $(STAMP)  ## Make .venv: locked packages, a JDK if there is no Java 17, Delta's jars (cached)
 	@echo "setup: ready in .venv"
@@ -50,6 +50,36 @@ demo: setup  ## Run the four stages on a generated motor portfolio, on this mach
 test: setup  ## Run every test, in two processes (WORKERS=4 for more)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
+test-airflow: setup .venv-airflow/.done  ## Run the Airflow DAGs for real, in .venv-airflow
+	@$(BIN)/python -m pytest -m airflow tests/deploy
+
+.venv-airflow/.done: conf/requirements-airflow.txt
+	@rm -rf .venv-airflow && $(BIN)/python -m venv .venv-airflow
+	@.venv-airflow/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+	  --progress-bar off --no-deps --require-hashes -r conf/requirements-airflow.txt
+	@touch $@
+
+test-asl: setup build/asl/.done  ## Check the Step Functions definition with npm's asl-validator
+	@$(BIN)/python -m pytest -m asl tests/deploy
+
+build/asl/.done: conf/stepfunctions/package-lock.json
+	@command -v npm >/dev/null || { echo "test-asl: expected npm (Node.js), found none" >&2; exit 2; }
+	@mkdir -p build/asl && cp conf/stepfunctions/package*.json build/asl
+	@npm ci --silent --no-audit --no-fund --prefix build/asl
+	@touch $@
+
+test-wheel: setup wheel  ## Install the wheel alone beside the platform's pyspark, and use it
+	@$(BIN)/python -m pytest -m wheel tests/deploy
+
+audit: setup build/audit/.done  ## List licences, and known vulnerabilities where OSV answers
+	@$(BIN)/python .ci/audit.py build/audit/bin/pip-audit
+
+build/audit/.done: conf/requirements-audit.txt
+	@rm -rf build/audit && $(BIN)/python -m venv build/audit
+	@build/audit/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+	  --progress-bar off --require-hashes -r conf/requirements-audit.txt
+	@touch $@
+
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -70,4 +100,4 @@ clean:  ## Remove what builds and tests leave behind
 	@find kyros_spark jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove .venv too
-	@rm -rf .venv
+	@rm -rf .venv .venv-airflow

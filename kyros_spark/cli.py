@@ -56,7 +56,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def stage_main(stage: str) -> None:
     """Run a stage as a job: exit on failure only, since Databricks takes any exit for one."""
-    code = main([stage, *sys.argv[1:]])
+    _job([stage, *sys.argv[1:]])
+
+
+def job_main() -> None:
+    """Run a command as a job of the wheel: what a python_wheel_task names as its entry point.
+
+    Not `main`, whose exit code Databricks would not look at: a failed stage would be a success.
+    """
+    _job(sys.argv[1:])
+
+
+def _job(words: Sequence[str]) -> None:
+    code = main(words)
     if code:
         sys.exit(code)
 
@@ -111,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_profile(stages)
     _add_suggest(stages)
     _add_upkeep(stages)
+    _add_doctor(stages)
     sql = stages.add_parser("sql", help="ask the tables in SQL")
     _common(sql)
     sql.add_argument("-e", "--execute", help="one query; without it a prompt opens")
@@ -157,6 +170,15 @@ def _add_suggest(stages: Any) -> None:
     command.add_argument("--format", choices=("csv", "parquet", "json", "delta"))
     command.add_argument("--out", default="suggested.yaml", help="the file to write")
     command.set_defaults(work=commands.run_suggest)
+
+
+def _add_doctor(stages: Any) -> None:
+    told = "check this machine, or the cluster it submits to, and say what to mend"
+    example = "example: kyros doctor --config conf/demo.yaml"
+    command = stages.add_parser("doctor", help=told, description=told, epilog=example)
+    command.add_argument("--config", help="settings, for tables and memory too (default: none)")
+    command.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    command.set_defaults(work=commands.run_doctor)
 
 
 def _add_import(stages: Any) -> None:

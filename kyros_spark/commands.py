@@ -166,6 +166,28 @@ def run_demo(arguments: argparse.Namespace) -> dict[str, Any]:
     return demo(spark, config, arguments.config, arguments.policies)
 
 
+def run_doctor(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Check this machine, or the cluster of the session, a line a check."""
+    from kyros_spark.config import is_remote, load_config
+    from kyros_spark.doctor import examine
+    from kyros_spark.result import doctor_line
+    from kyros_spark.session import get_session
+
+    app = "kyros doctor"
+    known = arguments.config is not None and not is_remote(arguments.config)
+    config = load_config(arguments.config, arguments.set) if known else None
+
+    def opened() -> tuple[SparkSession, Config | None]:
+        return (get_session(app=app), None) if not arguments.config else _opened(arguments, app)
+
+    checks = []
+    for check in examine(config, opened):
+        sys.stdout.write(f"{check.line()}\n")
+        sys.stdout.flush()
+        checks.append(check.as_dict())
+    return doctor_line(checks)
+
+
 def run_sql(arguments: argparse.Namespace) -> None:
     """Answer one query, or open the prompt."""
     from kyros_spark.prompt import answer, prompt

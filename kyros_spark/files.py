@@ -73,18 +73,16 @@ def remove_folder(spark: SparkSession, address: str) -> None:
     if not is_remote(address):
         shutil.rmtree(_local(address), ignore_errors=True)
         return
-    context: Any = spark._sc
-    path = context._jvm.org.apache.hadoop.fs.Path(address)
-    path.getFileSystem(context._jsc.hadoopConfiguration()).delete(path, True)
+    path, system = _hadoop(spark, address)
+    system.delete(path, True)
 
 
 def folder_exists(spark: SparkSession, address: str) -> bool:
     """Tell whether there is a folder at an address."""
     if not is_remote(address):
         return _local(address).is_dir()
-    context: Any = spark._sc
-    path = context._jvm.org.apache.hadoop.fs.Path(address)
-    return bool(path.getFileSystem(context._jsc.hadoopConfiguration()).exists(path))
+    path, system = _hadoop(spark, address)
+    return bool(system.exists(path))
 
 
 def folders_older_than(spark: SparkSession, pattern: str, age: timedelta) -> list[str]:
@@ -93,29 +91,41 @@ def folders_older_than(spark: SparkSession, pattern: str, age: timedelta) -> lis
     if not is_remote(pattern):
         found = _local("/").glob(str(_local(pattern)).lstrip("/"))
         return sorted(str(one) for one in found if one.stat().st_mtime < before)
-    context: Any = spark._sc
-    path = context._jvm.org.apache.hadoop.fs.Path(pattern)
-    listed = path.getFileSystem(context._jsc.hadoopConfiguration()).globStatus(path) or []
+    path, system = _hadoop(spark, pattern)
+    listed = system.globStatus(path) or []
     return sorted(
         one.getPath().toString() for one in listed if one.getModificationTime() / 1000 < before
     )
+
+
+def remove_file(spark: SparkSession, address: str) -> None:
+    """Remove a file; one that is not there is no error."""
+    if not is_remote(address):
+        _local(address).unlink(missing_ok=True)
+        return
+    path, system = _hadoop(spark, address)
+    system.delete(path, False)
 
 
 def _local(address: str) -> Path:
     return Path(address.removeprefix("file://").removeprefix("file:"))
 
 
-def _write_remote(spark: SparkSession, address: str, data: bytes) -> None:
+def _hadoop(spark: SparkSession, address: str) -> tuple[Any, Any]:
+    """Return the address as Hadoop's Path, and the file system it lies in."""
     context = getattr(spark, "_sc", None)
     if context is None:
         raise PlatformError(
             f"{address}: this session is Spark Connect, which writes files only to mounted paths; "
             "set tables.artefacts to a volume's path"
         )
-    jvm = context._jvm
-    path = jvm.org.apache.hadoop.fs.Path(address)
-    part = jvm.org.apache.hadoop.fs.Path(f"{address}.part")
-    system = path.getFileSystem(context._jsc.hadoopConfiguration())
+    path = context._jvm.org.apache.hadoop.fs.Path(address)
+    return path, path.getFileSystem(context._jsc.hadoopConfiguration())
+
+
+def _write_remote(spark: SparkSession, address: str, data: bytes) -> None:
+    path, system = _hadoop(spark, address)
+    part = path.suffix(".part")
     out = system.create(part, True)
     out.write(bytearray(data))
     out.close()

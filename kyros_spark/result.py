@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from kyros_spark.errors import KyrosError
+from kyros_spark.errors import KyrosError, PlatformError
 from kyros_spark.log import event
 from kyros_spark.runs import error_line
 
@@ -28,6 +29,17 @@ def failure_line(stage: str, error: BaseException) -> dict[str, Any]:
         }
     )
     line["error"] = error_line(error)
+    return line
+
+
+def doctor_line(checks: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Return the result line of `doctor`: failed where a check failed, with exit code 2."""
+    failed = [f"{one['name']}: {one['found']}" for one in checks if one["verdict"] == "fail"]
+    line: dict[str, Any] = {"stage": "doctor", "status": "failed" if failed else "done"}
+    line["checks"] = list(checks)
+    if failed:
+        line["error"] = {"type": PlatformError.__name__, "message": "; ".join(failed)}
+        line["exit_code"] = PlatformError.exit_code
     return line
 
 

@@ -147,6 +147,16 @@ def can_broadcast(session: SparkSession) -> bool:
     return not _is_connect(session)
 
 
+def spark_conf(session: SparkSession) -> dict[str, str]:
+    """Return the settings the application was started with; none where Connect keeps them."""
+    return {} if _is_connect(session) else dict(session.sparkContext.getConf().getAll())
+
+
+def task_slots(session: SparkSession) -> int:
+    """Return how many tasks run at once, or 4 where Connect does not tell."""
+    return 4 if _is_connect(session) else session.sparkContext.defaultParallelism
+
+
 def fitting_tasks(session: SparkSession) -> int:
     """Return how many tasks may fit one model together: 1 locally, the slots of a cluster.
 

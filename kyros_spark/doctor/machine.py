@@ -1,0 +1,57 @@
+"""Check what this machine brings before a session is asked for."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+
+import pyspark
+
+from kyros_spark import runtime
+from kyros_spark.config import Config, SparkSettings
+from kyros_spark.doctor.memory import local_memory, machine_bytes
+from kyros_spark.doctor.verdict import Check, fail, ok, warn
+from kyros_spark.errors import PlatformError
+
+
+def machine_checks(config: Config | None) -> Iterator[Check]:
+    """Yield Python, Spark and, where this process will start Spark itself, Java, jars, memory."""
+    yield ok("python", f"{platform.python_version()} in {sys.prefix}")
+    yield _spark()
+    if "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ:
+        return  # spark-submit or a server has started it: the session tells
+    yield _java()
+    yield _delta_jars()
+    yield local_memory((config.spark if config else SparkSettings()).driver_memory, machine_bytes())
+
+
+def _spark() -> Check:
+    try:
+        coordinates = runtime.delta_coordinates(pyspark.__version__)
+    except PlatformError as error:
+        return fail("spark", pyspark.__version__, str(error))
+    return ok("spark", f"{pyspark.__version__}, with {coordinates.rpartition(':')[0]}")
+
+
+def _java() -> Check:
+    try:
+        found = runtime.find_java()
+    except PlatformError as error:
+        return fail("java", "none that Spark runs on", str(error))
+    return ok("java", f"Java {found.version} in {found.home}")
+
+
+def _delta_jars() -> Check:
+    try:
+        jars = runtime.delta_jars()
+    except PlatformError as error:
+        return fail("delta jars", "unknown", str(error))
+    if jars is None:
+        return warn(
+            "delta jars",
+            "not on this machine yet",
+            "the first start fetches them; ahead of it: python -m kyros_spark.runtime",
+        )
+    return ok("delta jars", f"{jars[0].name} in {jars[0].parent}")

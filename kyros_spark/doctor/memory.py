@@ -1,0 +1,91 @@
+"""Hold memory settings against what a machine has: heaps, Python workers, containers' limits."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kyros_spark.doctor.verdict import Check, fail, ok, warn
+
+# A worker that scores holds numpy, pandas, pyarrow, compiled kernels and one Arrow batch.
+_WORKER_BYTES = 400 << 20
+_UNITS = {"b": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def machine_bytes() -> int | None:
+    """Return the memory of this machine, or of the container this runs in; None where unknown."""
+    found = []
+    try:
+        kilobytes = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
+        found += [int(kilobytes[1]) << 10] if kilobytes else []
+    except OSError:
+        pass
+    for place in _LIMITS:
+        try:
+            text = Path(place).read_text().strip()
+        except OSError:
+            continue
+        found += [int(text)] if text.isdigit() else []
+    return min(found, default=None)
+
+
+def spark_bytes(text: str) -> int:
+    """Return a size as Spark writes it (3g, 512m; a bare number is MiB) in bytes, else 0."""
+    match = re.fullmatch(r"\s*(\d+)\s*([bkmgtp]?)b?\s*", text.lower())
+    return int(match[1]) << _UNITS[match[2] or "m"] if match else 0
+
+
+def local_memory(driver_memory: str, has: int | None, cores: int | None = None) -> Check:
+    """Check the one heap of a local session, and its Python workers, against the machine."""
+    heap = spark_bytes(driver_memory)
+    workers = (cores or os.cpu_count() or 1) * _WORKER_BYTES
+    told = f"driver heap {driver_memory}"
+    if not heap:
+        return fail("memory", told, "give spark.driver_memory as 3g or 3000m")
+    if has is None:
+        return ok("memory", f"{told}; this machine does not tell what it has")
+    told += f" of {_gib(has)}"
+    fits = max(int((has - workers) / (1 << 30)), 1)
+    if heap >= has:
+        return fail("memory", told, f"--set spark.driver_memory={fits}g")
+    if heap + workers > has:
+        return warn(
+            "memory",
+            f"{told}, which leaves too little for {workers // _WORKER_BYTES} Python workers",
+            f"--set spark.driver_memory={fits}g, or fewer cores",
+        )
+    return ok("memory", told)
+
+
+def executor_memory(conf: Mapping[str, str], hosts: Sequence[Mapping[str, Any]]) -> Check:
+    """Check an executor's heap and overhead against the smallest host that answered."""
+    name = "executors"
+    heap = spark_bytes(conf.get("spark.executor.memory", "1g"))
+    given = conf.get("spark.executor.memoryOverhead")
+    overhead = spark_bytes(given) if given else max(heap // 10, 384 << 20)
+    cores = int(conf.get("spark.executor.cores", "1"))
+    smallest = min((host["memory"] for host in hosts if host["memory"]), default=None)
+    told = f"heap {_gib(heap)} and overhead {_gib(overhead)}"
+    if smallest is not None and heap + overhead > smallest:
+        return fail(name, f"{told} on a host of {_gib(smallest)}", "lower spark.executor.memory")
+    if "spark.executor.pyspark.memory" in conf:
+        return warn(
+            name,
+            "spark.executor.pyspark.memory limits address space, and mapped models count in full",
+            "leave it unset; give spark.executor.memoryOverhead instead",
+        )
+    if overhead < cores * _WORKER_BYTES:
+        return warn(
+            name,
+            f"{told} for {cores} Python workers, which live in the overhead",
+            f"spark.executor.memoryOverhead={cores * _WORKER_BYTES >> 20}m or more",
+        )
+    return ok(name, told)
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB"

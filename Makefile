@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint bench wheel sql clean distclean
+.PHONY: help setup demo test test-matrix lint bench wheel sql clean distclean
 
 PYTHON ?=
 WORKERS ?= 2
@@ -15,7 +15,7 @@ INSTALL := $(PIP) install --quiet --progress-bar off --no-build-isolation --retr
 LOCKS := conf/requirements-build.txt conf/requirements-dev.txt conf/requirements-jdk.txt
 
 help:  ## Show this list
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
 setup: $(STAMP)  ## Make .venv: locked packages, a JDK if there is no Java 17, Delta's jars (cached)
 	@echo "setup: ready in .venv"
@@ -49,6 +49,30 @@ demo: setup  ## Run the four stages on a generated motor portfolio, on this mach
 
 test: setup  ## Run every test, in two processes (WORKERS=4 for more)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# Each other Spark has an environment of its own, made again only when its lock file changed. The
+# tests run in a folder without the package's source, so that what they import is the wheel.
+MATRIX := 35 40
+MATRIX_TESTS := tests/stages/test_outcomes.py tests/stages/test_truth.py tests/scoring/test_udf.py \
+  tests/tables
+
+test-matrix: $(MATRIX:%=test-spark%)  ## Run the main chain's tests on Spark 3.5 and 4.0, from the wheel
+
+test-spark%: .venv-spark%/.setup-done wheel
+	@$(abspath $<)/../bin/python --version >/dev/null
+	@folder=build/matrix/spark$*; python=$(CURDIR)/.venv-spark$*/bin/python; \
+	mkdir -p $$folder && ln -sfn $(CURDIR)/{tests,conf,jobs,docs,README.md,pyproject.toml} $$folder && \
+	$$python -m pip install --quiet --no-deps --force-reinstall dist/*.whl && \
+	cd $$folder && $$python -m pytest $(MATRIX_TESTS)
+
+.venv-spark%/.setup-done: conf/requirements-spark%.txt conf/requirements-build.txt
+	@echo "test-matrix: installing the locked packages for Spark $* (600 MB the first time)"
+	@python=$$(command -v python3.11 || echo $(BIN)/python); \
+	rm -rf .venv-spark$* && "$$python" -m venv .venv-spark$*
+	@pip="$(CURDIR)/.venv-spark$*/bin/python -m pip install --quiet --progress-bar off --no-build-isolation"; \
+	$$pip --require-hashes -r conf/requirements-build.txt && \
+	$$pip --require-hashes --use-pep517 -r conf/requirements-spark$*.txt
+	@touch $@
 
 lint: setup  ## Check style and types
 	@$(BIN)/ruff check .

@@ -147,6 +147,13 @@ def can_broadcast(session: SparkSession) -> bool:
     return not _is_connect(session)
 
 
+def has_sql_functions(session: SparkSession) -> bool:
+    """Tell whether SQL functions can be made in SQL: Spark from 4.0 on, and Databricks before."""
+    if int(session.version.partition(".")[0]) >= 4:
+        return True
+    return "DATABRICKS_RUNTIME_VERSION" in os.environ
+
+
 def fitting_tasks(session: SparkSession) -> int:
     """Return how many tasks may fit one model together: 1 locally, the slots of a cluster.
 

@@ -39,3 +39,8 @@ def quoted(name: str) -> str:
 def text(value: str) -> str:
     """Return a text as a SQL literal."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def number_text(value: float) -> str:
+    """Return a finite number as a SQL literal of type double, every bit of it."""
+    return f"{float(value)!r}D"

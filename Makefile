@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-matrix lint bench wheel sql clean distclean
+.PHONY: help setup demo test test-matrix test-cluster lint bench wheel sql clean distclean
 
 PYTHON ?=
 WORKERS ?= 2
@@ -59,11 +59,14 @@ MATRIX_TESTS := tests/stages/test_outcomes.py tests/stages/test_truth.py tests/s
 test-matrix: $(MATRIX:%=test-spark%)  ## Run the main chain's tests on Spark 3.5 and 4.0, from the wheel
 
 test-spark%: .venv-spark%/.setup-done wheel
-	@$(abspath $<)/../bin/python --version >/dev/null
 	@folder=build/matrix/spark$*; python=$(CURDIR)/.venv-spark$*/bin/python; \
 	mkdir -p $$folder && ln -sfn $(CURDIR)/{tests,conf,jobs,docs,README.md,pyproject.toml} $$folder && \
-	$$python -m pip install --quiet --no-deps --force-reinstall dist/*.whl && \
+	$$python -m pip install --quiet --no-deps --force-reinstall $$(ls -t dist/*.whl | head -1) && \
+	$$python -m kyros_spark.runtime && \
 	cd $$folder && $$python -m pytest $(MATRIX_TESTS)
+
+test-cluster: setup wheel  ## Run the chain by spark-submit on a standalone cluster of two workers
+	@KYROS_WHEEL=$$(ls -t $(CURDIR)/dist/*.whl | head -1) $(BIN)/python -m pytest tests/cluster
 
 .venv-spark%/.setup-done: conf/requirements-spark%.txt conf/requirements-build.txt
 	@echo "test-matrix: installing the locked packages for Spark $* (600 MB the first time)"

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from kyros_spark.config import TableSettings
 from kyros_spark.delta_faults import constraints_named, is_missing, place_named
 from kyros_spark.errors import BatchMissingError, TableSchemaError
+from kyros_spark.spark_version import condition_of
 from kyros_spark.tables.contract import Column, Table
 from kyros_spark.tables.ddl import create_statement, definitions, quoted, text
 
@@ -100,7 +101,7 @@ class Tables:
         except PySparkException as error:
             raise BatchMissingError(
                 f"table {name}: expected version {version if version is not None else 'any'} at "
-                f"{self.place(name)}, found none ({error.getCondition()}); "
+                f"{self.place(name)}, found none ({condition_of(error)}); "
                 "run the stage that writes it again"
             ) from error
         if batches is None:

@@ -21,6 +21,7 @@ from kyros_spark import runtime
 from kyros_spark.config import SparkSettings
 from kyros_spark.errors import PlatformError, first_line
 from kyros_spark.log import event
+from kyros_spark.spark_version import SAME_RULES
 
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -60,7 +61,7 @@ def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark")
     event("starting Spark" if not submitted else "joining the submitted Spark application")
     builder = SparkSession.builder.appName(app)
     given = _submitted_conf() if submitted else {}
-    wanted = {**DELTA, **({} if submitted else _local(chosen)), **chosen.conf}
+    wanted = {**DELTA, **SAME_RULES, **({} if submitted else _local(chosen)), **chosen.conf}
     for key, value in wanted.items():
         if key not in given:
             builder = builder.config(key, value)
@@ -145,13 +146,6 @@ def _is_connect(session: SparkSession) -> bool:
 def can_broadcast(session: SparkSession) -> bool:
     """Tell whether the session has broadcast variables; Spark Connect has none."""
     return not _is_connect(session)
-
-
-def has_sql_functions(session: SparkSession) -> bool:
-    """Tell whether SQL functions can be made in SQL: Spark from 4.0 on, and Databricks before."""
-    if int(session.version.partition(".")[0]) >= 4:
-        return True
-    return "DATABRICKS_RUNTIME_VERSION" in os.environ
 
 
 def fitting_tasks(session: SparkSession) -> int:

@@ -12,7 +12,8 @@ from kyros_spark.errors import PlatformError, UsageError
 from kyros_spark.model.manifest import Feature
 from kyros_spark.registry import Registry
 from kyros_spark.scoring.udf import score_function
-from kyros_spark.session import can_broadcast, has_sql_functions
+from kyros_spark.session import can_broadcast
+from kyros_spark.spark_version import has_sql_functions
 from kyros_spark.stages.serve import Service, service
 from kyros_spark.tables.ddl import quoted, text
 from kyros_spark.transforms.predicted import Output, value_sql
@@ -34,7 +35,7 @@ def register_predict(
         UsageError: the model has several outputs, or there is none to take.
         PlatformError: this Spark has no SQL functions (before 4.0).
     """
-    if not has_sql_functions(spark):
+    if not has_sql_functions(spark.version):
         raise PlatformError(
             f"{name}: expected Spark 4.0 or later, which has SQL functions, found {spark.version}; "
             "run kyros predict on a prepared batch instead"
@@ -50,12 +51,13 @@ def register_predict(
     spark.udf.register(inner, score.call)
     takes = ", ".join(f"{quoted(f.name)} {_type(f)}" for f in _features(found))
     value = value_sql(output, f"{quoted(inner)}({', '.join(score.arguments)})")
-    about = f"prediction of {entry.reference} per {entry.per or 'row'}, as table predictions has it"
+    signature = f"{name}({takes.replace('`', '')})"
+    about = f"{signature}: what {entry.reference} predicts per {entry.per or 'row'}"
     spark.sql(
         f"CREATE OR REPLACE TEMPORARY FUNCTION {quoted(name)}({takes}) RETURNS DOUBLE "
         f"COMMENT {text(about)} RETURN {value}"
     )
-    return f"{name}({takes.replace('`', '')})"
+    return signature
 
 
 def _first_of(config: Config) -> str:

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from kyros_spark.config import TableSettings
 from kyros_spark.delta_faults import constraints_named, is_missing, place_named
 from kyros_spark.errors import BatchMissingError, TableSchemaError
-from kyros_spark.spark_version import condition_of
+from kyros_spark.spark_version import condition_of, on_databricks
 from kyros_spark.tables.contract import Column, Table
 from kyros_spark.tables.ddl import create_statement, definitions, quoted, text
 
@@ -45,6 +45,7 @@ class Tables:
         # question to Delta costs a job, and a run would ask the same ones again and again.
         self._seen: dict[str, int] = {}
         self._complete: dict[str, Table] = {}
+        self._locations: dict[str, str] = {}
 
     def place(self, name: str) -> str:
         """Return the table's path, or its three-part name in the catalog."""
@@ -165,11 +166,24 @@ class Tables:
         if new:  # in the same commit as the rows, so that a failed write adds no column either
             writer = writer.option("mergeSchema", "true")
         with constraints_named(table):
-            if self._settings.catalog is not None:
+            if self._settings.catalog is not None and on_databricks():
                 writer.saveAsTable(self.place(table.name))
             else:
-                writer.save(self.place(table.name))
+                writer.save(self._location(table.name))
         self._complete[table.name] = table
+
+    def _location(self, name: str) -> str:
+        """Return the folder that a table lies in.
+
+        Open-source Delta is written there, a catalog's table too: by name, Spark ends the query
+        that a stage observes before its rows were counted, and the counts never come.
+        """
+        if self._settings.catalog is None:
+            return self.place(name)
+        if name not in self._locations:
+            row = self.spark.sql(f"DESCRIBE DETAIL {self.reference(name)}").first()
+            self._locations[name] = str(row["location"]) if row is not None else ""
+        return self._locations[name]
 
     def _committed(self, name: str, run_id: str, before: int) -> Written:
         history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 20").collect()

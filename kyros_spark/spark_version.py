@@ -33,4 +33,9 @@ def has_sql_functions(version: str) -> bool:
     """Tell whether CREATE FUNCTION takes a body in SQL: from 4.0 on, and on Databricks before."""
     if int(version.partition(".")[0]) >= 4:
         return True
+    return on_databricks()
+
+
+def on_databricks() -> bool:
+    """Tell whether this driver is one of Databricks."""
     return "DATABRICKS_RUNTIME_VERSION" in os.environ

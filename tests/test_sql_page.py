@@ -32,8 +32,8 @@ def world(finished, tmp_path_factory):
     then prepared by another definition of one feature, whose meaning is the same."""
     portfolio = finished.copy_to(tmp_path_factory.mktemp("sql"))
     portfolio.spoil_cells("age", {TOO_YOUNG: "17"}, batch=SECOND)
-    portfolio.spoil_cells("fuel", {REFUELLED: "electric"}, batch=SECOND)
-    assert policy_rows(SECOND)[REFUELLED][5] != "electric"
+    portfolio.spoil_cells("fuel", {REFUELLED: "diesel"}, batch=SECOND)
+    assert policy_rows(SECOND)[REFUELLED][5] == "electric"
     line = portfolio.must(f"run --batch {SECOND} --stages clean,prepare,predict --run-id corrected")
     assert line["status"] == "done"
     config = portfolio.config_file()
@@ -95,7 +95,7 @@ def test_which_model_priced_a_policy(spark, world):
     assert row["prediction"] == stored(spark, world[0], SECOND, "frequency")["P010"]["prediction"]
     version, _, run = row["priced_from"].partition(" of run ")
     assert (version, run) == ("3", "corrected")
-    assert inputs["fuel"] == "electric" and inputs["run_id"] == "corrected"
+    assert inputs["fuel"] == "diesel" and inputs["run_id"] == "corrected"
 
 
 def test_actual_against_expected(spark, world):

@@ -54,7 +54,7 @@ test: setup  ## Run every test, in two processes (WORKERS=4 for more)
 # tests run in a folder without the package's source, so that what they import is the wheel.
 MATRIX := 35 40
 MATRIX_TESTS := tests/stages/test_outcomes.py tests/stages/test_truth.py tests/scoring/test_udf.py \
-  tests/tables
+  tests/tables/test_catalog.py tests/test_sql_page.py
 
 test-matrix: $(MATRIX:%=test-spark%)  ## Run the main chain's tests on Spark 3.5 and 4.0, from the wheel
 

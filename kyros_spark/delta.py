@@ -45,7 +45,6 @@ class Tables:
         # question to Delta costs a job, and a run would ask the same ones again and again.
         self._seen: dict[str, int] = {}
         self._complete: dict[str, Table] = {}
-        self._locations: dict[str, str] = {}
 
     def place(self, name: str) -> str:
         """Return the table's path, or its three-part name in the catalog."""
@@ -173,17 +172,11 @@ class Tables:
         self._complete[table.name] = table
 
     def _location(self, name: str) -> str:
-        """Return the folder that a table lies in.
-
-        Open-source Delta is written there, a catalog's table too: by name, Spark ends the query
-        that a stage observes before its rows were counted, and the counts never come.
-        """
+        """Return a table's folder; of a catalog's too: written by name, stages never get counts."""
         if self._settings.catalog is None:
             return self.place(name)
-        if name not in self._locations:
-            row = self.spark.sql(f"DESCRIBE DETAIL {self.reference(name)}").first()
-            self._locations[name] = str(row["location"]) if row is not None else ""
-        return self._locations[name]
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.reference(name)}").collect()
+        return str(detail[0]["location"])
 
     def _committed(self, name: str, run_id: str, before: int) -> Written:
         history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 20").collect()

@@ -12,10 +12,12 @@ import pytest
 from portfolio import FIRST, POLICIES, SECOND, UNSEEN_FUEL, claim_rows, policy_rows
 
 from kyros_spark.config import load_config
-from kyros_spark.errors import UsageError
+from kyros_spark.errors import PlatformError, UsageError
 from kyros_spark.prompt import rows_of, views
 from kyros_spark.query import check_reads
 from kyros_spark.runtime import find_java
+from kyros_spark.spark_version import has_sql_functions
+from kyros_spark.stages import function
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "sql.md"
@@ -157,6 +159,8 @@ def test_tariff_of_a_level_and_the_what_if(spark, world):
     (levels,) = answers(spark, world, "What does the tariff say of this level?")
     told = {row["level"]: row["relativity"] for row in levels}
     assert [row["relativity"] for row in levels if row["is_base"]] == [1.0]
+    if not has_sql_functions(spark.version):
+        pytest.skip(f"Spark {spark.version} has no SQL functions; 4.0 has")
     (rows,) = answers(spark, world, "What would it cost if ...?")
     assert len(rows) == POLICIES
     assert all(row["by_hand"] == row["prediction"] for row in rows)
@@ -164,6 +168,13 @@ def test_tariff_of_a_level_and_the_what_if(spark, world):
     for row in rows:
         quotient = told["CITY"] / told[area[row["policy_id"]]]
         assert row["in_the_city"] / row["prediction"] == pytest.approx(quotient, rel=1e-5)
+
+
+def test_a_spark_without_sql_functions_says_so(spark, world, monkeypatch):
+    if has_sql_functions(spark.version):
+        monkeypatch.setattr(function, "has_sql_functions", lambda version: False)
+    with pytest.raises(PlatformError, match="expected Spark 4.0 or later"):
+        rows_of(spark, world[1], "SELECT kyros_predict_severity(fuel, power) FROM prepared")
 
 
 def test_where_rows_went(spark, world):

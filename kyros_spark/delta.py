@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
@@ -109,11 +110,14 @@ class Tables:
         return table.where(table["batch_id"].isin(list(batches)))
 
     def _load(self, name: str, version: int | None) -> DataFrame:
-        reader = self.spark.read.format("delta")
-        if version is not None:
-            reader = reader.option("versionAsOf", version)
-        by_name = self._settings.catalog is not None
-        return reader.table(self.place(name)) if by_name else reader.load(self.place(name))
+        if self._settings.catalog is None:
+            at: dict[str, Any] = {} if version is None else {"versionAsOf": version}
+            table = self.spark.read.format("delta").options(**at).load(self.place(name))
+        else:  # by name, some readers take no notice of the option
+            past = "" if version is None else f" VERSION AS OF {version}"
+            table = self.spark.sql(f"SELECT * FROM {self.reference(name)}{past}")
+        _ = table.schema  # Connect asks the server only now whether there is such a table
+        return table
 
     def replace(self, table: Table, rows: DataFrame, run_id: str, where: str) -> Written:
         """Replace the rows that match ``where`` by ``rows``, in one commit.
@@ -175,8 +179,9 @@ class Tables:
         """Return a table's folder; of a catalog's too: written by name, stages never get counts."""
         if self._settings.catalog is None:
             return self.place(name)
-        detail = self.spark.sql(f"DESCRIBE DETAIL {self.reference(name)}").collect()
-        return str(detail[0]["location"])
+        return str(
+            self.spark.sql(f"DESCRIBE DETAIL {self.reference(name)}").collect()[0]["location"]
+        )
 
     def _committed(self, name: str, run_id: str, before: int) -> Written:
         history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 20").collect()

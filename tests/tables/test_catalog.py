@@ -3,6 +3,9 @@
 import pytest
 from portfolio import FIRST
 
+from kyros_spark.config import load_config
+from kyros_spark.delta import Tables
+
 SCHEMA = "spark_catalog.kyros_tiny"
 
 
@@ -31,6 +34,12 @@ def test_the_chain_writes_tables_of_the_schema(spark, catalogued):
 def test_a_second_run_skips(catalogued):
     line = catalogued.must(f"run --batch {FIRST}")
     assert line["status"] == "skipped"
+
+
+def test_a_version_read_by_name_is_that_version(spark, catalogued):
+    tables = Tables(spark, load_config(str(catalogued.config_file())).tables)
+    assert tables.read("predictions", 0).count() == 0
+    assert tables.read("predictions").count() == 120
 
 
 def test_comments_and_constraints_are_the_catalogs(spark, catalogued):

@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-airflow test-asl test-wheel audit lint bench wheel sql clean distclean
+.PHONY: help setup demo test test-matrix test-cluster test-airflow test-asl test-wheel audit lint bench wheel sql \
+  clean distclean
 
 PYTHON ?=
 WORKERS ?= 2
@@ -78,6 +79,33 @@ build/audit/.done: conf/requirements-audit.txt
 	@rm -rf build/audit && $(BIN)/python -m venv build/audit
 	@build/audit/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
 	  --progress-bar off --require-hashes -r conf/requirements-audit.txt
+	@touch $@
+
+# Each other Spark has an environment of its own, made again only when its lock file changed. The
+# tests run in a folder without the package's source, so that what they import is the wheel.
+MATRIX := 35 40
+MATRIX_TESTS := tests/stages/test_outcomes.py tests/stages/test_truth.py tests/scoring/test_udf.py \
+  tests/tables/test_catalog.py tests/test_sql_page.py
+
+test-matrix: $(MATRIX:%=test-spark%)  ## Run the main chain's tests on Spark 3.5 and 4.0, from the wheel
+
+test-spark%: .venv-spark%/.setup-done wheel
+	@folder=build/matrix/spark$*; python=$(CURDIR)/.venv-spark$*/bin/python; \
+	mkdir -p $$folder && ln -sfn $(CURDIR)/{tests,conf,jobs,docs,README.md,pyproject.toml} $$folder && \
+	$$python -m pip install --quiet --no-deps --force-reinstall $$(ls -t dist/*.whl | head -1) && \
+	$$python -m kyros_spark.runtime && \
+	cd $$folder && $$python -m pytest $(MATRIX_TESTS)
+
+test-cluster: setup wheel  ## Run the chain by spark-submit on a standalone cluster of two workers
+	@KYROS_WHEEL=$$(ls -t $(CURDIR)/dist/*.whl | head -1) $(BIN)/python -m pytest tests/cluster
+
+.venv-spark%/.setup-done: conf/requirements-spark%.txt conf/requirements-build.txt
+	@echo "test-matrix: installing the locked packages for Spark $* (600 MB the first time)"
+	@python=$$(command -v python3.11 || echo $(BIN)/python); \
+	rm -rf .venv-spark$* && "$$python" -m venv .venv-spark$*
+	@pip="$(CURDIR)/.venv-spark$*/bin/python -m pip install --quiet --progress-bar off --no-build-isolation"; \
+	$$pip --require-hashes -r conf/requirements-build.txt && \
+	$$pip --require-hashes --use-pep517 -r conf/requirements-spark$*.txt
 	@touch $@
 
 lint: setup  ## Check style and types

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kyros_spark.stages.chain import run
     from kyros_spark.stages.clean import clean
     from kyros_spark.stages.evaluate import evaluate
+    from kyros_spark.stages.function import register_predict
     from kyros_spark.stages.import_model import import_model
     from kyros_spark.stages.predict import predict
     from kyros_spark.stages.prepare import prepare
@@ -35,6 +36,7 @@ __all__ = [
     "predict",
     "prepare",
     "promote",
+    "register_predict",
     "run",
     "train",
 ]
@@ -52,6 +54,7 @@ _HOMES = {
     "evaluate": "stages.evaluate",
     "import_model": "stages.import_model",
     "promote": "stages.promote",
+    "register_predict": "stages.function",
 }
 
 

@@ -127,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     sql = stages.add_parser("sql", help="ask the tables in SQL")
     _common(sql)
     sql.add_argument("-e", "--execute", help="one query; without it a prompt opens")
+    sql.add_argument("--views", action="store_true", help="write the views for spark-sql -i")
     sql.set_defaults(work=commands.run_sql)
     return parser
 

@@ -189,11 +189,13 @@ def run_doctor(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_sql(arguments: argparse.Namespace) -> None:
-    """Answer one query, or open the prompt."""
-    from kyros_spark.prompt import answer, prompt
+    """Answer one query, write the tables' views, or open the prompt."""
+    from kyros_spark.prompt import answer, prompt, views
 
     spark, config = _opened(arguments, "kyros sql")
-    if arguments.execute:
+    if arguments.views:
+        sys.stdout.write(views(spark, config))
+    elif arguments.execute:
         sys.stdout.write(answer(spark, config, arguments.execute))
     else:
         prompt(spark, config)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
@@ -23,6 +24,7 @@ from kyros_spark.delta_faults import (
     place_named,
 )
 from kyros_spark.errors import BatchMissingError, TableSchemaError
+from kyros_spark.spark_version import condition_of, on_databricks
 from kyros_spark.tables.contract import Column, Table
 from kyros_spark.tables.ddl import create_statement, definitions, quoted, text
 
@@ -114,7 +116,7 @@ class Tables:
         except PySparkException as error:
             raise BatchMissingError(
                 f"table {name}: expected version {version if version is not None else 'any'} at "
-                f"{self.place(name)}, found none ({error.getCondition()}); "
+                f"{self.place(name)}, found none ({condition_of(error)}); "
                 "run the stage that writes it again"
             ) from error
         if batches is None:
@@ -122,11 +124,14 @@ class Tables:
         return table.where(table["batch_id"].isin(list(batches)))
 
     def _load(self, name: str, version: int | None) -> DataFrame:
-        reader = self.spark.read.format("delta")
-        if version is not None:
-            reader = reader.option("versionAsOf", version)
-        by_name = self._settings.catalog is not None
-        return reader.table(self.place(name)) if by_name else reader.load(self.place(name))
+        if self._settings.catalog is None:
+            at: dict[str, Any] = {} if version is None else {"versionAsOf": version}
+            table = self.spark.read.format("delta").options(**at).load(self.place(name))
+        else:  # by name, some readers take no notice of the option
+            past = "" if version is None else f" VERSION AS OF {version}"
+            table = self.spark.sql(f"SELECT * FROM {self.reference(name)}{past}")
+        _ = table.schema  # Connect asks the server only now whether there is such a table
+        return table
 
     def replace(
         self,
@@ -191,11 +196,19 @@ class Tables:
         if new:  # in the same commit as the rows, so that a failed write adds no column either
             writer = writer.option("mergeSchema", "true")
         with constraints_named(table), concurrency_named(table.name):
-            if self._settings.catalog is not None:
+            if self._settings.catalog is not None and on_databricks():
                 writer.saveAsTable(self.place(table.name))
             else:
-                writer.save(self.place(table.name))
+                writer.save(self._location(table.name))
         self._complete[table.name] = table
+
+    def _location(self, name: str) -> str:
+        """Return a table's folder; of a catalog's too: written by name, stages never get counts."""
+        if self._settings.catalog is None:
+            return self.place(name)
+        return str(
+            self.spark.sql(f"DESCRIBE DETAIL {self.reference(name)}").collect()[0]["location"]
+        )
 
     def _committed(self, name: str, run_id: str, before: int) -> Written:
         history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 20").collect()

@@ -8,27 +8,34 @@ from contextlib import contextmanager
 from pyspark.errors import PySparkException
 
 from kyros_spark.errors import ConcurrentRunError, PlatformError, TableConstraintError
+from kyros_spark.spark_version import condition_of
 from kyros_spark.tables.contract import Table
 
 
 def is_missing(error: PySparkException) -> bool:
     """Tell whether Delta failed because there is no such table."""
-    condition = error.getCondition() or ""
+    condition = condition_of(error) or ""
     words = ("NOT_FOUND", "DELTA_MISSING", "DELTA_TABLE_ONLY_OPERATION", "NOT_A_DELTA")
     return any(word in condition for word in words)
 
 
 @contextmanager
 def place_named(place: str) -> Iterator[None]:
-    """Name a folder in which no table can be made.
+    """Name a folder or a schema in which no table can be made.
 
     Raises:
-        PlatformError: Delta could not make the folder of its log.
+        PlatformError: Delta could not make the folder of its log, or there is no such schema.
     """
     try:
         yield
     except Exception as error:  # Delta's own class reaches Python as a bare Java error
         told = str(error)
+        if "SCHEMA_NOT_FOUND" in told or "NO_SUCH_CATALOG" in told or "CATALOG_NOT_FOUND" in told:
+            schema = place.rpartition(".")[0]
+            raise PlatformError(
+                f"tables cannot be made as {place}: expected schema {schema}, found none; make it "
+                f"(CREATE SCHEMA {schema}) or set tables.catalog to one that exists"
+            ) from error
         if "DELTA_CANNOT_CREATE_LOG_PATH" not in told and "AccessControlException" not in told:
             raise
         raise PlatformError(

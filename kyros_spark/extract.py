@@ -18,6 +18,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from kyros_spark.config import ListSettings, SourceSettings
 from kyros_spark.digest import digest
 from kyros_spark.errors import EmptySourceError, SourceNotFoundError, SourceSchemaError
+from kyros_spark.spark_version import condition_of
 from kyros_spark.tables.ddl import quoted
 from kyros_spark.transforms.values import MALFORMED
 
@@ -184,7 +185,7 @@ def _named_errors(name: str, path: str) -> Iterator[None]:
     try:
         yield
     except PySparkException as error:
-        condition = error.getCondition() or type(error).__name__
+        condition = condition_of(error) or type(error).__name__
         if "UNABLE_TO_INFER_SCHEMA" in condition:
             raise EmptySourceError(f"{name}: expected rows at {path}, found none") from error
         raise SourceNotFoundError(

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from kyros_spark.config import is_remote
 from kyros_spark.errors import ModelFileError, PlatformError
+from kyros_spark.spark_version import condition_of
 
 
 def write_file(spark: SparkSession, address: str, data: bytes) -> None:
@@ -60,7 +61,7 @@ def read_file(spark: SparkSession, address: str) -> bytes:
         row = spark.read.format("binaryFile").load(address).select("content").first()
     except PySparkException as error:
         raise ModelFileError(
-            f"model file {address}: cannot be read ({error.getCondition()}); restore it or train "
+            f"model file {address}: cannot be read ({condition_of(error)}); restore it or train "
             "the model again"
         ) from error
     if row is None:

@@ -7,19 +7,23 @@ import sys
 from typing import Any
 
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from kyros_spark.config import Config
 from kyros_spark.delta import Tables
 from kyros_spark.errors import UsageError, first_line
+from kyros_spark.query import check_reads, functions_named, with_versions
+from kyros_spark.stages.function import register_predict
 
 TABLES = (
     "policies",
     "claims",
     "rejects",
+    "profiles",
     "prepared",
     "feature_log",
     "models",
+    "relativities",
     "predictions",
     "evaluation_metrics",
     "evaluation_factors",
@@ -30,23 +34,47 @@ _SHOWN_ROWS = 100
 
 
 def answer(spark: SparkSession, config: Config, query: str) -> str:
-    """Return a query's rows as text.
+    """Return a query's rows as text; what it may name, docs/sql.md tells.
 
     Raises:
-        UsageError: the query is not one that Spark can answer.
+        UsageError: the query does not only read, or is not one that Spark can answer.
     """
-    _name_tables(spark, config)
     try:
-        shown: Any = spark.sql(query.strip().rstrip(";"))
+        shown: Any = rows_of(spark, config, query)
         return str(shown._show_string(_SHOWN_ROWS, False))
     except PySparkException as error:
         raise UsageError(f"SQL: {first_line(error)}") from error
+
+
+def rows_of(spark: SparkSession, config: Config, query: str) -> DataFrame:
+    """Return the rows of a query that only reads.
+
+    Raises:
+        UsageError: the query would write.
+    """
+    query = query.strip().rstrip(";")
+    check_reads(query)
+    _name_tables(spark, config)
+    for name, model in functions_named(query).items():
+        register_predict(spark, config, model, name)
+    return spark.sql(with_versions(query, TABLES, Tables(spark, config.tables).reference))
+
+
+def views(spark: SparkSession, config: Config) -> str:
+    """Return the statements that give another SQL prompt the tables by name."""
+    tables = Tables(spark, config.tables)
+    return "".join(
+        f"CREATE OR REPLACE TEMPORARY VIEW {name} AS SELECT * FROM {tables.reference(name)};\n"
+        for name in TABLES
+        if tables.find(name) is not None
+    )
 
 
 def prompt(spark: SparkSession, config: Config) -> None:
     """Read queries from the terminal until it ends or says exit."""
     found = _name_tables(spark, config)
     _say(f"tables: {', '.join(found) or 'none yet; run the stages first'}")
+    _say("functions: kyros_predict_MODEL(FEATURES); DESCRIBE FUNCTION tells which")
     _say("a query ends with ';'. exit; or Ctrl-D leaves.")
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  (gives the prompt its history)

@@ -21,6 +21,7 @@ from kyros_spark import runtime
 from kyros_spark.config import SparkSettings
 from kyros_spark.errors import PlatformError, first_line
 from kyros_spark.log import event
+from kyros_spark.spark_version import SAME_RULES
 
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -55,26 +56,38 @@ def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark")
     running = SparkSession.getActiveSession()
     if running is not None:
         return _with_delta(running)
+    if _is_remote():
+        return _with_delta(_started(SparkSession.builder.appName(app)))
     chosen = settings or SparkSettings()
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     event("starting Spark" if not submitted else "joining the submitted Spark application")
     builder = SparkSession.builder.appName(app)
     given = _submitted_conf() if submitted else {}
-    wanted = {**DELTA, **({} if submitted else _local(chosen)), **chosen.conf}
+    wanted = {**DELTA, **SAME_RULES, **({} if submitted else _local(chosen)), **chosen.conf}
     for key, value in wanted.items():
         if key not in given:
             builder = builder.config(key, value)
-    try:
-        session = builder.getOrCreate()
-    except (PySparkException, OSError, RuntimeError) as error:
-        raise PlatformError(
-            f"Spark did not start: {first_line(error)}; KYROS_SPARK_LOG=WARN shows Spark's own log"
-        ) from error
+    session = _started(builder)
     if not submitted:
         session.sparkContext.setLogLevel(
             os.environ.get("KYROS_SPARK_LOG", chosen.log_level).upper()
         )
     return _with_delta(session)
+
+
+def _started(builder: Any) -> SparkSession:
+    try:
+        session: SparkSession = builder.getOrCreate()
+    except (PySparkException, OSError, RuntimeError) as error:
+        raise PlatformError(
+            f"Spark did not start: {first_line(error)}; KYROS_SPARK_LOG=WARN shows Spark's own log"
+        ) from error
+    return session
+
+
+def _is_remote() -> bool:
+    """Tell whether the session is to be a Connect server's, whose settings are its own."""
+    return "SPARK_REMOTE" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ
 
 
 def _submitted_conf() -> dict[str, str]:
@@ -161,7 +174,16 @@ def fitting_tasks(session: SparkSession) -> int:
     """Return how many tasks may fit one model together: 1 locally, the slots of a cluster.
 
     Locally one, so that a model does not depend on the machine's number of cores.
+
+    Raises:
+        PlatformError: the session is Spark Connect, where tasks cannot wait for each other.
     """
+    if _is_connect(session):
+        raise PlatformError(
+            "method: boosting: expected a classic Spark session, found Spark Connect, on which "
+            "xgboost.spark does not run; train on a job cluster, or import a fitted model "
+            "(kyros import); it is applied here all the same"
+        )
     context = session.sparkContext
     if (context.master or "").startswith("local"):
         return 1

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from portfolio import FIRST, SECOND, Portfolio, snapshot
 
+# A cluster of its own, for the built wheel: `make test-cluster`.
+collect_ignore = [] if "KYROS_WHEEL" in os.environ else ["cluster"]
+
 # Kyros would otherwise bind its log to the first test's captured stderr.
 logging.getLogger("kyros_spark").addHandler(logging.NullHandler())
 

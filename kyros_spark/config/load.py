@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from kyros_spark.config.settings import Config
 from kyros_spark.errors import ConfigError, UsageError
+from kyros_spark.spark_version import condition_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -90,7 +91,7 @@ def _read_text(uri: str, spark: SparkSession | None) -> str:
     try:
         rows = spark.read.text(uri, wholetext=True).collect()
     except PySparkException as error:
-        raise ConfigError(f"{uri}: cannot be read ({error.getCondition()})") from error
+        raise ConfigError(f"{uri}: cannot be read ({condition_of(error)})") from error
     return str(rows[0][0]) if rows else ""
 
 

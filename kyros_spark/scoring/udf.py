@@ -24,7 +24,7 @@ from kyros_spark.scoring.bundle import bundle, groups
 from kyros_spark.scoring.host import load
 from kyros_spark.scoring.report import HostReport
 from kyros_spark.scoring.scorer import Response, Scorer
-from kyros_spark.transforms.encode import encoded
+from kyros_spark.transforms.encode import encoded_sql
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,22 @@ class _OnWorker:
         return data
 
 
+@dataclass(frozen=True)
+class ScoreFunction:
+    """The pandas UDF that scores models, and its arguments: encodings of prepared columns, as SQL.
+
+    It returns a struct of responses (per unit), one double field an output.
+    """
+
+    call: Any
+    arguments: tuple[str, ...]
+
+    def column(self) -> Column:
+        """Return the struct column, for rows that hold what table `prepared` holds."""
+        scored: Column = self.call(*map(F.expr, self.arguments))
+        return scored
+
+
 def predictions(
     spark: SparkSession,
     served: list[Served],
@@ -95,7 +111,18 @@ def predictions(
     kernel: str = "auto",
     report: HostReport | None = None,
 ) -> Column:
-    """Return a struct column of the models' responses (per unit), one double field an output.
+    """Return a struct column of the models' responses (per unit), one double field an output."""
+    return score_function(spark, served, paths, kernel, report).column()
+
+
+def score_function(
+    spark: SparkSession,
+    served: list[Served],
+    paths: list[str] | None = None,
+    kernel: str = "auto",
+    report: HostReport | None = None,
+) -> ScoreFunction:
+    """Return the function that scores the models in one pass.
 
     The columns it reads are those of table `prepared`; encodings come from each model's manifest.
     Tree models that can are laid into one, which quantises a row once for all of them.
@@ -120,12 +147,12 @@ def predictions(
     names = [name for one in served for name in one.outputs]
     fields = StructType([StructField(name, DoubleType()) for name in names])
     score = F.pandas_udf(_scoring(workers, names, report), fields)  # type: ignore[call-overload]
-    return score(*inputs)
+    return ScoreFunction(score, tuple(inputs))
 
 
-def _inputs(served: list[Served]) -> tuple[list[Column], list[tuple[int, ...]]]:
-    """Return the distinct input columns, and of each model which of them its features read."""
-    inputs: list[Column] = []
+def _inputs(served: list[Served]) -> tuple[list[str], list[tuple[int, ...]]]:
+    """Return the distinct inputs as SQL, and of each model which of them its features read."""
+    inputs: list[str] = []
     places: dict[str, int] = {}
     arguments = []
     for one in served:
@@ -135,7 +162,7 @@ def _inputs(served: list[Served]) -> tuple[list[Column], list[tuple[int, ...]]]:
             same = f"{feature.model_dump_json()} {impute and feature.kind == 'numeric'}"
             if same not in places:
                 places[same] = len(inputs)
-                inputs.append(encoded(feature, impute))
+                inputs.append(encoded_sql(feature, impute))
             own.append(places[same])
         arguments.append(tuple(own))
     return inputs, arguments

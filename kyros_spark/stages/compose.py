@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +18,6 @@ from kyros_spark.model.manifest import Manifest, Part, Source
 from kyros_spark.registry import Entry, Registry, Trained, next_version
 from kyros_spark.scoring.udf import Served, predictions
 from kyros_spark.stages.finish import finish
-from kyros_spark.transforms.predicted import multiplied
 
 
 @dataclass(frozen=True)
@@ -85,5 +86,6 @@ def compose(
         training=dict(provenance),
     )
     served = [Served(one, found[one].model, found[one].data) for one in settings.parts]
-    score = multiplied(predictions(spark, served), settings.parts)
+    scored = predictions(spark, served)
+    score = functools.reduce(operator.mul, map(scored.getField, settings.parts))
     return finish(name, Model(manifest, {}), score, prepared, settings)

@@ -16,7 +16,8 @@ def create_statement(table: Table, reference: str) -> str:
     rules = {f"delta.constraints.{name}": rule for name, rule in table.constraints.items()}
     skipping = [quoted(n) for n in (table.skip_by or table.key) if n not in table.partition_by]
     layout = {"delta.dataSkippingStatsColumns": ",".join(skipping)} if skipping else {}
-    properties = {**_PROPERTIES, **layout, **rules}.items()
+    key = {"kyros.key": ",".join(table.key)} if table.key else {}
+    properties = {**_PROPERTIES, **key, **layout, **rules}.items()
     stated = ", ".join(f"{text(key)} = {text(value)}" for key, value in properties)
     partition = ", ".join(quoted(name) for name in table.partition_by)
     return (
@@ -39,3 +40,8 @@ def quoted(name: str) -> str:
 def text(value: str) -> str:
     """Return a text as a SQL literal."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def number_text(value: float) -> str:
+    """Return a finite number as a SQL literal of type double, every bit of it."""
+    return f"{float(value)!r}D"

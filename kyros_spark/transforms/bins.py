@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from kyros_spark.tables.ddl import number_text, text
+
 
 def bin_labels(cuts: Sequence[float]) -> list[str]:
     """Return the labels of left-closed bins, in order: '<18', '18-<25', '25+'."""
@@ -23,6 +25,14 @@ def bin_label(number: Column, cuts: Sequence[float]) -> Column:
     for cut, label in zip(cuts, labels, strict=False):
         chosen = chosen.when(number < cut, label)
     return chosen.otherwise(labels[-1])
+
+
+def bin_case(number: str, cuts: Sequence[float]) -> str:
+    """Return `bin_label` of a number as SQL text, for a number that is itself SQL text."""
+    labels = bin_labels(cuts)
+    pairs = zip(cuts, labels, strict=False)
+    whens = " ".join(f"WHEN {number} < {number_text(cut)} THEN {text(name)}" for cut, name in pairs)
+    return f"CASE WHEN {number} IS NULL THEN NULL {whens} ELSE {text(labels[-1])} END"
 
 
 def _texts(cuts: Sequence[float]) -> list[str]:

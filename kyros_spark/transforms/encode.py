@@ -1,4 +1,8 @@
-"""Encode prepared features as a model takes them: one code path for training and for scoring."""
+"""Encode prepared features as a model takes them: one code path for training and for scoring.
+
+It is worded as SQL text, so that a SQL function can hold the same (stages/function.py); and a level
+less costs two calls into the JVM less.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +12,42 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from kyros_spark.model.manifest import Feature
-from kyros_spark.transforms.bins import bin_label
+from kyros_spark.tables.ddl import number_text, quoted, text
+from kyros_spark.transforms.bins import bin_case
 
 MISSING_LEVEL = "(missing)"
 
 
 def encoded(feature: Feature, impute: bool) -> Column:
-    """Return a level's code (int), or a number (double).
+    """Return a level's code (int), or a number (double), as `encoded_sql` words it."""
+    return F.expr(encoded_sql(feature, impute)).alias(feature.name)
+
+
+def encoded_sql(feature: Feature, impute: bool) -> str:
+    """Word a level's code (int), or a number (double), in SQL.
 
     An unseen level, and a missing one where training saw none, take the code of the base level or
     of '(other)', or become NULL, as the feature says (``unseen``). A missing number is NULL, or
     what stands for it where the model has that (``impute``).
     """
     if feature.kind == "numeric":
-        value = F.col(feature.name)
+        value = quoted(feature.name)
         if impute and feature.impute is not None:
-            value = F.coalesce(value, F.lit(feature.impute))
-        return value.cast("double").alias(feature.name)
+            value = f"coalesce({value}, {number_text(feature.impute)})"
+        return f"CAST({value} AS DOUBLE)"
     if feature.unseen == "missing":
-        return _code(feature).cast("double").alias(feature.name)  # NULL arrives as NaN
-    return F.coalesce(_code(feature), F.lit(feature.unseen_code)).cast("int").alias(feature.name)
+        return f"CAST({_code(feature)} AS DOUBLE)"  # NULL arrives as NaN
+    return f"coalesce({_code(feature)}, {feature.unseen_code})"
 
 
 def is_unseen(feature: Feature) -> Column:
     """Tell whether a row's level is one that the fitted specification does not hold."""
-    return F.col(feature.name).isNotNull() & _code(feature).isNull()
+    return F.expr(f"{quoted(feature.name)} IS NOT NULL AND {_code(feature)} IS NULL")
 
 
 def level_text(name: str, cuts: Sequence[float]) -> Column:
     """Return a row's level: the column's text, or the label of a number's bin."""
-    return bin_label(F.col(name), cuts) if cuts else F.col(name)
+    return F.expr(_level(name, cuts))
 
 
 def input_hash(names: Sequence[str]) -> Column:
@@ -46,9 +56,13 @@ def input_hash(names: Sequence[str]) -> Column:
     return F.xxhash64(*marked)
 
 
-def _code(feature: Feature) -> Column:
-    pairs = [F.lit(part) for code, level in enumerate(feature.levels) for part in (level, code)]
-    given = level_text(feature.name, feature.cuts)
+def _level(name: str, cuts: Sequence[float]) -> str:
+    return bin_case(quoted(name), cuts) if cuts else quoted(name)
+
+
+def _code(feature: Feature) -> str:
+    pairs = ", ".join(f"{text(level)}, {code}" for code, level in enumerate(feature.levels))
+    given = _level(feature.name, feature.cuts)
     if feature.unseen != "missing" or feature.missing is not None:
-        given = F.coalesce(given, F.lit(feature.missing or MISSING_LEVEL))
-    return F.element_at(F.create_map(*pairs), given)
+        given = f"coalesce({given}, {text(feature.missing or MISSING_LEVEL)})"
+    return f"element_at(map({pairs}), {given})"

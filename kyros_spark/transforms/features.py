@@ -121,7 +121,7 @@ def _never_features(settings: PrepareSettings, derived: Mapping[str, str]) -> se
 def _computable(policies: DataFrame, place: str, sql: str, kind: str = "string") -> None:
     try:
         # Added to the rows as it will be: an aggregate, or rows made of one row, are refused too.
-        policies.withColumn("_computed", F.expr(sql).cast(kind))
+        _ = policies.withColumn("_computed", F.expr(sql).cast(kind)).schema
     except AnalysisException as error:
         line = first_line(error)
         raise FeatureDefinitionError(

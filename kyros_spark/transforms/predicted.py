@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.model.manifest import Feature, Interval
+from kyros_spark.tables.ddl import number_text, quoted
 from kyros_spark.transforms.encode import input_hash, is_unseen
 from kyros_spark.transforms.interval import bounds
 
@@ -44,11 +45,7 @@ def scored(
     needed = prepared.select(*key, "exposure", *names)
     rows = needed.withColumns({"_score": score, "input_hash": input_hash(names)})
     for output in outputs:
-        value = multiplied(F.col("_score"), output.parts)
-        if output.factor != 1.0:
-            value = value * F.lit(output.factor)
-        if output.load:
-            value = value + F.lit(output.load)
+        value = F.expr(value_sql(output, "_score"))
         rows = rows.withColumn(output.column, value)
         if output.interval is not None:
             # Of what has no exposure, one unit: a severity's interval is that of one claim.
@@ -59,11 +56,13 @@ def scored(
     return rows
 
 
-def multiplied(score: Column, parts: Sequence[str]) -> Column:
-    """Return the product of a score's fields, in their order."""
-    value = score.getField(parts[0])
-    for part in parts[1:]:
-        value = value * score.getField(part)
+def value_sql(output: Output, score: str) -> str:
+    """Word an output's value in SQL; ``score``, SQL text too, is the struct of the responses."""
+    value = " * ".join(f"{score}.{quoted(part)}" for part in output.parts)
+    if output.factor != 1.0:
+        value += f" * {number_text(output.factor)}"
+    if output.load:
+        value += f" + {number_text(output.load)}"
     return value
 
 

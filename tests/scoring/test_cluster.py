@@ -1,82 +1,33 @@
 """Two workers that pretend to be different CPUs give one set of predictions."""
 
-import contextlib
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import pyspark
 import pytest
+from standalone import cluster, environment
 
 from kyros_spark.kernels.cpu import best_kernel
-from kyros_spark.runtime import find_java
 
 HERE = Path(__file__).parent
-SPARK = Path(pyspark.__file__).parent
 PRETENDED = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-PACKAGE = "org.apache.spark.deploy"
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
-def environment(**more):
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA", "SPARK", "PYSPARK"))}
-    return own | {
-        "JAVA_HOME": str(find_java().home),
-        "SPARK_HOME": str(SPARK),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": sys.executable,
-        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)]),
-        **more,
-    }
-
-
-@contextlib.contextmanager
-def started(log, words, **more):
-    """Run one of Spark's own daemons in the foreground of a process, which is stopped at the end."""
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [str(SPARK / "bin" / "spark-class"), *words],
-            stdout=out,
-            stderr=out,
-            env=environment(SPARK_DAEMON_MEMORY="256m", **more),
-        )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def line_in(log, pattern, seconds=60):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = re.search(pattern, log.read_text())
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{log.name} never said {pattern}: {log.read_text()[-2000:]}")
+def scorers(**more):
+    """Return an environment in which the job and the workers find this checkout and its tests."""
+    return environment(PYTHONPATH=os.pathsep.join([str(HERE.parents[1]), str(HERE)]), **more)
 
 
 @pytest.fixture(scope="module")
 def master(tmp_path_factory):
     """A master and two workers of one core; the second pretends to be a plain CPU."""
-    folder = tmp_path_factory.mktemp("cluster")
-    ports = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
-    with contextlib.ExitStack() as stack:
-        log = folder / "master.log"
-        stack.enter_context(started(log, [f"{PACKAGE}.master.Master", *ports]))
-        url = line_in(log, r"Starting Spark master at (spark://\S+)")[1]
-        for name, pretended in (("own", {}), ("pretended", PRETENDED)):
-            words = [f"{PACKAGE}.worker.Worker", *ports, "--cores", "1", "--memory", "800m"]
-            words += ["--work-dir", str(folder / name), url]
-            stack.enter_context(started(folder / f"{name}.log", words, **pretended))
-            line_in(folder / f"{name}.log", "Successfully registered with master")
+    workers = {"own": scorers(), "pretended": scorers(**PRETENDED)}
+    with cluster(tmp_path_factory.mktemp("cluster"), workers) as url:
         yield url
 
 
@@ -85,7 +36,7 @@ def scored(master):
     """What one application found on the cluster, with each setting of the kernel."""
     done = subprocess.run(
         [sys.executable, str(HERE / "cluster_job.py"), master],
-        env=environment(),
+        env=scorers(),
         capture_output=True,
         text=True,
         timeout=300,

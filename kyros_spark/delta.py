@@ -23,7 +23,7 @@ from kyros_spark.delta_faults import (
     is_missing,
     place_named,
 )
-from kyros_spark.errors import BatchMissingError, TableSchemaError
+from kyros_spark.errors import BatchMissingError, ConcurrentRunError, TableSchemaError
 from kyros_spark.spark_version import condition_of, on_databricks
 from kyros_spark.tables.contract import Column, Table
 from kyros_spark.tables.ddl import create_statement, definitions, quoted, text
@@ -222,9 +222,15 @@ class Tables:
         return Written(self.place(name), self._seen[name], 0)
 
     def create(self, table: Table, run_id: str) -> None:
-        """Create a table that is known not to be there."""
-        with self.stamped(run_id), place_named(self.place(table.name)):
-            self.spark.sql(create_statement(table, self.reference(table.name)))
+        """Create a table that was not there when it was asked for."""
+        named = place_named(self.place(table.name)), concurrency_named(table.name)
+        try:
+            with self.stamped(run_id), named[0], named[1]:
+                self.spark.sql(create_statement(table, self.reference(table.name)))
+        except ConcurrentRunError:  # two first runs: the other's table is as good
+            if self.version(table.name) is None:
+                raise
+            return
         self._seen[table.name], self._complete[table.name] = 0, table
 
     def make(self, table: Table, run_id: str) -> None:

@@ -44,6 +44,9 @@ def place_named(place: str) -> Iterator[None]:
         ) from error
 
 
+_OVERTAKEN = ("DELTA_CONCURRENT", "DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED")
+
+
 @contextmanager
 def concurrency_named(table: str) -> Iterator[None]:
     """Name a commit that came second.
@@ -54,7 +57,7 @@ def concurrency_named(table: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # Delta's own class may reach Python as a bare Java error
-        if "DELTA_CONCURRENT" not in str(error):
+        if not any(word in str(error) for word in _OVERTAKEN):
             raise
         raise ConcurrentRunError(
             f"table {table}: expected to be the only run on this batch, found that another "

@@ -5,6 +5,7 @@ A local path (a mounted volume too) by plain file calls; any other address by Sp
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -39,7 +40,8 @@ def write_file(spark: SparkSession, address: str, data: bytes) -> None:
             os.fsync(out.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise PlatformError(f"{address} cannot be written: {error.strerror}") from error
 
 

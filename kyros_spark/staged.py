@@ -10,6 +10,7 @@ to be had (Spark Connect, Databricks, a catalog's table), the caller writes in o
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -45,32 +46,53 @@ class Staged:
     def __init__(self, tables: Tables, table: Table, work: str) -> None:
         """Take the table that the rows are for."""
         self._tables, self._shown, self._work = tables, table, work
-        self._folder = f"staged-{work[:16]}"
-        self._table = replace(table, name=f"{table.name}/{self._folder}")
-        self._log = f"{tables.place(self._table.name)}/_delta_log"
+        self._choose()
+
+    def _choose(self) -> None:
+        """Take the first folder of this work that is new, or whose log is there.
+
+        One without a log holds files of the real table: Delta makes no table in it.
+        """
+        for number in itertools.count():
+            folder = f"staged-{self._work[:16]}" + (f"-{number}" if number else "")
+            place = self._tables.place(f"{self._shown.name}/{folder}")
+            log, spark = f"{place}/_delta_log", self._tables.spark
+            if folder_exists(spark, log) or not folder_exists(spark, place):
+                break
+        self._folder, self._log = folder, log
+        self._table = replace(self._shown, name=f"{self._shown.name}/{folder}")
 
     def parts(self) -> list[Part]:
-        """Return the micro-batches that earlier runs of this work committed, in their order.
+        """Return the micro-batches that earlier runs of this work committed, in their order."""
+        return self._found()[0]
+
+    def resume(self) -> list[Part]:
+        """Return the same, before going on behind them.
 
         Where their log is damaged, or so old that files may be gone, the work begins anew.
         """
+        parts, fault = self._found()
+        if fault:
+            event(f"micro-batches of an earlier run {fault}, beginning anew")
+            self.forget()
+            self._choose()
+        return parts
+
+    def _found(self) -> tuple[list[Part], str]:
+        """Return the micro-batches that are there, or why they cannot be gone on from."""
         # Asked of the folder: Delta takes what is not there for a partition of the table around it.
         if not folder_exists(self._tables.spark, self._log):
-            return []
+            return [], ""
         try:
             commits = self._tables.history(self._table.name)
             self.rows().limit(0).collect()
             written = [commit for commit in commits if commit["operation"] == "WRITE"]
             parts = [_part(commit) for commit in written]
         except Exception as error:  # whatever is wrong with it: some reach Python as Java errors
-            event(f"micro-batches of an earlier run cannot be read, beginning anew: {error}")
-            self.forget()
-            return []
+            return [], f"cannot be read ({str(error).splitlines()[0]})"
         if written and datetime.now() - min(c["timestamp"] for c in written) > KEPT:
-            event("micro-batches of an earlier run are too old to be trusted, beginning anew")
-            self.forget()
-            return []
-        return sorted(parts, key=lambda part: part.number)
+            return [], "are too old to be trusted"
+        return sorted(parts, key=lambda part: part.number), ""
 
     def write(self, number: int, rows: DataFrame, run_id: str) -> None:
         """Commit a micro-batch, once: Delta leaves out a number that is there.
@@ -119,8 +141,12 @@ class Staged:
 
     def forget(self) -> None:
         """Remove the log that lists the gathered files; those shown belong to the table now."""
-        remove_folder(self._tables.spark, self._log)
+        spark: Any = self._tables.spark
+        remove_folder(spark, self._log)
         self._tables.forget(self._table.name)
+        jvm, session = spark._jvm, spark._jsparkSession
+        place = jvm.org.apache.hadoop.fs.Path(self._tables.place(self._table.name))
+        jvm.org.apache.spark.sql.delta.DeltaLog.invalidateCache(session, place)
 
     def _added(self) -> Iterator[dict[str, Any]]:
         """Return the log's entries of the gathered files, by their path from the real table."""

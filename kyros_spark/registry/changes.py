@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from kyros_spark import environment
 from kyros_spark.delta import Tables, Written
-from kyros_spark.errors import KyrosError
+from kyros_spark.errors import ConcurrentRunError, KyrosError
 from kyros_spark.log import event
 from kyros_spark.registry.entry import Entry
 from kyros_spark.tables.models import MODELS
@@ -87,18 +87,15 @@ def until_done(work: Callable[_P, _T]) -> Callable[_P, _T]:
         while True:
             try:
                 return work(*arguments, **named)
+            except ConcurrentRunError:
+                if number == _ATTEMPTS:
+                    raise
             except KyrosError:
                 raise
-            except Exception as error:  # some of Delta's reach Python as bare Java errors
-                if number == _ATTEMPTS or not _was_overtaken(error):
+            except Exception as error:
+                if number == _ATTEMPTS or _OVERTAKEN not in str(error):
                     raise
-                number += 1
-                event(f"table models was changed at the same time; attempt {number}")
+            number += 1
+            event(f"table models was changed at the same time; attempt {number}")
 
     return repeated
-
-
-def _was_overtaken(error: Exception) -> bool:
-    told = str(error)
-    words = (_OVERTAKEN, "DELTA_CONCURRENT", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED")
-    return any(word in told for word in words) or "Concurrent" in type(error).__name__

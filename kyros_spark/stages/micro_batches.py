@@ -37,7 +37,7 @@ def in_micro_batches(
     Returns the commit, and the counts added up; None where earlier runs did a part of the work,
     whose counts ended with them.
     """
-    before = staged.parts()
+    before = staged.resume()
     if before:
         event(f"{len(before)} of {len(slices)} micro-batches are there, going on behind them")
     counted: dict[str, float] = {}

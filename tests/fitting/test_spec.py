@@ -209,7 +209,7 @@ def test_a_changed_encoding_reaches_the_fit_the_judgement_and_the_prediction(
         )
 
     before, code = all_three(), encode._code
-    monkeypatch.setattr(encode, "_code", lambda f: (code(f) + 1) % len(f.levels))
+    monkeypatch.setattr(encode, "_code", lambda f: f"(({code(f)}) + 1) % {len(f.levels)}")
     after = all_three()
     assert all(one != other for one, other in zip(before, after, strict=True))
     monkeypatch.undo()

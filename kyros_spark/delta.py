@@ -126,22 +126,22 @@ class Tables(StoredTables):
 
     def create(self, table: Table, run_id: str) -> None:
         """Create a table that was not there when it was asked for."""
-        named = place_named(self.place(table.name)), concurrency_named(table.name)
+        place = self.place(table.name)
         try:
-            with self.stamped(run_id), named[0], named[1]:
+            with self.stamped(run_id), place_named(place), concurrency_named(table.name):
                 self.spark.sql(create_statement(table, self.reference(table.name)))
         except ConcurrentRunError:  # two first runs: the other's table is as good
             if self.version(table.name) is None:
                 raise
-            return
-        self._seen[table.name], self._complete[table.name] = 0, table
+        else:
+            self._seen[table.name], self._complete[table.name] = 0, table
 
     def make(self, table: Table, run_id: str) -> None:
         """Create the table, or add the columns that it lacks."""
         new = self._ensure(table, run_id)
         if new:
             alter = f"ALTER TABLE {self.reference(table.name)} ADD COLUMNS"
-            with self.stamped(run_id):
+            with self.stamped(run_id), concurrency_named(table.name):
                 self.spark.sql(f"{alter} ({definitions(new)})")
         self._complete[table.name] = table
 

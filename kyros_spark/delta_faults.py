@@ -57,7 +57,8 @@ def concurrency_named(table: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # Delta's own class may reach Python as a bare Java error
-        if not any(word in str(error) for word in _OVERTAKEN):
+        named = "Concurrent" in type(error).__name__
+        if not named and not any(word in str(error) for word in _OVERTAKEN):
             raise
         raise ConcurrentRunError(
             f"table {table}: expected to be the only run on this batch, found that another "

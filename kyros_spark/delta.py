@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, DataFrameWriter
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
+from kyros_spark.config import TableSettings
 from kyros_spark.delta_faults import concurrency_named, constraints_named, place_named
 from kyros_spark.delta_read import StoredTables
 from kyros_spark.errors import ConcurrentRunError, TableSchemaError
+from kyros_spark.lease_store import lease_of
 from kyros_spark.spark_version import on_databricks
 from kyros_spark.tables.contract import Column, Table
 from kyros_spark.tables.ddl import create_statement, definitions, quoted, text
@@ -35,6 +37,25 @@ class Written:
 
 class Tables(StoredTables):
     """The tables of one portfolio: what can be asked of them, and what writes them."""
+
+    def __init__(self, spark: SparkSession, settings: TableSettings) -> None:
+        """Take the session and where the tables lie."""
+        super().__init__(spark, settings)
+        self._lease = lease_of(spark, None if settings.catalog else str(settings.base))
+
+    def hold(self, run_id: str) -> None:
+        """See to it that nobody else writes meanwhile, where Delta cannot; until ``release``.
+
+        Raises:
+            ConcurrentRunError: another driver writes these tables.
+        """
+        if self._lease is not None:
+            self._lease.hold(run_id)
+
+    def release(self) -> None:
+        """Let other drivers write, where only one at a time may."""
+        if self._lease is not None:
+            self._lease.release()
 
     def replace(
         self,
@@ -95,6 +116,7 @@ class Tables(StoredTables):
     def _save(
         self, writer: DataFrameWriter, table: Table, run_id: str, new: Sequence[Column]
     ) -> None:
+        self.hold(run_id)
         writer = writer.format("delta").option("userMetadata", run_id)
         if new:  # in the same commit as the rows, so that a failed write adds no column either
             writer = writer.option("mergeSchema", "true")
@@ -183,6 +205,7 @@ class Tables(StoredTables):
     @contextmanager
     def stamped(self, run_id: str) -> Iterator[None]:
         """Let the commits that are made meanwhile carry the run id."""
+        self.hold(run_id)
         self.spark.conf.set(_USER_METADATA, run_id)
         try:
             yield

@@ -76,7 +76,7 @@ def remove_folder(spark: SparkSession, address: str) -> None:
     if not is_remote(address):
         shutil.rmtree(_local(address), ignore_errors=True)
         return
-    path, system = _hadoop(spark, address)
+    path, system = hadoop(spark, address)
     system.delete(path, True)
 
 
@@ -84,7 +84,7 @@ def folder_exists(spark: SparkSession, address: str) -> bool:
     """Tell whether there is a folder at an address."""
     if not is_remote(address):
         return _local(address).is_dir()
-    path, system = _hadoop(spark, address)
+    path, system = hadoop(spark, address)
     return bool(system.exists(path))
 
 
@@ -94,7 +94,7 @@ def folders_older_than(spark: SparkSession, pattern: str, age: timedelta) -> lis
     if not is_remote(pattern):
         found = _local("/").glob(str(_local(pattern)).lstrip("/"))
         return sorted(str(one) for one in found if one.stat().st_mtime < before)
-    path, system = _hadoop(spark, pattern)
+    path, system = hadoop(spark, pattern)
     listed = system.globStatus(path) or []
     return sorted(
         one.getPath().toString() for one in listed if one.getModificationTime() / 1000 < before
@@ -106,7 +106,7 @@ def remove_file(spark: SparkSession, address: str) -> None:
     if not is_remote(address):
         _local(address).unlink(missing_ok=True)
         return
-    path, system = _hadoop(spark, address)
+    path, system = hadoop(spark, address)
     system.delete(path, False)
 
 
@@ -114,8 +114,12 @@ def _local(address: str) -> Path:
     return Path(address.removeprefix("file://").removeprefix("file:"))
 
 
-def _hadoop(spark: SparkSession, address: str) -> tuple[Any, Any]:
-    """Return the address as Hadoop's Path, and the file system it lies in."""
+def hadoop(spark: SparkSession, address: str) -> tuple[Any, Any]:
+    """Return the address as Hadoop's Path, and the file system it lies in.
+
+    Raises:
+        PlatformError: the session is Spark Connect, which has neither.
+    """
     context = getattr(spark, "_sc", None)
     if context is None:
         raise PlatformError(
@@ -127,7 +131,7 @@ def _hadoop(spark: SparkSession, address: str) -> tuple[Any, Any]:
 
 
 def _write_remote(spark: SparkSession, address: str, data: bytes) -> None:
-    path, system = _hadoop(spark, address)
+    path, system = hadoop(spark, address)
     part = path.suffix(".part")
     out = system.create(part, True)
     out.write(bytearray(data))

@@ -1,8 +1,11 @@
 """What all tests share: one Spark session, one finished tiny portfolio, and where real data lie."""
 
 import contextlib
+import fcntl
+import json
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,11 +42,38 @@ def spark():
 
 @pytest.fixture(scope="session")
 def finished(spark, tmp_path_factory):
-    """The tiny portfolio with every stage done on both batches. Read it only; spoil a copy."""
-    portfolio = Portfolio(tmp_path_factory.mktemp("finished")).write_sources()
-    with kept_fits() as portfolio.fits:
-        portfolio.line = portfolio.must(f"run --batch {FIRST} --batch {SECOND}")
+    """The tiny portfolio with every stage done on both batches. Read it only; spoil a copy.
+
+    One of the processes that share a test run makes it, the others wait for it.
+    """
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    told = place / "finished.json"
+    with (place / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            shutil.rmtree(place / "finished", ignore_errors=True)
+            portfolio = Portfolio(place / "finished").write_sources()
+            line = portfolio.must(f"run --batch {FIRST} --batch {SECOND}")
+            told.write_text(json.dumps({"line": line, "settings": portfolio.settings}))
+    made = json.loads(told.read_text())
+    portfolio = Portfolio(place / "finished", made["settings"])
+    portfolio.line = made["line"]
     return portfolio
+
+
+@pytest.fixture(scope="session")
+def fits(finished, spark, tmp_path_factory):
+    """What the libraries fit on the tiny portfolio: rows, features, settings, fit by model."""
+    twin = finished.copy_to(tmp_path_factory.mktemp("fits"))
+    for table in ("models", "relativities"):
+        shutil.rmtree(twin.base / table)
+    with kept_fits() as fits:
+        twin.must(f"train --batch {FIRST}")
+    models = finished.settings["train"]["models"]
+    plain = [name for name, one in models.items() if one["method"] != "composite"]
+    return dict(zip(plain, fits, strict=True))
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -229,8 +230,9 @@ class Portfolio:
 
     def config_file(self):
         path = self.folder / "settings.yaml"
-        path.write_text(yaml.safe_dump(self.settings, sort_keys=False))
-        return path
+        part = self.folder / f".settings-{os.getpid()}.yaml"  # a reader sees all of it or none
+        part.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+        return part.replace(path)
 
     def kyros(self, command):
         """Run ``kyros STAGE ...`` in this process with the portfolio's settings."""

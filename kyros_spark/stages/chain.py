@@ -69,6 +69,7 @@ def run(
             break
     if place.waiting:
         place.ledger.record(*place.waiting)
+        place.tables.release()
     return chain
 
 

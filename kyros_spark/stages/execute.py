@@ -101,6 +101,7 @@ def execute(
         run.error, run.ended = error, time.time()
         error.kyros_run = run  # type: ignore[attr-defined]  # for the result line
         _record_failure(place.ledger, run)
+        place.tables.release()
         raise
     run.ended = time.time()
     if run.status == "skipped" and place.waiting is not None:
@@ -109,6 +110,7 @@ def execute(
         place.ledger.record(run)
     for tidy in run.afterwards:  # what a killed run would still have needed
         tidy()
+    place.tables.release()
     event(f"{run.stage} {run.batch}: {run.status}", rows_out=run.rows_out)
     return run
 

@@ -30,13 +30,17 @@ def maintain(spark: SparkSession, config: Config) -> dict[str, Any]:
     place = Workplace(spark, config)
     told: dict[str, Any] = {"stage": "maintain", "status": "done", "run_id": new_run_id()}
     gathered, removed = {}, {}
-    for name in _TABLES:
-        if place.tables.version(name) is None:
-            continue
-        event(f"maintain: {name}")
-        if name in _GATHERED:
-            gathered[name] = gather(place.tables, name, told["run_id"])
-        removed[name] = vacuum(place.tables, name, config.tables.keep_days)
+    try:
+        for name in _TABLES:
+            if place.tables.version(name) is None:
+                continue
+            event(f"maintain: {name}")
+            place.tables.hold(told["run_id"])
+            if name in _GATHERED:
+                gathered[name] = gather(place.tables, name, told["run_id"])
+            removed[name] = vacuum(place.tables, name, config.tables.keep_days)
+    finally:
+        place.tables.release()
     told["gathered"], told["kept_days"] = gathered, config.tables.keep_days
     told["removed"] = {name: count for name, count in removed.items() if count}
     told["staged_removed"] = remove_leftovers(place.tables, "predictions")

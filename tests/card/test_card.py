@@ -45,9 +45,9 @@ def test_the_card_s_numbers_are_the_registry_s(finished, spark, tmp_path):
             assert at_training.read() == (tmp_path / f"frequency-1.{suffix}").read_text()
 
 
-def test_a_glm_s_factors_are_the_exponentials_of_its_coefficients(finished, registry):
+def test_a_glm_s_factors_are_the_exponentials_of_its_coefficients(finished, fits, registry):
     """The coefficients are MLlib's own, in the order that the fit was kept."""
-    fit = finished.fits[0][-1]
+    fit = fits["frequency"][-1]
     told = {one["feature"]: one["terms"] for one in card(*of(registry, "frequency"), [])["factors"]}
     assert set(told) == set(finished.settings["prepare"]["features"])
     for name, table in fit.tables.items():
@@ -75,8 +75,8 @@ def test_relativities_of_their_own_table_bring_interval_and_exposure(registry):
     assert line in markdown(told).splitlines()
 
 
-def test_the_importance_of_boosted_trees_is_xgboost_s_total_gain(finished, registry):
-    fit = finished.fits[3][-1]
+def test_the_importance_of_boosted_trees_is_xgboost_s_total_gain(fits, registry):
+    fit = fits["boosted"][-1]
     booster = xgboost.Booster()
     booster.load_model(bytearray(fit.booster))
     gains = booster[: fit.rounds].get_score(importance_type="total_gain")

@@ -20,14 +20,6 @@ GLMS = ("frequency", "severity", "premium")
 
 
 @pytest.fixture(scope="module")
-def fits(finished):
-    """What the libraries fitted in the train stage: rows, features, settings, fit by model."""
-    models = finished.settings["train"]["models"]
-    plain = [name for name, one in models.items() if one["method"] != "composite"]
-    return dict(zip(plain, finished.fits, strict=True))
-
-
-@pytest.fixture(scope="module")
 def stored(finished, spark):
     """Return what predict wrote for a model, by batch and policy."""
 

@@ -1,0 +1,87 @@
+"""Keep leases beside tables on S3, through Spark's own file system."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from kyros_spark.files import hadoop
+from kyros_spark.lease import Lease
+from kyros_spark.spark_version import on_databricks
+
+FOLDER = "_kyros_lease"
+_S3 = re.compile(r"^(s3|s3a|s3n)://")
+# Hadoop's option of a write that S3 itself refuses where the object is there (If-None-Match).
+_CONDITIONAL = "fs.option.create.conditional.overwrite"
+_THERE = re.compile(r"FileAlreadyExists|RemoteFileChanged|PreconditionFailed|Status Code: 412")
+
+
+def lease_of(spark: SparkSession, base: str | None) -> Lease | None:
+    """Return the lease that writing below ``base`` needs, or None where it needs none.
+
+    Where Delta has a log store that arbitrates between drivers (Databricks; DynamoDB's), or the
+    store is not S3, Delta itself refuses the second of two commits.
+    """
+    scheme = _S3.match(base or "")
+    if base is None or scheme is None or on_databricks() or getattr(spark, "_sc", None) is None:
+        return None
+    arbiter = spark.conf.get(f"spark.delta.logStore.{scheme[1]}.impl", None)
+    if arbiter and "SingleDriver" not in arbiter:
+        return None
+    return Lease(_HadoopStore(spark, f"{base.rstrip('/')}/{FOLDER}"), base)
+
+
+class _HadoopStore:
+    """A folder of small files on a file system of Hadoop's."""
+
+    def __init__(self, spark: SparkSession, folder: str) -> None:
+        self._spark, self._folder = spark, folder
+
+    def names(self) -> list[str]:
+        """Return the names of the files."""
+        path, system = hadoop(self._spark, self._folder)
+        if not system.exists(path):
+            return []
+        return [str(one.getPath().getName()) for one in system.listStatus(path)]
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file unless there is one of that name; tell whether it was written."""
+        path, system = hadoop(self._spark, f"{self._folder}/{name}")
+        try:
+            _write(system.createFile(path).overwrite(False).opt(_CONDITIONAL, "true").build(), data)
+        except Exception as error:  # Hadoop's own classes, which reach Python as one
+            if _THERE.search(str(error)):
+                return False
+            raise
+        return True
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file, replacing one of that name."""
+        path, system = hadoop(self._spark, f"{self._folder}/{name}")
+        _write(system.create(path, True), data)
+
+    def get(self, name: str) -> bytes | None:
+        """Return a file's bytes, or None where there is none."""
+        path, system = hadoop(self._spark, f"{self._folder}/{name}")
+        try:
+            stream = system.open(path)
+        except Exception as error:
+            if "FileNotFoundException" in str(error):
+                return None
+            raise
+        try:
+            return bytes(stream.readAllBytes())
+        finally:
+            stream.close()
+
+    def remove(self, name: str) -> None:
+        """Remove a file; one that is not there is no error."""
+        path, system = hadoop(self._spark, f"{self._folder}/{name}")
+        system.delete(path, False)
+
+
+def _write(out: Any, data: bytes) -> None:
+    out.write(bytearray(data))
+    out.close()

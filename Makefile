@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-matrix test-cluster test-airflow test-asl test-wheel audit lint bench wheel sql \
+.PHONY: help setup demo test test-matrix test-cluster test-s3 test-airflow test-asl test-wheel audit lint bench wheel sql \
   clean distclean
 
 PYTHON ?=
@@ -50,6 +50,17 @@ demo: setup  ## Run the four stages on a generated motor portfolio, on this mach
 
 test: setup  ## Run every test, in two processes (WORKERS=4 for more)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# Hadoop's S3 file system and the parts of Amazon's library that it calls: 15 MB, not the 640 of all.
+test-s3: setup build/s3a/.done  ## Run the chain on s3a:// against an S3 server on loopback
+	@KYROS_S3A_JARS=$(CURDIR)/build/s3a/jars $(BIN)/python -m pytest -m s3 tests/store
+
+build/s3a/.done: conf/spark/s3a.packages conf/spark/s3a.excludes
+	@mkdir -p build/s3a && touch build/s3a/nothing.py
+	@$(BIN)/spark-submit --master 'local[1]' --packages "$$(paste -sd, conf/spark/s3a.packages)" \
+	  --exclude-packages "$$(paste -sd, conf/spark/s3a.excludes)" --conf spark.jars.ivy=$(CURDIR)/build/s3a \
+	  build/s3a/nothing.py >build/s3a/log.txt 2>&1 || { tail -n 20 build/s3a/log.txt >&2; exit 2; }
+	@touch $@
 
 test-airflow: setup .venv-airflow/.done  ## Run the Airflow DAGs for real, in .venv-airflow
 	@$(BIN)/python -m pytest -m airflow tests/deploy

@@ -140,6 +140,18 @@ def run_plan(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"stage": "plan", "status": "done", **found.told()}
 
 
+def run_benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run one stage alone on pinned versions, and tell what it took beside earlier times."""
+    from kyros_spark.stages.benchmark import benchmark, lines
+
+    spark, config = _opened(arguments, "kyros benchmark")
+    found = benchmark(
+        spark, config, arguments.stage, arguments.batch, arguments.rows, arguments.repeat
+    )
+    sys.stdout.write("".join(f"{line}\n" for line in lines(found)))
+    return {"stage": "benchmark", "status": "done", "of": found.stage, **found.told()}
+
+
 def run_maintain(arguments: argparse.Namespace) -> dict[str, Any]:
     """Keep the tables in good order."""
     from kyros_spark.stages.maintain import maintain

@@ -158,6 +158,20 @@ class Tables(StoredTables):
         else:
             self._seen[table.name], self._complete[table.name] = 0, table
 
+    def clone(self, name: str, source: str, version: int) -> None:
+        """Make a table of this name that reads a version of another's files, copying none.
+
+        source: the other table, as SQL names it.
+        """
+        words = f"SHALLOW CLONE {source} VERSION AS OF {version}"
+        with place_named(self.place(name)):
+            self.spark.sql(f"CREATE TABLE {self.reference(name)} {words}")
+
+    def delete(self, name: str, where: str) -> None:
+        """Delete the rows of a condition, in one commit."""
+        self.spark.sql(f"DELETE FROM {self.reference(name)} WHERE {where}")
+        self.forget(name)
+
     def make(self, table: Table, run_id: str) -> None:
         """Create the table, or add the columns that it lacks."""
         new = self._ensure(table, run_id)

@@ -87,8 +87,8 @@ class Lease:
             self._quiet()
             self._number = None
             raise ConcurrentRunError(
-                f"lease on {self._place}: expected to hold it still, found that another driver took "
-                "it over, as if this one had stopped; nothing more is written: give the same "
+                f"lease on {self._place}: expected to hold it still, found that another driver "
+                "took it over, as if this one had stopped; nothing more is written: give the same "
                 "command again when the other has ended"
             )
 

@@ -1,8 +1,7 @@
-"""Keep the `runs` ledger: run ids, fingerprints, phases, results."""
+"""Describe runs: ids, fingerprints, phases, results, and what the ledger tells of earlier ones."""
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -11,18 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import Row
-from pyspark.sql import functions as F
-
-from kyros_spark import environment, session
-from kyros_spark.delta import Tables, Written
+from kyros_spark import environment
+from kyros_spark.delta import Written
 from kyros_spark.digest import digest
 from kyros_spark.log import event
-from kyros_spark.tables.runs import RUNS
-
-# What later runs ask of the last one that ended well.
-_TOLD = ("run_id", "fingerprint", "outputs", "rows_out", "details", "started_at", "inputs",
-         "settings_hash", "code_hash")  # fmt: skip
 
 
 def new_run_id() -> str:
@@ -42,7 +33,7 @@ class Run:
     stage: str
     batch: str
     run_id: str
-    started: float = field(default_factory=time.time)
+    started: float = field(default_factory=lambda: time.time())
     status: str = "failed"
     fingerprint: str = ""
     settings_hash: str = ""
@@ -57,6 +48,8 @@ class Run:
     error: BaseException | None = None
     afterwards: list[Callable[[], None]] = field(default_factory=list)
     ended: float | None = None
+    resources: dict[str, float] = field(default_factory=dict)
+    in_python: Callable[[], dict[str, float]] | None = None  # what workers tell of their seconds
 
     @property
     def seconds(self) -> float:
@@ -90,6 +83,7 @@ class Run:
                 name: {"path": w.place, "version": w.version} for name, w in self.outputs.items()
             },
             "details": self.details,
+            "resources": self.resources,
         }
         if self.error is not None:
             line["error"] = error_line(self.error)
@@ -115,6 +109,7 @@ class Done:
     inputs: dict[str, str]
     settings_hash: str
     code_hash: str
+    ordinal: int
 
     def changes(self, run: Run) -> list[str]:
         """Return what a run of today would rest on otherwise than this one did."""
@@ -125,103 +120,16 @@ class Done:
         return changed + (["code"] if self.code_hash != environment.code_hash() else [])
 
 
-class Ledger:
-    """The `runs` table of a portfolio: the last done run of each (stage, batch), and new rows."""
+@dataclass(frozen=True)
+class Failed:
+    """The last failed run of a stage on a batch."""
 
-    def __init__(self, tables: Tables, portfolio: str) -> None:
-        """Take the tables among which the ledger lies."""
-        self._tables = tables
-        self._portfolio = portfolio
-        self._done: dict[tuple[str, str], Done] | None = None
+    ordinal: int
+    started_at: datetime
+    error: str
 
-    def failures(self) -> dict[tuple[str, str], tuple[datetime, str]]:
-        """Return when and how each (stage, batch) failed last, where it did."""
-        ledger = self._tables.find(RUNS.name)
-        if ledger is None:
-            return {}
-        told = F.max_by(F.col("error"), F.col("started_at")).alias("error")
-        failed = ledger.where(F.col("status") == "failed").groupBy("stage", "batch_id")
-        rows = failed.agg(F.max("started_at").alias("at"), told).collect()
-        return {(row["stage"], row["batch_id"]): (row["at"], row["error"] or "") for row in rows}
-
-    def last_done(self, stage: str, batch: str) -> Done | None:
-        """Return the last run of the stage on the batch that ended well."""
-        if self._done is None:
-            self._done = self._read()
-        return self._done.get((stage, batch))
-
-    def _read(self) -> dict[tuple[str, str], Done]:
-        ledger = self._tables.find(RUNS.name)
-        if ledger is None:
-            return {}
-        told = F.struct(*_TOLD)
-        rows = (
-            ledger.where(F.col("status") == "done")
-            .groupBy("stage", "batch_id")
-            .agg(F.max_by(told, F.struct("started_at", "run_id")).alias("last"))
-            .collect()
-        )
-        return {(row["stage"], row["batch_id"]): _as_done(row["last"]) for row in rows}
-
-    def record(self, *runs: Run) -> None:
-        """Append one row for each run, in one commit."""
-        rows = [self._row(run) for run in runs]
-        if not rows:
-            return
-        schema = ", ".join(f"`{c.name}` {c.type}" for c in RUNS.columns)
-        frame = self._tables.spark.createDataFrame(rows, schema).coalesce(1)
-        self._tables.append(RUNS, frame, runs[-1].run_id)
-        for run, row in zip(runs, rows, strict=True):
-            if run.status == "done" and self._done is not None:
-                self._done[run.stage, run.batch] = _as_done(row)
-
-    def _row(self, run: Run) -> dict[str, Any]:
-        user, host = environment.user_and_host()
-        driver_peak, worker_peak = environment.peak_memory()
-        told = session.application(self._tables.spark)
-        error = error_line(run.error) if run.error is not None else {"type": None, "message": None}
-        return {
-            "run_id": run.run_id,
-            "stage": run.stage,
-            "batch_id": run.batch,
-            "portfolio": self._portfolio,
-            "status": run.status,
-            "started_at": datetime.fromtimestamp(run.started, UTC),
-            "seconds": run.seconds,
-            "phases": run.phases,
-            "fingerprint": run.fingerprint,
-            "inputs": run.inputs,
-            "outputs": {name: written.version for name, written in run.outputs.items()},
-            "rows_in": run.rows_in,
-            "rows_out": run.rows_out,
-            "rows_rejected": run.rows_rejected,
-            "rows_duplicate": run.rows_duplicate,
-            "details": json.dumps(run.details, default=str),
-            "settings_hash": run.settings_hash,
-            "code_version": environment.package_version(),
-            "code_hash": environment.code_hash(),
-            "git_commit": environment.git_commit(),
-            "libraries": {**environment.libraries(), "spark": told["spark"]},
-            "user": user,
-            "host": host,
-            "application": told["application"],
-            "driver_peak_mb": driver_peak,
-            "worker_peak_mb": worker_peak,
-            "error_type": error["type"],
-            "error": error["message"],
-        }
-
-
-def _as_done(row: Mapping[str, Any] | Row) -> Done:
-    """Return what a row of the ledger tells of a finished run."""
-    return Done(
-        row["run_id"],
-        row["fingerprint"],
-        dict(row["outputs"] or {}),
-        row["rows_out"],
-        json.loads(row["details"] or "{}"),
-        row["started_at"],
-        dict(row["inputs"] or {}),
-        row["settings_hash"],
-        row["code_hash"],
-    )
+    def is_after(self, done: Done | None) -> bool:
+        """Tell whether it failed after it was last done."""
+        if done is None:
+            return True
+        return (self.ordinal, self.started_at) >= (done.ordinal, done.started_at)

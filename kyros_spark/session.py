@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -46,6 +47,8 @@ LOCAL = {
     "spark.sql.execution.arrow.maxBytesPerBatch": "2147483647b",
 }
 
+_STARTED: list[float] = []
+
 
 def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark") -> SparkSession:
     """Return the running session, or make one.
@@ -61,6 +64,7 @@ def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark")
     chosen = settings or SparkSettings()
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     event("starting Spark" if not submitted else "joining the submitted Spark application")
+    begun = time.perf_counter()
     builder = SparkSession.builder.appName(app)
     given = _submitted_conf() if submitted else {}
     wanted = {**DELTA, **SAME_RULES, **({} if submitted else _local(chosen)), **chosen.conf}
@@ -72,7 +76,13 @@ def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark")
         session.sparkContext.setLogLevel(
             os.environ.get("KYROS_SPARK_LOG", chosen.log_level).upper()
         )
+    _STARTED.append(time.perf_counter() - begun)
     return _with_delta(session)
+
+
+def start_seconds() -> dict[str, float]:
+    """Return, once, how long the session took to start, where this process started it."""
+    return {"session_start": _STARTED.pop()} if _STARTED else {}
 
 
 def _started(builder: Any) -> SparkSession:

@@ -18,6 +18,8 @@ from kyros_spark.model.artefact import Model
 class GlmScorer:
     """Linear predictor in float64, summed in the order intercept + offset, then the features."""
 
+    quantise_seconds = 0.0
+
     def __init__(self, model: Model, kernel: str = "portable") -> None:
         self.kernel = kernel
         self._name = model.manifest.name

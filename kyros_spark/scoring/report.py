@@ -25,6 +25,14 @@ class _Union(AccumulatorParam[frozenset[str]]):
         return value1 | value2
 
 
+class _Sums(AccumulatorParam[dict[str, float]]):
+    def zero(self, value: dict[str, float]) -> dict[str, float]:
+        return {}
+
+    def addInPlace(self, value1: dict[str, float], value2: dict[str, float]) -> dict[str, float]:
+        return {n: value1.get(n, 0.0) + value2.get(n, 0.0) for n in {*value1, *value2}}
+
+
 class HostReport:
     """What the workers of one run said about themselves."""
 
@@ -33,8 +41,19 @@ class HostReport:
         from kyros_spark.session import can_broadcast  # workers do without that module
 
         self._told: Accumulator[frozenset[str]] | None = None
+        self._spent: Accumulator[dict[str, float]] | None = None
         if can_broadcast(spark):
             self._told = spark.sparkContext.accumulator(frozenset(), _Union())
+            self._spent = spark.sparkContext.accumulator({}, _Sums())
+
+    def spend(self, seconds: dict[str, float]) -> None:
+        """Tell, on a worker, what a task's seconds went to."""
+        if self._spent is not None:
+            self._spent.add(seconds)
+
+    def spent(self) -> dict[str, float]:
+        """Return, on the driver, seconds by kind over all tasks, those tried again included."""
+        return dict(self._spent.value) if self._spent is not None else {}
 
     def add(self, model: str, scorer: Scorer) -> None:
         """Tell, on a worker, which kernel scored a model and what it ran on."""

@@ -32,6 +32,7 @@ FALL_BACK = {"avx512vbmi": "portable", "portable": "numpy"}
 
 class _Engine(Protocol):
     kernel: str
+    quantise_seconds: float
 
     def raw(self, columns: Sequence[np.ndarray], start: np.ndarray) -> np.ndarray: ...
 
@@ -63,6 +64,11 @@ class Scorer:
     def kernel(self) -> str:
         """Name the kernel in use."""
         return self._engine.kernel
+
+    @property
+    def quantise_seconds(self) -> float:
+        """Return the seconds so far that went to turning values into codes."""
+        return self._engine.quantise_seconds
 
     def raw(self, columns: Sequence[np.ndarray], offset: np.ndarray | None = None) -> np.ndarray:
         """Return float64[n]: intercept + offset + the model's sum; of several outputs [n, outputs].

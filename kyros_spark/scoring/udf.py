@@ -24,6 +24,7 @@ from kyros_spark.scoring.bundle import bundle, groups
 from kyros_spark.scoring.host import load
 from kyros_spark.scoring.report import HostReport
 from kyros_spark.scoring.scorer import Response, Scorer
+from kyros_spark.scoring.spent import Spent
 from kyros_spark.transforms.encode import encoded_sql
 
 
@@ -177,15 +178,21 @@ def _scoring(
 ) -> Callable[[Iterator[tuple[pd.Series, ...]]], Iterator[pd.DataFrame]]:
     def score(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         scorers = [worker.scorer() for worker in workers]
-        for batch in batches:
+        spent = Spent()
+        for batch in spent.exchanged(batches):
             # Spark passes a single argument bare, not as a tuple of one.
             given = batch if isinstance(batch, tuple) else (batch,)
             columns = [series.to_numpy() for series in given]
+            spent.now("conversion")
             found: dict[str, np.ndarray] = {}
             for worker, scorer in zip(workers, scorers, strict=True):
                 found |= worker.responses(scorer, columns)
-            yield pd.DataFrame({name: found[name] for name in names})
+            spent.now("kernel")
+            rows = pd.DataFrame({name: found[name] for name in names})
+            spent.now("conversion")
+            yield rows
         if report is not None:
+            report.spend(spent.moved("kernel", "quantise", [s.quantise_seconds for s in scorers]))
             for worker, scorer in zip(workers, scorers, strict=True):
                 for part in worker.parts:
                     report.add(part.model, scorer)

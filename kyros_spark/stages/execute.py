@@ -24,8 +24,10 @@ from kyros_spark.errors import (
     SourceSchemaError,
     UsageError,
 )
+from kyros_spark.ledger import Ledger
 from kyros_spark.log import event
-from kyros_spark.runs import Done, Ledger, Run, fingerprint, new_run_id
+from kyros_spark.meter import Meter, summary
+from kyros_spark.runs import Done, Run, fingerprint, new_run_id
 
 # What Spark calls an expression that fails on the data, under ANSI rules.
 _DATA_FAULTS = re.compile(
@@ -80,6 +82,7 @@ def execute(
     Raises:
         KyrosError: the work failed; the failure is in the ledger.
     """
+    meter = Meter(place.spark)
     try:
         with run.phase("inputs"):
             run.inputs = dict(inputs())
@@ -104,6 +107,8 @@ def execute(
         place.tables.release()
         raise
     run.ended = time.time()
+    if run.status == "done":
+        run.resources = meter.read(run.rows_in, run.in_python() if run.in_python else None)
     if run.status == "skipped" and place.waiting is not None:
         place.waiting.append(run)
     else:
@@ -112,6 +117,8 @@ def execute(
         tidy()
     place.tables.release()
     event(f"{run.stage} {run.batch}: {run.status}", rows_out=run.rows_out)
+    if run.resources:
+        event(f"{run.stage} {run.batch}: {summary(run.resources)}")
     return run
 
 

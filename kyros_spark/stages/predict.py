@@ -101,6 +101,7 @@ def _work(given: ScoringInput, registry: Registry, chosen: list[Entry]) -> None:
         given.check(served)
     paths = None if can_broadcast(place.spark) else found.paths
     report = HostReport(place.spark)
+    run.in_python = report.spent
     score = predictions(place.spark, served, paths, config.predict.kernel, report)
     key, features = config.sources.policies.key, _features(served)
 

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config
 from kyros_spark.errors import BatchMissingError, KyrosError, UsageError
-from kyros_spark.runs import Run
+from kyros_spark.runs import Failed, Run
 from kyros_spark.staged import can_stage
 from kyros_spark.stages.chain import STAGES, steps_of
 from kyros_spark.stages.execute import Workplace
@@ -122,11 +122,11 @@ def _of_failure(
     place: Workplace,
     stage: str,
     batch: str,
-    failures: Mapping[tuple[str, str], tuple[datetime, str]],
+    failures: Mapping[tuple[str, str], Failed],
     state: str,
     because: tuple[str, ...],
 ) -> tuple[str, tuple[str, ...]]:
     failed, done = failures.get((stage, batch)), place.ledger.last_done(stage, batch)
-    if failed is None or (done is not None and done.started_at > failed[0]):
+    if failed is None or not failed.is_after(done):
         return state, because
-    return "failed", (failed[1], *because)
+    return "failed", (failed.error, *because)

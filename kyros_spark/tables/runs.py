@@ -34,6 +34,12 @@ RUNS = Table(
         Column(
             "worker_peak_mb", "double", "peak resident memory of the largest Python worker, MiB"
         ),
+        Column(
+            "resources",
+            "map<string,double>",
+            "what it took: seconds by kind, bytes, rows a second, use of the cores; docs/resume.md",
+        ),
+        Column("ordinal", "bigint", "rises from run to run, whatever the clock says"),
         Column("error_type", "string", "the error's class, where it failed"),
         Column("error", "string", "the error's message, where it failed"),
     ),

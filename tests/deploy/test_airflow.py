@@ -11,7 +11,7 @@ from deployment import CONF, ROOT, STAGES
 from portfolio import CLAIM_HEADER, FIRST, POLICY_HEADER, Portfolio, claim_rows, policy_rows
 from service_model import faults
 
-from kyros_spark import cli
+from kyros_spark.parser import parser
 from kyros_spark.runtime import find_java
 
 DAGS = sorted(path.stem for path in (CONF / "airflow").glob("*.py"))
@@ -107,7 +107,7 @@ def test_emr_serverless_accepts_what_the_operator_sends(loaded, stage):
     assert faults("emr-serverless", "StartJobRun", sent) == []
     driver = task["job_driver"]["sparkSubmit"]
     assert (ROOT / "jobs" / driver["entryPoint"].rpartition("/")[2]).is_file()
-    taken = cli._parser().parse_args([stage, *driver["entryPointArguments"]])
+    taken = parser().parse_args([stage, *driver["entryPointArguments"]])
     assert taken.batch == (None if stage == "train" else MONTH)
 
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from deployment import CONF
 
-from kyros_spark import cli
+from kyros_spark.parser import parser
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def month(tmp_path):
 def test_it_runs_the_chain_of_the_month_asked_for(month):
     done, calls = month(0, BATCH="2026-10")
     assert done.returncode == 0, done.stderr
-    taken = cli._parser().parse_args(calls[0].split())
+    taken = parser().parse_args(calls[0].split())
     assert (taken.command, taken.config, taken.batch) == ("run", "/opt/s.yaml", ["2026-10"])
 
 

@@ -15,8 +15,9 @@ from databricks.bundles.jobs import Job
 from deployment import CONF, ROOT, STAGES, spark_conf
 from portfolio import FIRST, SECOND
 
-from kyros_spark import cli
+from kyros_spark import commands
 from kyros_spark.config import load_config
+from kyros_spark.parser import parser
 
 BUNDLE = yaml.safe_load((CONF / "databricks/databricks.yml").read_text())
 JOBS = BUNDLE["resources"]["jobs"]
@@ -44,7 +45,7 @@ def job(name):
 def parsed(task):
     words = filled(json.dumps(task["python_wheel_task"]["parameters"]))
     words = words.replace("{{job.parameters.batch}}", "2026-11-01")
-    return cli._parser().parse_args(json.loads(words))
+    return parser().parse_args(json.loads(words))
 
 
 @pytest.mark.parametrize("name", list(JOBS))
@@ -107,7 +108,7 @@ def test_the_wheels_entry_point_fails_the_task_where_the_stage_fails(monkeypatch
     (task,) = {t["python_wheel_task"]["entry_point"] for _, t in TASKS}
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     entry = pkgutil.resolve_name(scripts[task])
-    monkeypatch.setattr(cli.commands, "run_stage", lambda arguments: {"status": "done"})
+    monkeypatch.setattr(commands, "run_stage", lambda arguments: {"status": "done"})
     monkeypatch.setattr(sys, "argv", ["kyros-job", "clean", "--config=x", "--batch=y"])
     assert entry() is None  # an exit, even with 0, would be a failure there
     monkeypatch.setattr(sys, "argv", ["kyros-job", "clean", "--config=x", "--nonsense"])

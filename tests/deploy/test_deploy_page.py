@@ -11,7 +11,7 @@ import pytest
 from deployment import CONF, ROOT
 from service_model import faults
 
-from kyros_spark import cli
+from kyros_spark.parser import parser
 
 PAGE = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
 _BLOCK = re.compile(r"```bash\n(.*?)```", re.DOTALL)
@@ -128,5 +128,5 @@ def test_the_databricks_block_deploys_and_runs_what_the_bundle_declares(calls):
 
 def test_the_commands_of_the_page_are_commands_of_ours():
     (line,) = re.findall(r"jobs/run\.py .*", SECTIONS["A standalone cluster"])
-    taken = cli._parser().parse_args(["run", *shlex.split(line)[1:]])
+    taken = parser().parse_args(["run", *shlex.split(line)[1:]])
     assert (taken.config, taken.batch) == ("my.yaml", ["2026-10"])

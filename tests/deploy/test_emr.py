@@ -11,7 +11,7 @@ from deployment import CONF, GIVEN, ROOT, STAGES, request, spark_conf
 from moto import mock_aws
 from service_model import faults
 
-from kyros_spark import cli
+from kyros_spark.parser import parser
 
 SERVERLESS = ["application", *STAGES, "run"]
 LOCAL_ONLY = {"spark.master", "spark.driver.memory", "spark.driver.bindAddress", "spark.driver.host",
@@ -66,7 +66,7 @@ def job_words():
 def test_every_request_names_a_job_that_is_there_with_arguments_that_it_takes(name, script, words):
     folder, job = script.rsplit("/", 2)[1:]
     assert (ROOT / folder / job).is_file()
-    taken = cli._parser().parse_args([job.removesuffix(".py"), *words])
+    taken = parser().parse_args([job.removesuffix(".py"), *words])
     assert taken.config == "s3://an-insurer/kyros/settings.yaml"
     assert job == "train.py" or taken.batch in (GIVEN["BATCH"], [GIVEN["BATCH"]])
 

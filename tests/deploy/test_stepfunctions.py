@@ -8,7 +8,7 @@ import pytest
 from deployment import CONF, ROOT, STAGES, lowered, request
 from service_model import faults
 
-from kyros_spark import cli
+from kyros_spark.parser import parser
 
 MACHINE = request("stepfunctions/kyros.asl.json")
 TASKS = {name: state for name, state in MACHINE["States"].items() if state["Type"] == "Task"}
@@ -28,7 +28,7 @@ def test_emr_serverless_accepts_what_the_task_sends(name):
     driver = sent["jobDriver"]["sparkSubmit"]
     job = driver["entryPoint"].rpartition("/")[2]
     assert job == f"{name.lower()}.py" and (ROOT / "jobs" / job).is_file()
-    taken = cli._parser().parse_args([name.lower(), *driver["entryPointArguments"]])
+    taken = parser().parse_args([name.lower(), *driver["entryPointArguments"]])
     assert taken.batch == (None if name == "Train" else "2026-10")
 
 

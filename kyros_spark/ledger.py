@@ -1,0 +1,147 @@
+"""Keep the `runs` ledger: what was done last, what failed, and a row for each run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import functions as F
+
+from kyros_spark import environment, session
+from kyros_spark.delta import Tables
+from kyros_spark.runs import Done, Failed, Run, error_line
+from kyros_spark.tables.runs import RUNS
+
+# What later runs ask of the last one that ended well.
+_TOLD = ("run_id", "fingerprint", "outputs", "rows_out", "details", "started_at", "inputs",
+         "settings_hash", "code_hash")  # fmt: skip
+
+
+class Ledger:
+    """The `runs` table of a portfolio: the last done run of each (stage, batch), and new rows."""
+
+    def __init__(self, tables: Tables, portfolio: str) -> None:
+        """Take the tables among which the ledger lies."""
+        self._tables = tables
+        self._portfolio = portfolio
+        self._done: dict[tuple[str, str], Done] | None = None
+        self._newest = 0
+
+    def failures(self) -> dict[tuple[str, str], Failed]:
+        """Return how each (stage, batch) failed last, where it did."""
+        ledger = self._tables.find(RUNS.name)
+        if ledger is None:
+            return {}
+        told = F.struct(_order(ledger).alias("ordinal"), "started_at", "error")
+        failed = ledger.where(F.col("status") == "failed").groupBy("stage", "batch_id")
+        rows = failed.agg(F.max(told).alias("last")).collect()
+        return {
+            (row["stage"], row["batch_id"]): Failed(
+                row["last"]["ordinal"], row["last"]["started_at"], row["last"]["error"] or ""
+            )
+            for row in rows
+        }
+
+    def last_done(self, stage: str, batch: str) -> Done | None:
+        """Return the last run of the stage on the batch that ended well."""
+        return self._known().get((stage, batch))
+
+    def _known(self) -> dict[tuple[str, str], Done]:
+        if self._done is None:
+            self._done = self._read()
+        return self._done
+
+    def _read(self) -> dict[tuple[str, str], Done]:
+        ledger = self._tables.find(RUNS.name)
+        if ledger is None:
+            return {}
+        order = F.struct(_order(ledger), "started_at", "run_id")
+        told = F.struct(*_TOLD, _order(ledger).alias("ordinal"))
+        is_done = F.col("status") == "done"
+        rows = (
+            ledger.groupBy("stage", "batch_id")
+            .agg(
+                F.max_by(F.when(is_done, told), F.when(is_done, order)).alias("last"),
+                F.max(_order(ledger)).alias("newest"),
+            )
+            .collect()
+        )
+        self._newest = max((row["newest"] for row in rows), default=0)
+        done = [row for row in rows if row["last"] is not None]
+        return {(row["stage"], row["batch_id"]): _as_done(row["last"]) for row in done}
+
+    def record(self, *runs: Run) -> None:
+        """Append one row for each run, in one commit."""
+        if not runs:
+            return
+        self._known()
+        rows = [{**self._row(run), "ordinal": self._newest + n} for n, run in enumerate(runs, 1)]
+        self._newest += len(rows)
+        schema = ", ".join(f"`{c.name}` {c.type}" for c in RUNS.columns)
+        frame = self._tables.spark.createDataFrame(rows, schema).coalesce(1)
+        self._tables.append(RUNS, frame, runs[-1].run_id)
+        for run, row in zip(runs, rows, strict=True):
+            if run.status == "done" and self._done is not None:
+                self._done[run.stage, run.batch] = _as_done(row)
+
+    def _row(self, run: Run) -> dict[str, Any]:
+        user, host = environment.user_and_host()
+        driver_peak, worker_peak = environment.peak_memory()
+        told = session.application(self._tables.spark)
+        error = error_line(run.error) if run.error is not None else {"type": None, "message": None}
+        return {
+            "run_id": run.run_id,
+            "stage": run.stage,
+            "batch_id": run.batch,
+            "portfolio": self._portfolio,
+            "status": run.status,
+            "started_at": datetime.fromtimestamp(run.started, UTC),
+            "seconds": run.seconds,
+            "phases": run.phases,
+            "fingerprint": run.fingerprint,
+            "inputs": run.inputs,
+            "outputs": {name: written.version for name, written in run.outputs.items()},
+            "rows_in": run.rows_in,
+            "rows_out": run.rows_out,
+            "rows_rejected": run.rows_rejected,
+            "rows_duplicate": run.rows_duplicate,
+            "details": json.dumps(run.details, default=str),
+            "settings_hash": run.settings_hash,
+            "code_version": environment.package_version(),
+            "code_hash": environment.code_hash(),
+            "git_commit": environment.git_commit(),
+            "libraries": {**environment.libraries(), "spark": told["spark"]},
+            "user": user,
+            "host": host,
+            "application": told["application"],
+            "driver_peak_mb": driver_peak,
+            "worker_peak_mb": worker_peak,
+            "resources": run.resources,
+            "error_type": error["type"],
+            "error": error["message"],
+        }
+
+
+def _order(ledger: DataFrame) -> Column:
+    """Return what orders the ledger's rows: a clock may have been put back between two of them."""
+    known = "ordinal" in ledger.columns  # a ledger of an earlier version has none yet
+    return F.coalesce(F.col("ordinal"), F.lit(0)) if known else F.lit(0).cast("bigint")
+
+
+def _as_done(row: Mapping[str, Any] | Row) -> Done:
+    """Return what a row of the ledger tells of a finished run."""
+    return Done(
+        row["run_id"],
+        row["fingerprint"],
+        dict(row["outputs"] or {}),
+        row["rows_out"],
+        json.loads(row["details"] or "{}"),
+        row["started_at"],
+        dict(row["inputs"] or {}),
+        row["settings_hash"],
+        row["code_hash"],
+        row["ordinal"],
+    )

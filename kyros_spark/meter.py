@@ -38,7 +38,7 @@ class Meter:
         self._spark = spark
         self._start, self._cpu = time.perf_counter(), environment.cpu_seconds()
         self._store = _Store(spark) if session.can_broadcast(spark) else None
-        self._before = self._store.newest() if self._store is not None else (0, 0, 0)
+        self._before = self._store.newest() if self._store is not None else (-1, -1, -1)
 
     def read(self, rows: int, python: dict[str, float] | None = None) -> dict[str, float]:
         """Return what was taken so far.
@@ -83,11 +83,13 @@ class _Store:
         self._json.registerModule(getattr(scala, "MODULE$"))
 
     def newest(self) -> tuple[int, int, int]:
-        """Return the newest job and stage, and how many queries there were."""
+        """Return the numbers of the newest job, stage and query."""
         jobs, stages = self._jobs.jobsList(None), self._stages()
         job = int(jobs.head().jobId()) if jobs.nonEmpty() else -1
         stage = int(stages.head().stageId()) if stages.nonEmpty() else -1
-        return job, stage, int(self._queries.executionsCount())
+        count = int(self._queries.executionsCount())
+        last = self._queries.executionsList(count - 1, 1) if count else None
+        return job, stage, int(last.head().executionId()) if last is not None else -1
 
     def since(self, before: tuple[int, int, int]) -> dict[str, float]:
         """Return sums over what came after."""
@@ -101,12 +103,15 @@ class _Store:
             name: sum(float(one.get(of) or 0) for one in mine) * unit
             for name, (of, unit) in _STAGE.items()
         }
-        return {"in_jobs": _covered(jobs), **told, **self._of_queries(before[2])}
+        return {"in_jobs": _covered(jobs), **told, **self._of_queries(now[2] - before[2])}
 
-    def _of_queries(self, first: int) -> dict[str, float]:
+    def _of_queries(self, newest: int) -> dict[str, float]:
         told: dict[str, float] = {}
-        count = int(self._queries.executionsCount()) - first
-        found = self._queries.executionsList(first, max(count, 0))
+        count = int(self._queries.executionsCount())  # Spark forgets the oldest
+        newest = min(newest, count)
+        if newest == 0:
+            return told
+        found = self._queries.executionsList(count - newest, newest)
         for number in range(found.size()):
             query = found.apply(number)
             ended = query.completionTime()

@@ -14,6 +14,27 @@ from portfolio import FIRST, SECOND, Portfolio, snapshot
 # A cluster of its own, for the built wheel: `make test-cluster`.
 collect_ignore = [] if "KYROS_WHEEL" in os.environ else ["cluster"]
 
+# What needs an environment of its own is left out until its make target asks for it by name.
+OWN_TARGET = {
+    "airflow": "test-airflow",
+    "asl": "test-asl",
+    "s3": "test-s3",
+    "wheel": "test-wheel",
+}
+
+
+def pytest_collection_modifyitems(config, items):
+    asked = config.getoption("-m")
+    left_out = [
+        item
+        for item in items
+        if any(item.get_closest_marker(name) and name not in asked for name in OWN_TARGET)
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 # Kyros would otherwise bind its log to the first test's captured stderr.
 logging.getLogger("kyros_spark").addHandler(logging.NullHandler())
 

@@ -76,7 +76,8 @@ def test_the_rows_are_those_of_one_job_and_appear_in_one_commit(portfolio, finis
         == (line["run_id"])
     )
     assert not staged_logs(portfolio), "nothing is left but what the table names"
-    whole = finished.kyros(f"predict --batch {FIRST}").line["details"]
+    one_job = finished.read(spark, "runs", FIRST).where("stage = 'predict' AND status = 'done'")
+    whole = json.loads(one_job.first()["details"])
     for name in ("models", "expected", "unseen_levels"):
         assert line["details"][name] == whole[name]
     assert portfolio.kyros(f"predict --batch {FIRST}").status == "skipped"

@@ -147,7 +147,9 @@ def test_the_dead_drivers_lease_was_waited_for_and_taken_over(killed, portfolio)
     assert "gave no sign of life" in log
 
 
-def test_predictions_are_those_of_local_tables(killed, portfolio, server, finished, spark, tmp_path):
+def test_predictions_are_those_of_local_tables(
+    killed, portfolio, server, finished, spark, tmp_path
+):
     for key in objects(server, "tables/predictions/"):
         target = tmp_path / key
         target.parent.mkdir(parents=True, exist_ok=True)

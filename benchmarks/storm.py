@@ -148,12 +148,14 @@ class _Attempt:
 
 
 def _generate():
+    overrides = [
+        f"sources.policies.path={FOLDER}/source/{{batch}}/policies",
+        f"sources.claims.path={FOLDER}/source/{{batch}}/claims", f"batches={list(BATCHES)}",
+    ]  # fmt: skip
     words = [
         "from kyros_spark.config import load_config; from kyros_spark.session import get_session",
         "from kyros_spark.demo.story import generate",
-        "config = load_config('conf/demo.yaml', ["
-        f"'sources.policies.path={FOLDER}/source/{{batch}}/policies',"
-        f"'sources.claims.path={FOLDER}/source/{{batch}}/claims', 'batches={list(BATCHES)}'])",
+        f"config = load_config('conf/demo.yaml', {overrides})",
         f"generate(get_session(config.spark), config, {POLICIES})",
     ]
     subprocess.run([sys.executable, "-c", "\n".join(words)], check=True, capture_output=True)

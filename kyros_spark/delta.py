@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from kyros_spark.config import TableSettings
 from kyros_spark.delta_faults import concurrency_named, constraints_named, place_named
 from kyros_spark.delta_read import StoredTables
-from kyros_spark.errors import ConcurrentRunError, TableSchemaError
+from kyros_spark.errors import ConcurrentRunError, PlatformError, TableSchemaError
 from kyros_spark.lease_store import lease_of
 from kyros_spark.spark_version import on_databricks
 from kyros_spark.tables.contract import Column, Table
@@ -147,7 +147,11 @@ class Tables(StoredTables):
         return Written(self.place(name), self._seen[name], 0)
 
     def create(self, table: Table, run_id: str) -> None:
-        """Create a table that was not there when it was asked for."""
+        """Create a table that was not there when it was asked for.
+
+        Raises:
+            PlatformError: it cannot be made there, for example among files that are not its own.
+        """
         place = self.place(table.name)
         try:
             with self.stamped(run_id), place_named(place), concurrency_named(table.name):
@@ -155,8 +159,12 @@ class Tables(StoredTables):
         except ConcurrentRunError:  # two first runs: the other's table is as good
             if self.version(table.name) is None:
                 raise
-        else:
-            self._seen[table.name], self._complete[table.name] = 0, table
+        if self.version(table.name) is None:  # Delta does nothing, and says nothing
+            raise PlatformError(
+                f"table {table.name} cannot be made at {place}: expected an empty folder or none, "
+                "found files without a Delta log; move them away, or use another tables.base"
+            )
+        self._complete[table.name] = table
 
     def clone(self, name: str, source: str, version: int) -> None:
         """Make a table of this name that reads a version of another's files, copying none.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pyspark.errors import PySparkException
 
-from kyros_spark.errors import ConcurrentRunError, PlatformError, TableConstraintError
+from kyros_spark.errors import ConcurrentRunError, PlatformError, TableConstraintError, java_cause
 from kyros_spark.spark_version import condition_of
 from kyros_spark.tables.contract import Table
 
@@ -17,6 +17,32 @@ def is_missing(error: PySparkException) -> bool:
     condition = condition_of(error) or ""
     words = ("NOT_FOUND", "DELTA_MISSING", "DELTA_TABLE_ONLY_OPERATION", "NOT_A_DELTA")
     return any(word in condition for word in words)
+
+
+# What Hadoop's file systems say of a store that does not answer, or not to these credentials.
+_UNREACHABLE = (
+    "UnknownStoreException", "NoSuchBucket", "AccessDeniedException", "NoAuthWithAWSException",
+    "NoAwsCredentials", "UnknownHostException", "UnsupportedFileSystemException",
+    "S3AFileSystem not found",
+)  # fmt: skip
+
+
+@contextmanager
+def reach_named(place: str) -> Iterator[None]:
+    """Name a store that cannot be reached.
+
+    Raises:
+        PlatformError: no such bucket, no credentials for it, or no file system of its kind.
+    """
+    try:
+        yield
+    except Exception as error:  # the store's own classes reach Python as bare Java errors
+        if not any(word in str(error) for word in _UNREACHABLE):
+            raise
+        raise PlatformError(
+            f"tables at {place} cannot be reached: {java_cause(error)}; check the name, and that "
+            "the provider chain finds credentials for it (docs/deploy.md, Tables on S3)"
+        ) from error
 
 
 @contextmanager

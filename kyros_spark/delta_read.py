@@ -12,7 +12,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from kyros_spark.config import TableSettings
-from kyros_spark.delta_faults import is_missing
+from kyros_spark.delta_faults import is_missing, reach_named
 from kyros_spark.errors import BatchMissingError
 from kyros_spark.spark_version import condition_of
 from kyros_spark.tables.contract import Table
@@ -56,7 +56,8 @@ class StoredTables:
     def version(self, name: str) -> int | None:
         """Return the latest version, or None where there is no such table."""
         try:
-            row = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 1").first()
+            with reach_named(self.place(name)):
+                row = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 1").first()
         except PySparkException as error:
             if is_missing(error):
                 return None
@@ -103,6 +104,10 @@ class StoredTables:
         return table.where(table["batch_id"].isin(list(batches)))
 
     def _load(self, name: str, version: int | None) -> DataFrame:
+        with reach_named(self.place(name)):
+            return self._loaded(name, version)
+
+    def _loaded(self, name: str, version: int | None) -> DataFrame:
         if self._settings.catalog is None:
             at: dict[str, Any] = {} if version is None else {"versionAsOf": version}
             table = self.spark.read.format("delta").options(**at).load(self.place(name))

@@ -154,3 +154,10 @@ def first_line(error: Exception) -> str:
     """Return what an error says first, or its kind where it says nothing; Spark's run to pages."""
     said = str(error).strip().splitlines()
     return said[0] if said else type(error).__name__
+
+
+def java_cause(error: Exception) -> str:
+    """Return the line in which a bare Java error says what happened, without its stack."""
+    said = str(error).splitlines() or [type(error).__name__]
+    line = next((line for line in said if line.startswith(("Caused", ": "))), said[0])
+    return line.strip().removeprefix(": ")

@@ -106,6 +106,7 @@ class Staged:
         told = json.dumps({"part": number, "run_id": run_id})
         once = {"txnAppId": self._work, "txnVersion": str(number)}
         if not folder_exists(self._tables.spark, self._log):
+            self._tables.make(self._shown, run_id)  # Delta makes no table around another
             self._tables.create(self._table, told)
         self._tables.append(self._table, rows, told, once)
 

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from kyros_spark.config import TableSettings
 from kyros_spark.doctor.verdict import Check, fail, ok
-from kyros_spark.errors import PlatformError, first_line
+from kyros_spark.errors import PlatformError, first_line, java_cause
 from kyros_spark.files import remove_file, write_file
 from kyros_spark.tables.ddl import quoted
 
@@ -26,7 +26,7 @@ def store_check(spark: SparkSession, tables: TableSettings) -> Check:
     except (PlatformError, OSError, PySparkException) as error:
         return fail("store", f"{_place(tables)}: {first_line(error)}", _FIX)
     except Exception as error:  # a store's own errors reach Python as bare Java errors
-        return fail("store", f"{_place(tables)}: {_cause(error)}", _FIX)
+        return fail("store", f"{_place(tables)}: {java_cause(error)}", _FIX)
     return ok("store", f"{_place(tables)} can be written, read and cleaned")
 
 
@@ -50,8 +50,3 @@ def _try_catalog(spark: SparkSession, schema: str) -> None:
 
 def _place(tables: TableSettings) -> str:
     return tables.catalog or str(tables.base)
-
-
-def _cause(error: Exception) -> str:
-    said = str(error).splitlines()
-    return next((line.strip() for line in said if line.startswith(("Caused", ": "))), said[0])

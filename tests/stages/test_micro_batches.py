@@ -83,6 +83,22 @@ def test_the_rows_are_those_of_one_job_and_appear_in_one_commit(portfolio, finis
     assert portfolio.kyros(f"predict --batch {FIRST}").status == "skipped"
 
 
+def test_the_first_predictions_of_a_portfolio_are_gathered_and_shown(portfolio, finished, spark):
+    shutil.rmtree(portfolio.base / "predictions")
+    line = portfolio.must(f"predict --batch {FIRST}")
+    assert line["details"]["micro_batches"] == {"all": PARTS, "of_earlier_runs": 0}
+    assert values(portfolio, spark) == values(finished, spark)
+
+
+def test_files_where_a_table_should_be_are_left_and_named(portfolio):
+    log = portfolio.base / "predictions/_delta_log"
+    shutil.rmtree(log)
+    line = portfolio.kyros(f"predict --batch {FIRST}").line
+    assert line["error"]["type"] == "PlatformError"
+    assert "found files without a Delta log" in line["error"]["message"]
+    assert not log.exists() and any(log.parent.rglob("*.parquet"))
+
+
 @pytest.mark.parametrize(
     ("call", "when", "redone"),
     [("write", 2, 2), ("write", -2, 1), ("show", -1, 0), ("forget", 1, None)],

@@ -82,29 +82,32 @@ class Job:
             "--jars", jars, *(part for one in settings for part in ("--conf", one)),
             ROOT / "jobs/run.py", "--config", portfolio.config_file(), *words,
         ]  # fmt: skip
-        self.log = portfolio.folder / f"{name}.log"
-        with self.log.open("w") as out:
+        # spark-submit gives the driver's stderr to its own stdout; Spark's log is in the other.
+        self.out, spark_log = (portfolio.folder / f"{name}.{end}" for end in ("out", "log"))
+        with self.out.open("w") as out, spark_log.open("w") as log:
             self.process = subprocess.Popen(
-                [str(word) for word in command], stdout=subprocess.PIPE, stderr=out, text=True,
+                [str(word) for word in command], stdout=out, stderr=log,
                 cwd=portfolio.folder, start_new_session=True,
                 env=environment(**CREDENTIALS, PYTHONPATH=str(ROOT)),
             )  # fmt: skip
 
     def line(self):
         """Wait for the end; return the result line."""
-        out = self.process.communicate(timeout=500)[0].splitlines()
-        assert out, self.log.read_text()[-3000:]
-        return json.loads(out[-1])
+        self.process.wait(timeout=500)
+        return json.loads(self.told().splitlines()[-1])
+
+    def told(self):
+        return self.out.read_text()
 
     def kill_once(self, pattern):
         """Kill driver and JVM as soon as the log says so."""
         while self.process.poll() is None:
-            if re.search(pattern, self.log.read_text()):
+            if re.search(pattern, self.told()):
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
                 return
             time.sleep(0.05)
-        raise AssertionError(f"ended without saying {pattern}: {self.log.read_text()[-3000:]}")
+        raise AssertionError(f"ended without saying {pattern}: {self.told()[-3000:]}")
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +145,7 @@ def test_a_killed_chain_goes_on_where_it_stopped(killed):
 
 
 def test_the_dead_drivers_lease_was_waited_for_and_taken_over(killed, portfolio):
-    log = (portfolio.folder / "again.log").read_text()
+    log = (portfolio.folder / "again.out").read_text()
     assert "waiting up to 30 s to see whether it is alive" in log
     assert "gave no sign of life" in log
 
@@ -167,7 +170,7 @@ def test_a_second_driver_is_refused_while_the_first_writes_and_nothing_is_lost(
 ):
     first = Job(portfolio, server, "first", "--batch", SECOND)
     deadline = time.monotonic() + 200
-    while "clean 2024: write" not in first.log.read_text() and time.monotonic() < deadline:
+    while "clean 2024: write" not in first.told() and time.monotonic() < deadline:
         time.sleep(0.1)
     second = Job(portfolio, server, "second", "--batch", SECOND).line()
     line = first.line()

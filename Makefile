@@ -16,7 +16,7 @@ INSTALL := $(PIP) install --quiet --progress-bar off --no-build-isolation --retr
 LOCKS := conf/requirements-build.txt conf/requirements-dev.txt conf/requirements-jdk.txt
 
 help:  ## Show this list
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
 setup: $(STAMP)  ## Make .venv: locked packages, a JDK if there is no Java 17, Delta's jars (cached)
 	@echo "setup: ready in .venv"

@@ -3,10 +3,11 @@
 import argparse
 import sys
 
-from benchmarks import engine, stages, storm, train
+from benchmarks import case, engine, growth, stages, storm, train
 
 BENCHMARKS = {
     "engine": engine.main, "stages": stages.main, "train": train.main, "storm": storm.main,
+    "case": case.main, "growth": growth.main,
 }  # fmt: skip
 
 

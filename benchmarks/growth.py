@@ -1,0 +1,120 @@
+"""How seconds and memory grow with the rows: the same stages, each below one limit of memory.
+
+A wide extract, as warehouses give it: the demo's columns, and as many again that no setting names.
+Models are trained once on a small batch. Then each size is cleaned, prepared and predicted by
+processes of their own in a control group that holds driver, JVM and Python workers together.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyspark
+import yaml
+
+from benchmarks.host_memory import watched
+from benchmarks.memory_limit import memory_limit
+
+FOLDER = Path("build/bench/growth").resolve()
+SIZES = {False: (1, 4, 16, 64, 100), True: (0.1, 0.4)}  # million policies
+TRAINED_ON, FIRST = 0.2, 2022
+LIMIT, HEAP = 2048, "1g"  # MiB of all processes; the JVM's heap
+PADDING = 12  # columns of 96 characters that nobody asked for
+STAGES = ("clean", "prepare", "predict")
+STUDY = 20e12  # bytes
+
+
+def main(short=False, sizes=None):
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    sizes = sizes or SIZES[short]
+    settings = _settings(len(sizes))
+    rows = []
+    with memory_limit(LIMIT) as limited:
+        _say(f"limit: {LIMIT} MiB for all processes" if limited else "no control group: unlimited")
+        _generate(settings, FIRST, TRAINED_ON)
+        for stage in ("clean", "prepare", "train"):
+            rows.append(_stage(settings, stage, FIRST, TRAINED_ON, limited))
+        for year, size in enumerate(sizes, FIRST + 1):
+            _generate(settings, year, size)
+            for stage in STAGES:
+                rows.append(_stage(settings, stage, year, size, limited))
+            shutil.rmtree(FOLDER / f"source/{year}")
+    result = {
+        "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(),
+        "pyspark": pyspark.__version__, "limit_mib": LIMIT if limited else None, "heap": HEAP,
+        "runs": rows,
+    }  # fmt: skip
+    (FOLDER / "growth.json").write_text(json.dumps(result, indent=1))
+    _say(_table(rows, sizes))
+
+
+def _stage(settings, stage, year, size, limited):
+    source = sum(path.stat().st_size for path in (FOLDER / f"source/{year}").rglob("*.csv"))
+    words = [sys.executable, "-m", "kyros_spark", stage, "--config", settings, "--batch", str(year)]
+    done = watched(words, FOLDER / f"{stage}-{year}.txt", preexec_fn=limited)
+    assert done.code == 0, done.told[-3000:]
+    line = json.loads(done.told.splitlines()[-1])
+    told = {
+        "stage": stage, "millions": size, "seconds": done.seconds, "mib": done.mib,
+        "rows_out": line["rows_out"], "extract_bytes": source, "resources": line["resources"],
+    }  # fmt: skip
+    _say(f"{stage:8} {size:6g} M policies, {source / 2**30:6.2f} GiB of extract: "
+         f"{done.seconds:8.1f} s, {done.mib:6,.0f} MiB at most")  # fmt: skip
+    return told
+
+
+def _table(rows, sizes):
+    """Fit a line a stage, and say what it would mean for the case study."""
+    lines, hours = ["", f"{'':10}{'fixed s':>10}{'s a million':>14}{'MiB, least to most':>22}"], 0.0
+    for stage in STAGES:
+        mine = [row for row in rows if row["stage"] == stage and row["millions"] in sizes]
+        x, y = ([row[key] for row in mine] for key in ("millions", "seconds"))
+        slope, fixed = np.polyfit(x, y, 1)
+        mib = [row["mib"] for row in mine]
+        lines.append(f"{stage:10}{fixed:10.1f}{slope:14.2f}{min(mib):14,.0f}{max(mib):8,.0f}")
+        largest = mine[-1]["extract_bytes"] / (mine[-1]["millions"] * 1e6)
+        hours += slope * STUDY / largest / 1e6 / 3600 * os.cpu_count()
+    lines.append(
+        f"an extract of 20 TB at {largest:,.0f} bytes a policy is {STUDY / largest / 1e9:,.1f} "
+        f"thousand million policies: {hours:,.0f} hours of a core by the lines above, if cores "
+        f"and the store scale evenly; with 512 cores {hours / 512:.1f} hours"
+    )
+    return "\n".join(lines)
+
+
+def _settings(count):
+    """Write the demo's settings with one batch a size, and two models to predict with."""
+    made = yaml.safe_load(Path("conf/demo.yaml").read_text())
+    made["tables"] = {"base": f"{FOLDER}/tables"}
+    made["batches"] = [str(FIRST + n) for n in range(count + 1)]
+    for name in ("policies", "claims"):
+        made["sources"][name]["path"] = f"{FOLDER}/source/{{batch}}/{name}"
+    models = made["train"]["models"]
+    made["train"] = {
+        "batches": [str(FIRST)],
+        "models": {name: models[name] for name in ("frequency_glm", "frequency_boost")},
+    }
+    made["predict"] = {"models": list(made["train"]["models"])}
+    made["spark"] = {"driver_memory": HEAP}
+    made.pop("evaluate")
+    path = FOLDER / "settings.yaml"
+    path.write_text(yaml.safe_dump(made))
+    return path
+
+
+def _generate(settings, year, millions):
+    """Write an extract in a process of its own, outside the limit."""
+    words = [sys.executable, "-m", "benchmarks.growth_extract", settings, year, FIRST]
+    words += [int(millions * 1e6), PADDING]
+    subprocess.run(list(map(str, words)), check=True, stderr=subprocess.DEVNULL)
+
+
+def _say(text):
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

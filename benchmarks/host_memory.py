@@ -1,0 +1,60 @@
+"""Run a command and watch what all its processes hold of the host's memory."""
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_EVERY = 0.25  # s
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How a command went: seconds, exit code, peak MiB of it and all that it started, its words."""
+
+    seconds: float
+    code: int
+    mib: float
+    told: str
+
+
+def watched(words, log, kill_after=None, **given):
+    """Run a command to its end, or kill it and all that it started after so many seconds."""
+    start, peak = time.perf_counter(), 0.0
+    with Path(log).open("w") as out:
+        process = subprocess.Popen(
+            list(map(str, words)), stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+            **given,
+        )  # fmt: skip
+        while process.poll() is None:
+            peak = max(peak, held(process.pid))
+            if kill_after is not None and time.perf_counter() - start > kill_after:
+                os.killpg(process.pid, signal.SIGKILL)
+            time.sleep(_EVERY)
+    seconds = time.perf_counter() - start
+    return Watched(seconds, process.returncode, peak, Path(log).read_text())
+
+
+def held(session):
+    """Return MiB of the processes of a session; pages that several share count once."""
+    return sum(_proportional(pid) for pid in _members(session)) / 1024
+
+
+def _members(session):
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if os.getsid(int(entry.name)) == session:
+                    yield entry
+            except OSError:  # it ended meanwhile
+                continue
+
+
+def _proportional(entry):
+    try:
+        lines = (entry / "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)

@@ -6,7 +6,9 @@ The last line on stdout is one JSON object; logs go to stderr. Exit codes: 0 don
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 from kyros_spark.errors import KyrosError
 from kyros_spark.log import configure_logging, event
 from kyros_spark.parser import parser
+from kyros_spark.profiler import FOLDER, profiled
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stage = words[0] if words else ""
     try:
         arguments = parser().parse_args(words)
-        line = arguments.work(arguments)
+        line = _worked(arguments)
     except KyrosError as error:
         return _fail(stage, error, error.exit_code)
     except KeyboardInterrupt as error:
@@ -34,6 +37,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if line is not None:
         _write_line(line)
     return int(line.get("exit_code", 0)) if line is not None else 0
+
+
+def _worked(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """Do the work, and profile it where that is asked for."""
+    folder = getattr(arguments, "profile", None)
+    if folder is None:
+        return arguments.work(arguments)  # type: ignore[no-any-return]
+    os.environ[FOLDER] = os.path.abspath(folder)
+    try:
+        with profiled(f"{arguments.command}-driver"):
+            return arguments.work(arguments)  # type: ignore[no-any-return]
+    finally:
+        del os.environ[FOLDER]
+        event(
+            f"profiles are in {folder}: open the .folded files at speedscope.app, or with inferno"
+        )
 
 
 def stage_main(stage: str) -> None:

@@ -18,6 +18,7 @@ _STAGES = {
 }
 
 
+_PROFILE = "sample driver and Python workers; leave stacks for a flame-graph viewer there"
 _FUSE = "compute features on the way, without table prepared where nobody needs it"
 
 
@@ -39,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         command = stages.add_parser(name, help=told, description=told, epilog=example)
         _common(command)
         command.add_argument("--run-id", help="id of this run (default: made from the time)")
+        command.add_argument("--profile", metavar="FOLDER", help=_PROFILE)
         if name == "run":
             command.add_argument("--batch", action="append", default=[], help="again for more")
             command.add_argument("--stages", default="clean,prepare,train,predict")

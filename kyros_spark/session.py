@@ -18,7 +18,7 @@ from typing import Any
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from kyros_spark import runtime
+from kyros_spark import profiler, runtime
 from kyros_spark.config import SparkSettings
 from kyros_spark.errors import PlatformError, first_line
 from kyros_spark.log import event
@@ -67,7 +67,13 @@ def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark")
     begun = time.perf_counter()
     builder = SparkSession.builder.appName(app)
     given = _submitted_conf() if submitted else {}
-    wanted = {**DELTA, **SAME_RULES, **({} if submitted else _local(chosen)), **chosen.conf}
+    wanted = {
+        **_profiling(),
+        **DELTA,
+        **SAME_RULES,
+        **({} if submitted else _local(chosen)),
+        **chosen.conf,
+    }
     for key, value in wanted.items():
         if key not in given:
             builder = builder.config(key, value)
@@ -98,6 +104,12 @@ def _started(builder: Any) -> SparkSession:
 def _is_remote() -> bool:
     """Tell whether the session is to be a Connect server's, whose settings are its own."""
     return "SPARK_REMOTE" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ
+
+
+def _profiling() -> dict[str, str]:
+    """Hand on where to put profiles: workers do not inherit this process's environment."""
+    folder = os.environ.get(profiler.FOLDER)
+    return {f"spark.executorEnv.{profiler.FOLDER}": folder} if folder else {}
 
 
 def _submitted_conf() -> dict[str, str]:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from kyros_spark import profiler
 from kyros_spark.fitting.design import Block, Layout
 from kyros_spark.fitting.equations import (
     Equations,
@@ -115,10 +116,11 @@ class SparkRows:
 
         def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             total: Any = None
-            for batch in batches:
-                if batch.num_rows:
-                    one = of(_block(batch, layout))
-                    total = one if total is None else total + one
+            with profiler.profiled("train-worker"):
+                for batch in batches:
+                    if batch.num_rows:
+                        one = of(_block(batch, layout))
+                        total = one if total is None else total + one
             if total is not None:
                 told = pa.array([as_numbers(total).tobytes()])
                 yield pa.RecordBatch.from_arrays([told], ["told"])

@@ -19,6 +19,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StructField, StructType
 
+from kyros_spark import profiler
 from kyros_spark.model.artefact import Model, model_hash, model_to_bytes
 from kyros_spark.scoring.bundle import bundle, groups
 from kyros_spark.scoring.host import load
@@ -177,6 +178,10 @@ def _scoring(
     workers: list[_OnWorker], names: list[str], report: HostReport | None
 ) -> Callable[[Iterator[tuple[pd.Series, ...]]], Iterator[pd.DataFrame]]:
     def score(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
+        with profiler.profiled("predict-worker"):
+            yield from scored(batches)
+
+    def scored(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         scorers = [worker.scorer() for worker in workers]
         spent = Spent()
         for batch in spent.exchanged(batches):

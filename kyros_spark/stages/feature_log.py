@@ -44,13 +44,15 @@ def champions_features(registry: Registry, settings: PrepareSettings) -> Frozen:
     return found
 
 
-def observed(settings: PrepareSettings, frozen: Frozen) -> list[Column]:
-    """Return what rides along with the write of a batch: no second pass over it."""
+def counted(settings: PrepareSettings, frozen: Frozen) -> list[Column]:
+    """Return what is counted of a batch's features, rows together."""
     found = [F.count(F.lit(1)).alias("_rows")]
-    for name in settings.features:
+    for name, feature in settings.features.items():
         value = F.col(name)
-        found += [F.count_if(value.isNull()).alias(name), F.min(value).alias(f"_least_{name}")]
-        found.append(F.max(value).alias(f"_most_{name}"))
+        # Whether all are alike is all that is asked: Spark takes a text's extremes by sorting.
+        told = value if feature.is_number else F.when(value.isNotNull(), F.xxhash64(value))
+        found += [F.count_if(value.isNull()).alias(name), F.min(told).alias(f"_least_{name}")]
+        found.append(F.max(told).alias(f"_most_{name}"))
         # Champions of like levels ask once.
         asked = {f.model_dump_json(): f for f in frozen.get(name, ()) if f.kind == "levels"}
         if asked:

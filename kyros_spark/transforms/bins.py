@@ -19,9 +19,12 @@ def bin_labels(cuts: Sequence[float]) -> list[str]:
 
 
 def bin_label(number: Column, cuts: Sequence[float]) -> Column:
-    """Return the label of a number's bin, NULL of no number."""
+    """Return the label of a number's bin, NULL of no number.
+
+    number: a double, in which NaN is no number either.
+    """
     labels = bin_labels(cuts)
-    chosen = F.when(number.isNull(), F.lit(None).cast("string"))
+    chosen = F.when(number.isNull() | F.isnan(number), F.lit(None).cast("string"))
     for cut, label in zip(cuts, labels, strict=False):
         chosen = chosen.when(number < cut, label)
     return chosen.otherwise(labels[-1])

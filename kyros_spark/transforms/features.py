@@ -47,9 +47,9 @@ def feature_value(name: str, settings: FeatureSettings) -> Column:
     if settings.kind == "levels":
         return value.cast("string").alias(name)
     number = value.cast("double")
-    number = F.when(~F.isnan(number), number)
     if not settings.is_number:
         return bin_label(number, settings.bins).alias(name)
+    number = F.nanvl(number, F.lit(None).cast("double"))
     # Rounded here, before anything is fitted, so that training and scoring see the same number.
     return number.cast(settings.precision).alias(name)
 

@@ -124,8 +124,8 @@ lint: setup  ## Check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy kyros_spark
 
-bench: setup  ## Measure against peers; ONLY=name for a single benchmark
-	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+bench: setup  ## Measure against peers; ONLY=name for a single benchmark, SHORT=1 for a small one
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
 
 wheel: setup  ## Build dist/*.whl
 	@rm -rf build/lib build/bdist.*

@@ -154,6 +154,7 @@ def _settings():
         made["sources"][name]["path"] = f"{FOLDER}/source/{{batch}}/{name}"
     models = made["train"]["models"]
     models["frequency_boost"]["boosting"]["rounds"] = 10
+    models["frequency_glm"]["glm"] = {"alpha": 0.01}  # some levels are without a claim
     kept = ("frequency_glm", "frequency_boost")
     made["train"]["models"] = {name: models[name] for name in kept}
     made["predict"] = {"models": list(kept), "rows_per_micro_batch": POLICIES // PARTS}

@@ -204,7 +204,8 @@ def _name_failure(run: Run, error: Exception) -> None:
         ) from error
     fault = _DATA_FAULTS.search(text)
     if fault is not None:
-        line = text[text.index("[") :].strip().splitlines()[0] if "[" in text else fault[0]
+        told = max(text.rfind("[", 0, fault.end()), 0)  # a failed write is told around it
+        line = text[told:].strip().splitlines()[0]
         raise ExpressionError(
             f"{run.stage} {run.batch}: an expression of the settings failed on the data: {line}; "
             "use try_divide, try_cast or nullif in it"

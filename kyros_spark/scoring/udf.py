@@ -84,6 +84,8 @@ class _OnWorker:
     def _bytes(self) -> bytes:
         if isinstance(self.source, str):
             return Path(self.source).read_bytes()
+        if isinstance(self.source, bytes):
+            return self.source
         data: bytes = self.source.value
         with contextlib.suppress(AttributeError):
             del self.source._value  # else this worker keeps a private copy for as long as it lives
@@ -128,7 +130,8 @@ def score_function(
 
     The columns it reads are those of table `prepared`; encodings come from each model's manifest.
     Tree models that can are laid into one, which quantises a row once for all of them.
-    paths: the models' files on shared storage, for a session that cannot broadcast.
+    paths: the models' files on shared storage, for a session that cannot broadcast; without them
+        such a session sends each task the models, as training does for its own small ones.
     kernel: auto (each worker takes the fastest its host runs), or the name of one.
     report: told by every worker which kernel it used.
     """
@@ -143,13 +146,20 @@ def score_function(
             own = [arguments[n] for n in numbers]
             data = model_to_bytes(bundle([models[n] for n in numbers], own))
             reads = tuple(sorted({place for places in own for place in places}))
-        source = paths[first] if paths else spark.sparkContext.broadcast(data)
+        source = paths[first] if paths else _sent(spark, data)
         together = tuple(parts[n] for n in numbers)
         workers.append(_OnWorker(model_hash(data), source, reads, together, kernel))
     names = [name for one in served for name in one.outputs]
     fields = StructType([StructField(name, DoubleType()) for name in names])
     score = F.pandas_udf(_scoring(workers, names, report), fields)  # type: ignore[call-overload]
     return ScoreFunction(score, tuple(inputs))
+
+
+def _sent(spark: SparkSession, data: bytes) -> Any:
+    """Return the broadcast of a model; on Spark Connect its bytes, which go with the function."""
+    from kyros_spark.session import can_broadcast  # workers do without that module
+
+    return spark.sparkContext.broadcast(data) if can_broadcast(spark) else data
 
 
 def _inputs(served: list[Served]) -> tuple[list[str], list[tuple[int, ...]]]:

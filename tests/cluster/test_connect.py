@@ -83,7 +83,7 @@ def portfolio(remote, tmp_path_factory):
     tiny.set("train.models", {name: models[name] for name in GLMS})
     tiny.set("predict.models", list(GLMS))
     code, line = kyros(remote, tiny, "run", "--batch", FIRST, "--batch", SECOND)
-    assert code == 0, line
+    assert code == 0, json.dumps(line)[-1500:]
     return tiny
 
 

@@ -11,6 +11,7 @@ import platform
 import shutil
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import lightgbm
 import numpy as np
@@ -21,6 +22,7 @@ import yaml
 
 from benchmarks.case_naive import FEATURES
 from benchmarks.host_memory import watched
+from benchmarks.storm_tables import listed
 
 FOLDER = Path("build/bench/case").resolve()
 SIZES = {False: (2_000_000, 5_000), True: (100_000, 200)}  # policies, trees a model
@@ -137,10 +139,11 @@ def _first_rows(source):
 
 def _compared(naive, predictions):
     """See that both scored the policies alike; each leaves out others of the dirty ones."""
-    found = pq.read_table(
-        predictions, columns=["policy_id", "model_name", "prediction"],
-        filters=[("model_name", "in", list(MODELS))],
-    ).to_pandas()  # fmt: skip
+    parts = [
+        pq.ParquetFile(predictions / unquote(path)).read().to_pandas().assign(**values)
+        for path, values in listed(predictions)[-1].items()
+    ]
+    found = pd.concat(parts)[["policy_id", "model_name", "prediction"]]
     wide = found.pivot(index="policy_id", columns="model_name", values="prediction")
     expected = pq.read_table(naive, columns=["policy_id", *MODELS]).to_pandas()
     expected = expected.drop_duplicates("policy_id", keep=False).set_index("policy_id")

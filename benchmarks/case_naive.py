@@ -2,10 +2,11 @@
 
 All columns are kept; the types are guessed; each model is pickled with the function that calls it
 and unpickled by each task; rows are scored through plain pandas UDFs; the output is overwritten at
-the end. Spark's settings are its defaults.
+the end. Spark's settings are its defaults, but for ANSI errors.
 """
 
 import json
+import os
 import sys
 
 import lightgbm
@@ -23,9 +24,11 @@ FEATURES = [
 
 
 def main(source, out, memory, models):
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master("local[*]").config("spark.driver.memory", memory)
     builder = builder.config("spark.jars", ",".join(map(str, delta_jars())))
-    for key, value in DELTA.items():
+    # As Spark 3 did, for which most such jobs were written: a text that is no number is none.
+    for key, value in {**DELTA, "spark.sql.ansi.enabled": "false"}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     rows = featured(spark, source)

@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pyspark
-import yaml
 
 from benchmarks.case_naive import FEATURES
+from benchmarks.demo_settings import demo_settings, generate, written
 from benchmarks.host_memory import watched
 from benchmarks.storm_tables import listed
 
@@ -42,7 +42,7 @@ def main(short=False, policies=None, trees=None):
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     settings = _settings()
-    _kyros("generate", "-c", _generate(settings, policies))
+    generate(settings, policies)
     models = {name: _trained(name, trees) for name in MODELS}
     for name, path in models.items():
         words = ["import", "--config", settings, "--model-file", path, "--name", name]
@@ -81,30 +81,13 @@ def _kyros(name, *words):
 
 def _settings():
     """Write the settings: the demo's sources, the models' features, nothing trained here."""
-    made = yaml.safe_load(Path("conf/demo.yaml").read_text())
-    made["tables"] = {"base": f"{FOLDER}/tables"}
-    made["batches"] = [BATCH]
-    for name in ("policies", "claims"):
-        made["sources"][name]["path"] = f"{FOLDER}/source/{{batch}}/{name}"
+    made = demo_settings(FOLDER, [BATCH])
     made["prepare"]["features"] = {
         name: {"kind": "numeric", "sql": FORMULAS[name]} for name in FEATURES
     }
-    made["train"], made["predict"] = None, {"models": list(MODELS)}
-    made["spark"] = {"driver_memory": MEMORY}
-    made.pop("evaluate")
-    made = {name: part for name, part in made.items() if part is not None}
-    path = FOLDER / "settings.yaml"
-    path.write_text(yaml.safe_dump(made))
-    return path
-
-
-def _generate(settings, policies):
-    return (
-        "from kyros_spark.config import load_config; from kyros_spark.session import get_session\n"
-        "from kyros_spark.demo.story import generate\n"
-        f"config = load_config({str(settings)!r})\n"
-        f"generate(get_session(config.spark), config, {policies})\n"
-    )
+    made.pop("train")
+    made["predict"], made["spark"] = {"models": list(MODELS)}, {"driver_memory": MEMORY}
+    return written(FOLDER, made)
 
 
 def _trained(name, trees):

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pyspark
-import yaml
 
+from benchmarks.demo_settings import demo_settings, written
 from benchmarks.host_memory import watched
 from benchmarks.memory_limit import memory_limit
 
@@ -90,11 +90,7 @@ def _table(rows, sizes):
 
 def _settings(count):
     """Write the demo's settings with one batch a size, and two models to predict with."""
-    made = yaml.safe_load(Path("conf/demo.yaml").read_text())
-    made["tables"] = {"base": f"{FOLDER}/tables"}
-    made["batches"] = [str(FIRST + n) for n in range(count + 1)]
-    for name in ("policies", "claims"):
-        made["sources"][name]["path"] = f"{FOLDER}/source/{{batch}}/{name}"
+    made = demo_settings(FOLDER, (str(FIRST + n) for n in range(count + 1)))
     models = made["train"]["models"]
     made["train"] = {
         "batches": [str(FIRST)],
@@ -102,10 +98,7 @@ def _settings(count):
     }
     made["predict"] = {"models": list(made["train"]["models"])}
     made["spark"] = {"driver_memory": HEAP}
-    made.pop("evaluate")
-    path = FOLDER / "settings.yaml"
-    path.write_text(yaml.safe_dump(made))
-    return path
+    return written(FOLDER, made)
 
 
 def _generate(settings, year, millions):

@@ -20,8 +20,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import yaml
-
+from benchmarks.demo_settings import demo_settings, generate, written
 from benchmarks.storm_tables import broken_versions, rows_of
 
 FOLDER = Path("build/bench/storm").resolve()
@@ -39,8 +38,7 @@ def main(short=False, kills=None, seed=7):
     chance = random.Random(seed)
     shutil.rmtree(FOLDER, ignore_errors=True)
     started = time.perf_counter()
-    _settings()
-    _generate()
+    generate(_settings(), POLICIES)
     calm = _Attempt("calm")
     whole = calm.wait()
     assert calm.code == 0, calm.told()
@@ -148,10 +146,7 @@ class _Attempt:
 
 def _settings():
     """Write the demo's settings: two batches, small micro-batches, two models that fit quickly."""
-    made = yaml.safe_load(Path("conf/demo.yaml").read_text())
-    made["batches"] = list(BATCHES)
-    for name in ("policies", "claims"):
-        made["sources"][name]["path"] = f"{FOLDER}/source/{{batch}}/{name}"
+    made = demo_settings(FOLDER, BATCHES)
     models = made["train"]["models"]
     models["frequency_boost"]["boosting"]["rounds"] = 10
     models["frequency_glm"]["glm"] = {"alpha": 0.01}  # some levels are without a claim
@@ -159,19 +154,8 @@ def _settings():
     made["train"]["models"] = {name: models[name] for name in kept}
     made["predict"] = {"models": list(kept), "rows_per_micro_batch": POLICIES // PARTS}
     made["tables"]["rows_per_file"] = POLICIES // PARTS // 2
-    made.pop("evaluate")
     FOLDER.mkdir(parents=True)
-    (FOLDER / "settings.yaml").write_text(yaml.safe_dump(made))
-
-
-def _generate():
-    words = [
-        "from kyros_spark.config import load_config; from kyros_spark.session import get_session",
-        "from kyros_spark.demo.story import generate",
-        f"config = load_config('{FOLDER}/settings.yaml')",
-        f"generate(get_session(config.spark), config, {POLICIES})",
-    ]
-    subprocess.run([sys.executable, "-c", "\n".join(words)], check=True, capture_output=True)
+    return written(FOLDER, made)
 
 
 def _table(told, rounds, redone):

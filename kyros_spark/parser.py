@@ -37,8 +37,7 @@ def parser() -> argparse.ArgumentParser:
     stages = made.add_subparsers(dest="command", required=True, parser_class=_Parser)
     for name, told in _STAGES.items():
         example = f"example: kyros {name} --config conf/demo.yaml --batch 2023"
-        command = stages.add_parser(name, help=told, description=told, epilog=example)
-        _common(command)
+        command = _asked(stages, name, told, example)
         command.add_argument("--run-id", help="id of this run (default: made from the time)")
         command.add_argument("--profile", metavar="FOLDER", help=_PROFILE)
         if name == "run":
@@ -78,8 +77,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_profile(stages: Any) -> None:
     told = "show what a batch's columns hold, or what differs between two batches"
     example = "example: kyros profile --config conf/demo.yaml --diff 2023 2024"
-    command = stages.add_parser("profile", help=told, description=told, epilog=example)
-    _common(command)
+    command = _asked(stages, "profile", told, example)
     asked = command.add_mutually_exclusive_group(required=True)
     asked.add_argument("--batch", help="the batch to show")
     asked.add_argument("--diff", nargs=2, metavar=("A", "B"), help="what B has otherwise than A")
@@ -89,20 +87,17 @@ def _add_profile(stages: Any) -> None:
 def _add_upkeep(stages: Any) -> None:
     told = "show of each stage and batch whether it is current, stale, missing or failed, and why"
     example = "example: kyros status --config conf/demo.yaml"
-    command = stages.add_parser("status", help=told, description=told, epilog=example)
-    _common(command)
+    command = _asked(stages, "status", told, example)
     command.add_argument("--batch", action="append", default=[], help="again for more")
     command.set_defaults(work=commands.run_status)
     told = "show what run would do, with which settings, and what it is likely to take"
     example = "example: kyros plan --config conf/demo.yaml --set plan.price_per_hour=4.20"
-    command = stages.add_parser("plan", help=told, description=told, epilog=example)
-    _common(command)
+    command = _asked(stages, "plan", told, example)
     command.add_argument("--batch", action="append", default=[], help="again for more")
     command.set_defaults(work=commands.run_plan)
     told = "run one stage alone on pinned table versions, and compare with earlier times"
     example = "example: kyros benchmark predict --config conf/demo.yaml --batch 2023 --rows 50000"
-    command = stages.add_parser("benchmark", help=told, description=told, epilog=example)
-    _common(command)
+    command = _asked(stages, "benchmark", told, example)
     command.add_argument("stage", choices=("clean", "prepare", "train", "predict"))
     command.add_argument("--batch", help="the extract's id")
     command.add_argument("--rows", type=int, help="about so many of the batch (default: all)")
@@ -110,15 +105,14 @@ def _add_upkeep(stages: Any) -> None:
     command.set_defaults(work=commands.run_benchmark)
     told = "compact the small tables, remove files older than tables.keep_days that none names"
     example = "example: kyros maintain --config conf/demo.yaml"
-    command = stages.add_parser("maintain", help=told, description=told, epilog=example)
-    _common(command)
+    command = _asked(stages, "maintain", told, example)
     command.set_defaults(work=commands.run_maintain)
 
 
 def _add_suggest(stages: Any) -> None:
     told = "write a first commented settings file for a source that is not described yet"
     example = "example: kyros suggest --source extract.csv.gz --out conf/new.yaml"
-    command = stages.add_parser("suggest", help=told, description=told, epilog=example)
+    command = _command(stages, "suggest", told, example)
     command.add_argument("--source", required=True, help="a path, or any Spark address")
     command.add_argument("--format", choices=("csv", "parquet", "json", "delta"))
     command.add_argument("--out", default="suggested.yaml", help="the file to write")
@@ -128,7 +122,7 @@ def _add_suggest(stages: Any) -> None:
 def _add_doctor(stages: Any) -> None:
     told = "check this machine, or the cluster it submits to, and say what to mend"
     example = "example: kyros doctor --config conf/demo.yaml"
-    command = stages.add_parser("doctor", help=told, description=told, epilog=example)
+    command = _command(stages, "doctor", told, example)
     command.add_argument("--config", help="settings, for tables and memory too (default: none)")
     command.add_argument("--set", action="append", default=[], metavar="section.key=value")
     command.set_defaults(work=commands.run_doctor)
@@ -137,8 +131,7 @@ def _add_doctor(stages: Any) -> None:
 def _add_import(stages: Any) -> None:
     told = "register a model of XGBoost, LightGBM, ONNX or Spark MLlib, within the budgets"
     example = "example: kyros import --config conf/demo.yaml --model-file model.txt --name new"
-    command = stages.add_parser("import", help=told, description=told, epilog=example)
-    _common(command)
+    command = _asked(stages, "import", told, example)
     command.add_argument("--run-id", help="id of this run (default: made from the time)")
     command.add_argument("--model-file", required=True, help="file, or a saved MLlib folder")
     command.add_argument("--name", required=True, help="the model's name in table models")
@@ -159,8 +152,7 @@ def _add_registry(stages: Any) -> None:
     example = (
         "example: kyros promote --config conf/demo.yaml frequency_glm@2 --reason 'tariff 2026'"
     )
-    promote = stages.add_parser("promote", help=told, description=told, epilog=example)
-    _common(promote)
+    promote = _asked(stages, "promote", told, example)
     promote.add_argument("model", metavar="NAME@VERSION")
     promote.add_argument("--reason", default="", help="why, for the registry")
     promote.add_argument("--run-id", help="id of this run (default: made from the time)")
@@ -171,8 +163,7 @@ def _add_registry(stages: Any) -> None:
     models.set_defaults(work=commands.run_models)
     told = "write a version's model card, as Markdown and JSON"
     example = "example: kyros card --config conf/demo.yaml frequency_glm@1 --out cards"
-    card = stages.add_parser("card", help=told, description=told, epilog=example)
-    _common(card)
+    card = _asked(stages, "card", told, example)
     card.add_argument("model", metavar="NAME[@VERSION]")
     card.add_argument("--out", help="a folder (default: beside the model's file)")
     card.set_defaults(work=commands.run_card)
@@ -181,12 +172,25 @@ def _add_registry(stages: Any) -> None:
 def _add_export(stages: Any) -> None:
     told = "write a registered model as ONNX, compared with ONNX Runtime first"
     example = "example: kyros export frequency_glm --config conf/demo.yaml --out model.onnx"
-    command = stages.add_parser("export", help=told, description=told, epilog=example)
-    _common(command)
+    command = _asked(stages, "export", told, example)
     command.add_argument("model", help="NAME, NAME@VERSION or NAME@champion")
     command.add_argument("--out", required=True, help="the file to write")
     command.add_argument("--run-id", help="id of this run (default: made from the time)")
     command.set_defaults(work=commands.run_export)
+
+
+def _asked(stages: Any, name: str, told: str, example: str) -> argparse.ArgumentParser:
+    """Add a command that works on a portfolio's settings."""
+    command = _command(stages, name, told, example)
+    _common(command)
+    return command
+
+
+def _command(stages: Any, name: str, told: str, example: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = stages.add_parser(
+        name, help=told, description=told, epilog=example
+    )
+    return made
 
 
 def _common(command: argparse.ArgumentParser) -> None:

@@ -60,15 +60,17 @@ def run(
     place = Workplace(spark, config, waiting=[])
     chain = Chain()
     steps = steps_of(config, chosen, stages, run_id, fuse)
-    for number, (stage, batch, work) in enumerate(steps, start=1):
-        event(f"step {number} of {len(steps)}: {stage} {batch}")
-        try:
-            chain.runs.append(work(place))
-        except Exception as error:  # the chain reports every failure, whatever it is
-            chain.stopped_at, chain.error = (stage, batch), error
-            break
-    if place.waiting:
-        place.ledger.record(*place.waiting)
+    try:
+        for number, (stage, batch, work) in enumerate(steps, start=1):
+            event(f"step {number} of {len(steps)}: {stage} {batch}")
+            try:
+                chain.runs.append(work(place))
+            except Exception as error:  # the chain reports every failure, whatever it is
+                chain.stopped_at, chain.error = (stage, batch), error
+                break
+        if place.waiting:
+            place.ledger.record(*place.waiting)
+    finally:
         place.tables.release()
     return chain
 

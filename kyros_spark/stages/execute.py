@@ -43,7 +43,8 @@ class Workplace:
 
     spark: SparkSession
     config: Config
-    # A chain of many skipped steps writes their ledger rows in one commit, at its end.
+    # Not None in a chain, which writes the ledger rows of its skipped steps in one commit, at its
+    # end, and keeps the right to write until then: no other driver comes between two steps.
     waiting: list[Run] | None = None
     # Only tell what a run would do: nothing is worked, and nothing recorded.
     only_asking: bool = False
@@ -54,6 +55,11 @@ class Workplace:
         """Open the tables and the ledger of the portfolio."""
         self.tables = Tables(self.spark, self.config.tables)
         self.ledger = Ledger(self.tables, self.config.portfolio)
+
+    def step_ended(self) -> None:
+        """Give the right to write back, unless a chain goes on with it."""
+        if self.waiting is None:
+            self.tables.release()
 
     def done(self, stage: str, batch: str, needed_by: str) -> Done:
         """Return the last finished run of an earlier stage.
@@ -104,7 +110,7 @@ def execute(
         run.error, run.ended = error, time.time()
         error.kyros_run = run  # type: ignore[attr-defined]  # for the result line
         _record_failure(place.ledger, run)
-        place.tables.release()
+        place.step_ended()
         raise
     run.ended = time.time()
     if run.status == "done":
@@ -115,7 +121,7 @@ def execute(
         place.ledger.record(run)
     for tidy in run.afterwards:  # what a killed run would still have needed
         tidy()
-    place.tables.release()
+    place.step_ended()
     event(f"{run.stage} {run.batch}: {run.status}", rows_out=run.rows_out)
     if run.resources:
         event(f"{run.stage} {run.batch}: {summary(run.resources)}")

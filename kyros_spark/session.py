@@ -31,7 +31,7 @@ DELTA = {
 # Small commits are most of a local run: Delta's default of 50 snapshot partitions and Spark's 200
 # shuffle partitions make each several times slower on one machine.
 LOCAL = {
-    "spark.master": "local[*]",
+    "spark.master": "local[*,4]",  # as on clusters: a task whose Python worker died is tried again,
     "spark.ui.enabled": "false",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.shuffle.partitions": "8",
@@ -42,6 +42,8 @@ LOCAL = {
     "spark.sql.codegen.hugeMethodLimit": "8000",
     # A batch is one partition: Spark need not sort its rows by it, which took a tenth of prepare.
     "spark.sql.maxConcurrentOutputFileWriters": "2",
+    # Claims are few beside policies: where a partition of them is this small, no join sorts both.
+    "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "32m",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.databricks.delta.properties.defaults.checkpointInterval": "20",
@@ -217,24 +219,29 @@ def fitting_tasks(session: SparkSession) -> int:
 @contextmanager
 def arrow_transfer(session: SparkSession) -> Iterator[None]:
     """Bring rows to the driver as Arrow, which Connect always does and the classic session may."""
-    key = "spark.sql.execution.arrow.pyspark.enabled"
     if _is_connect(session):
         yield
         return
-    before = session.conf.get(key)
-    session.conf.set(key, "true")
-    try:
+    with setting(session, "spark.sql.execution.arrow.pyspark.enabled", "true"):
         yield
-    finally:
-        session.conf.set(key, str(before))
 
 
 @contextmanager
 def arrow_batch_rows(session: SparkSession, rows: int) -> Iterator[None]:
     """Bound the rows of an Arrow batch while a stage scores."""
-    key = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    with setting(session, "spark.sql.execution.arrow.maxRecordsPerBatch", str(rows)):
+        yield
+
+
+@contextmanager
+def setting(session: SparkSession, key: str, value: str) -> Iterator[None]:
+    """Change one of the session's settings for a while.
+
+    Raises:
+        PySparkException: the platform does not let it be changed.
+    """
     before = session.conf.get(key)
-    session.conf.set(key, str(rows))
+    session.conf.set(key, value)
     try:
         yield
     finally:

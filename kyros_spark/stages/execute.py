@@ -28,6 +28,7 @@ from kyros_spark.ledger import Ledger
 from kyros_spark.log import event
 from kyros_spark.meter import Meter, summary
 from kyros_spark.runs import Done, Run, fingerprint, new_run_id
+from kyros_spark.session import setting
 
 # What Spark calls an expression that fails on the data, under ANSI rules.
 _DATA_FAULTS = re.compile(
@@ -167,7 +168,9 @@ def start(stage: str, batch: str | None, config: Config, run_id: str | None) -> 
 def held(frame: DataFrame) -> Iterator[DataFrame]:
     """Keep a frame that is read more than once on the executors' disks, where the platform can."""
     try:
-        kept = frame.persist(StorageLevel.DISK_ONLY)
+        # It lives for minutes: compressing each column took a tenth of clean.
+        with setting(frame.sparkSession, "spark.sql.inMemoryColumnarStorage.compressed", "false"):
+            kept = frame.persist(StorageLevel.DISK_ONLY)
     except PySparkException:  # serverless has no cache: the frame is then computed each time
         yield frame
         return

@@ -25,10 +25,10 @@ from kyros_spark.transforms.duplicates import with_duplicates_marked, with_sums
 from kyros_spark.transforms.reconcile import told_amounts, told_rows
 from kyros_spark.transforms.reference import claim_rules, policy_keys, with_policy_known
 from kyros_spark.transforms.row_rules import row_rules, with_rows_compared
-from kyros_spark.transforms.rules import Rule, with_verdicts
+from kyros_spark.transforms.rules import Rule
 from kyros_spark.transforms.typed import with_raw_kept, with_typed_columns
 from kyros_spark.transforms.values import RAW
-from kyros_spark.transforms.verdicts import accepted, examples, for_verdicts, verdict_counts
+from kyros_spark.transforms.verdicts import accepted, examples, verdict_counts, with_verdicts
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def judge(
             clean = accepted(policies.rows)
             keys = policy_keys(clean, policies.source.key, source.period)
             typed = with_policy_known(typed, keys, source)
-        judged = for_verdicts(with_verdicts(typed, rules), source)
+        judged = with_verdicts(typed, source, rules)
         return Judged(source, rules, judged, source_types(source, raw))
     except AnalysisException as error:
         _check_words(spark, name, source)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kyros_spark.config import ColumnSettings, SourceSettings
 from kyros_spark.tables.ddl import quoted, text
 from kyros_spark.transforms.duplicates import CONFLICT, SUMMED, SUPERSEDED
-from kyros_spark.transforms.repairs import respelled_sql
+from kyros_spark.transforms.repairs import FIRST_REPAIRED, respelled_sql
 from kyros_spark.transforms.rules import Rule, values_sql
 from kyros_spark.transforms.values import (
     MALFORMED,
@@ -49,6 +49,8 @@ def _rules_of(name: str, column: ColumnSettings) -> Iterator[Rule]:
     decoded = "text in the declared encoding"
     if column.sql is None:
         broken = f"contains({found}, {text(REPLACEMENT)})"
+        if column.type != "string":  # what has a type holds no such letter: most rows end here
+            broken = f"{_read(name, column)} IS NULL AND {broken}"
         yield Rule("encoding", name, decoded, broken, found)
     for id_, expected, broken in _broken(name, column, found):
         seen = "'nothing'" if id_ == "required" else found
@@ -66,12 +68,13 @@ def _broken(name: str, column: ColumnSettings, found: str) -> Iterator[tuple[str
     def value(rule: str) -> str:
         return as_read(name) if column.repairs(rule) else quoted(name)
 
+    read = _read(name, column)
     if column.sql is None and column.type != "string":
         expected = column.type + (f" as {column.format}" if column.format else "")
-        yield "type", expected, f"{value('type')} IS NULL AND trim({found}) != ''"
+        yield "type", expected, f"{read} IS NULL AND trim({found}) != ''"
     if column.required:
-        blank = f" OR trim({value('required')}) = ''" if column.type == "string" else ""
-        empty = f"({value('required')} IS NULL{blank})"
+        blank = f" OR trim({read}) = ''" if column.type == "string" else ""
+        empty = f"({read} IS NULL{blank})"
         yield "required", "a value", f"{empty} AND coalesce(trim({found}), '') = ''"
     if column.min is not None:
         low = f"{value('min')} < {bound_sql(column.min, column)}"
@@ -86,6 +89,11 @@ def _broken(name: str, column: ColumnSettings, found: str) -> Iterator[tuple[str
     if column.pattern is not None:
         other = f"NOT {value('pattern')} RLIKE {text(f'^(?:{column.pattern})$')}"
         yield "pattern", f"text like {column.pattern}", other
+
+
+def _read(name: str, column: ColumnSettings) -> str:
+    """Return the value before any repair: another rule's default hides nothing."""
+    return as_read(name) if any(map(column.repairs, FIRST_REPAIRED)) else quoted(name)
 
 
 def _shown(bound: float | str) -> str:

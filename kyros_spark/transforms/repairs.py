@@ -11,7 +11,7 @@ from kyros_spark.tables.contract import sql_type
 from kyros_spark.tables.ddl import quoted, text
 from kyros_spark.transforms.values import as_read, bound_sql, literal_sql
 
-_FIRST_REPAIRED = ("type", "required", "min", "max", "allowed", "pattern")
+FIRST_REPAIRED = ("type", "required", "min", "max", "allowed", "pattern")
 
 
 def respelled_sql(value: str, column: ColumnSettings) -> str:
@@ -29,7 +29,7 @@ def respelled_sql(value: str, column: ColumnSettings) -> str:
 def needs_repair(name: str, source: SourceSettings) -> bool:
     """Tell whether a column's value may be another than the one read."""
     column = source.columns[name]
-    return any(map(column.repairs, _FIRST_REPAIRED)) or name in source.amounts
+    return any(map(column.repairs, FIRST_REPAIRED)) or name in source.amounts
 
 
 def with_repairs(typed: DataFrame, source: SourceSettings, names: list[str]) -> DataFrame:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Severity
@@ -37,26 +37,19 @@ class Rule:
         return f"{self.id}:{self.column}"
 
 
-def with_verdicts(typed: DataFrame, rules: Sequence[Rule]) -> DataFrame:
-    """Add the numbers of the rules that a row breaks: those that refuse it, and the others."""
-    refusing, noting = (
-        [(n, rule) for n, rule in enumerate(rules) if (rule.severity == "reject") == refuses]
-        for refuses in (True, False)
-    )
-    return typed.selectExpr(
-        "*", f"{_numbers(refusing)} AS {BROKEN}", f"{_numbers(noting)} AS {NOTED}"
-    )
+def broken_sql(rules: Sequence[Rule], refusing: bool) -> tuple[str, str]:
+    """Return when a row breaks any of the rules that refuse it, or that do not, and their numbers.
 
-
-def _numbers(rules: Sequence[tuple[int, Rule]]) -> str:
-    if not rules:
-        return "CAST(NULL AS ARRAY<INT>)"
-    # Most rows break nothing, and no array is made for them. array_remove is compiled; filter with
-    # a lambda is interpreted, and all that is below it: a third of the whole stage's time. A
-    # condition that is NULL is not broken.
-    any_broken = " OR ".join(f"({rule.broken})" for _, rule in rules)
-    numbered = ", ".join(f"CASE WHEN {rule.broken} THEN {n} ELSE -1 END" for n, rule in rules)
-    return f"CASE WHEN {any_broken} THEN array_remove(array({numbered}), -1) END"
+    Most rows break nothing, and no array is made for them.
+    """
+    chosen = [(n, rule) for n, rule in enumerate(rules) if (rule.severity == "reject") == refusing]
+    if not chosen:
+        return "false", "CAST(NULL AS ARRAY<INT>)"
+    # array_remove is compiled; filter with a lambda is interpreted, and all that is below it: a
+    # third of the whole stage's time. A condition that is NULL is not broken.
+    any_broken = " OR ".join(f"({rule.broken})" for _, rule in chosen)
+    numbered = ", ".join(f"CASE WHEN {rule.broken} THEN {n} ELSE -1 END" for n, rule in chosen)
+    return any_broken, f"CASE WHEN {any_broken} THEN array_remove(array({numbered}), -1) END"
 
 
 def reasons(rules: Sequence[Rule]) -> Column:

@@ -15,7 +15,7 @@ from kyros_spark.transforms.repairs import respelled_sql, with_repairs, with_row
 from kyros_spark.transforms.values import RAW, present_sql
 
 _PATTERNS = {"date": "yyyy-MM-dd", "timestamp": "yyyy-MM-dd HH:mm:ss"}
-_ISO = {5: "= '-'", 8: "= '-'", 10: "BETWEEN '0' AND '9'"}  # what stands where in yyyy-MM-dd
+_ISO = {5: ["= '-'"], 8: ["= '-'"], 10: [">= '0'", "<= '9'"]}  # what stands where in yyyy-MM-dd
 
 
 def with_raw_kept(raw: DataFrame) -> DataFrame:
@@ -67,7 +67,10 @@ def _iso_date(value: str) -> str:
     A cast alone takes '2004', '2004-1' and '2004-01-01 noon' too, so that the shape is judged
     first; parsing by a pattern takes five times as long as both.
     """
-    shape = " AND ".join(f"substring({value}, {n}, 1) {is_it}" for n, is_it in _ISO.items())
+    # No BETWEEN: Spark gives its operand a projection of its own, and copies each row once more.
+    shape = " AND ".join(
+        f"substring({value}, {n}, 1) {is_it}" for n, tests in _ISO.items() for is_it in tests
+    )
     return (
         f"CASE WHEN length({value}) = 10 AND {value} >= '0001' AND {shape} "
         f"THEN try_cast({value} AS DATE) END"

@@ -13,18 +13,28 @@ from kyros_spark.tables.rejects import REJECTS
 from kyros_spark.transforms.duplicates import COPY
 from kyros_spark.transforms.profile import totals
 from kyros_spark.transforms.reference import PERIOD
-from kyros_spark.transforms.rules import BROKEN, NOTED, Rule, reasons
+from kyros_spark.transforms.rules import BROKEN, NOTED, Rule, broken_sql, reasons
 from kyros_spark.transforms.values import RAW, as_read
 
 _REFUSED = f"NOT {COPY} AND {BROKEN} IS NOT NULL"
 
 
-def for_verdicts(judged: DataFrame, source: SourceSettings) -> DataFrame:
-    """Return what a verdict needs: typed columns, marks, and the record where it is refused."""
-    raw = F.expr(f"CASE WHEN {_REFUSED} THEN {RAW} END").alias(RAW)
-    read = [as_read(name) for name in judged.columns if as_read(name) in judged.columns]
-    read += [name for name in PERIOD if name in judged.columns]
-    return judged.select(*source.columns, *read, COPY, BROKEN, NOTED, raw)
+def with_verdicts(typed: DataFrame, source: SourceSettings, rules: Sequence[Rule]) -> DataFrame:
+    """Judge typed rows; keep their columns and marks, and the record only where it is refused.
+
+    All in one projection: rules make it too large for Spark to compile it with its neighbours, and
+    each of its own would copy every row with its record once more.
+    """
+    refused, broken = broken_sql(rules, refusing=True)
+    _, noted = broken_sql(rules, refusing=False)
+    read = [as_read(name) for name in typed.columns if as_read(name) in typed.columns]
+    read += [name for name in PERIOD if name in typed.columns]
+    return typed.selectExpr(
+        *map(quoted, (*source.columns, *read, COPY)),
+        f"{broken} AS {BROKEN}",
+        f"{noted} AS {NOTED}",
+        f"CASE WHEN {refused} THEN CASE WHEN NOT {COPY} THEN {RAW} END END AS {RAW}",
+    )
 
 
 def accepted(judged: DataFrame) -> DataFrame:

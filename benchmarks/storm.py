@@ -7,6 +7,7 @@ have left the same rows in every table. Every version of `predictions` ever comm
 its log: each (batch, model) has to be whole in it or absent, more than a reader that polls sees.
 """
 
+import itertools
 import json
 import os
 import platform
@@ -16,8 +17,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.demo_settings import demo_settings, generate, written
@@ -27,15 +30,14 @@ FOLDER = Path("build/bench/storm").resolve()
 POLICIES = 6_000
 PARTS = 3  # micro-batches a batch, at least
 BATCHES = ("2023", "2024")
-LATEST = 0.6  # of the undisturbed time: what is done is not done again, so later steps come too
+LATEST = 0.9  # of the undisturbed time: what is done is not done again, so later steps come too
+LANES = 2  # portfolios side by side: starting a session leaves a core idle
 VICTIMS = ("driver", "JVM", "worker")
 _PART = re.compile(r"predict (\d+): micro-batch (\d+) of \d+ written")
 _STEP = re.compile(r"step \d+ of \d+: (\w+) (\S+)")
 
 
 def main(short=False, kills=None, seed=7):
-    wanted = kills or (15 if short else 200)
-    chance = random.Random(seed)
     shutil.rmtree(FOLDER, ignore_errors=True)
     started = time.perf_counter()
     generate(_settings(), POLICIES)
@@ -44,27 +46,66 @@ def main(short=False, kills=None, seed=7):
     assert calm.code == 0, calm.told()
     expected = rows_of(FOLDER / "calm")
     _say(f"undisturbed: {whole:.1f} s, {sum(map(len, expected.values())):,} rows in all tables")
-    told, redone, round_ = [], 0, 0
-    while len(told) < wanted:
-        base = f"storm-{round_}"
-        done, kills_here = _round(base, chance, whole, wanted - len(told))
-        told += kills_here
-        redone = max(redone, done)
-        found = rows_of(FOLDER / base)
-        for table, rows in expected.items():
-            assert found[table] == rows, f"{base}, table {table}: rows differ"
-        broken = broken_versions(FOLDER / base / "tables/predictions", whole_of(expected))
-        assert not broken, f"{base}: versions that show a part of a batch: {broken}"
-        _say(f"round {round_}: {len(told)} kills so far, all tables as undisturbed")
-        shutil.rmtree(FOLDER / base)
-        round_ += 1
+    storm = _Storm(expected, whole, kills or (15 if short else 200))
+    with ThreadPoolExecutor(LANES) as lanes:
+        list(lanes.map(storm.rage, range(LANES), [random.Random(seed + n) for n in range(LANES)]))
     result = {
         "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(),
-        "kills": told, "rounds": round_, "micro_batches_redone_at_most": redone,
+        "kills": storm.told, "rounds": storm.rounds, "micro_batches_redone_at_most": storm.redone,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
     (FOLDER / "storm.json").write_text(json.dumps(result, indent=1))
-    _say(_table(told, round_, redone))
+    _say(_table(storm.told, storm.rounds, storm.redone))
+
+
+class _Storm:
+    """The kills wanted, shared by portfolios that go through the chain side by side."""
+
+    def __init__(self, expected, whole, wanted):
+        self.expected, self.whole, self.wanted = expected, whole, wanted
+        self.told, self.rounds, self.redone, self.lock = [], 0, 0, threading.Lock()
+
+    def rage(self, lane, chance):
+        """Give rounds of the command, each in tables of its own, until all kills are done."""
+        for number in itertools.count():
+            if len(self.told) >= self.wanted:
+                return
+            base = f"storm-{lane}-{number}"
+            self._round(base, chance)
+            found = rows_of(FOLDER / base)
+            for table, rows in self.expected.items():
+                assert found[table] == rows, f"{base}, table {table}: rows differ"
+            broken = broken_versions(FOLDER / base / "tables/predictions", whole_of(self.expected))
+            assert not broken, f"{base}: versions that show a part of a batch: {broken}"
+            shutil.rmtree(FOLDER / base)
+            self.rounds += 1
+            _say(f"round {self.rounds}: {len(self.told)} kills so far, all tables as undisturbed")
+
+    def _round(self, base, chance):
+        """Give the command until it ends well, and kill it on the way."""
+        written = set()
+        while True:
+            attempt, ended = _Attempt(base), False
+            while attempt.alive() and len(self.told) < self.wanted and not ended:
+                ended = self._kill(attempt, chance)
+            attempt.wait()
+            parts = set(attempt.parts())
+            with self.lock:
+                self.redone = max(self.redone, len(parts & written))
+            written |= parts
+            if attempt.code == 0:
+                return
+            # A JVM whose driver is gone may still hold the work for a moment.
+            if not attempt.killed and "ConcurrentRunError" not in attempt.told():
+                raise AssertionError(attempt.told())
+
+    def _kill(self, attempt, chance):
+        """Kill one process at a random instant; tell whether the run has to end by that."""
+        victim = attempt.kill(chance.choice(VICTIMS), chance.uniform(0.5, LATEST * self.whole))
+        if victim is not None:
+            with self.lock:
+                self.told.append({"victim": victim, "at": attempt.last_step})
+        return victim != "worker"
 
 
 def whole_of(expected):
@@ -73,29 +114,11 @@ def whole_of(expected):
     return Counter((row["batch_id"], row["model_name"]) for row in rows)
 
 
-def _round(base, chance, whole, most):
-    """Give the command until it ends well; return the most that one redid, and the kills."""
-    kills, written, redone = [], set(), 0
-    while True:
-        attempt = _Attempt(base)
-        killed = None
-        if len(kills) < most:
-            killed = attempt.kill(chance.choice(VICTIMS), chance.uniform(0.5, LATEST * whole))
-        attempt.wait()
-        parts = set(attempt.parts())
-        redone, written = max(redone, len(parts & written)), written | parts
-        if killed:
-            kills.append({"victim": killed, "at": attempt.last_step, "exit": attempt.code})
-        if attempt.code == 0:
-            return redone, kills
-        if not killed and "ConcurrentRunError" not in attempt.told():  # a JVM whose driver is gone
-            raise AssertionError(attempt.told())
-
-
 class _Attempt:
     """One run of the command, in a process group of its own."""
 
     def __init__(self, base):
+        self.killed = False
         self.log = FOLDER / base / f"log-{time.time_ns()}.txt"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         words = [
@@ -107,13 +130,19 @@ class _Attempt:
                 list(map(str, words)), stdout=out, stderr=subprocess.STDOUT, start_new_session=True
             )
 
+    def alive(self):
+        return self.process.poll() is None
+
     def kill(self, victim, after):
         """Kill the victim so many seconds from now; return what was killed, if anything was."""
         time.sleep(after)
-        pid = self._pid(victim) or self._pid("driver")
-        if pid is None or self.process.poll() is not None:
+        pid = self._pid(victim)
+        if pid is None:  # not there at this instant: the driver always is
+            victim, pid = "driver", self._pid("driver")
+        if pid is None:
             return None
         os.kill(pid, signal.SIGKILL)
+        self.killed = True
         return victim
 
     def wait(self):

@@ -43,6 +43,8 @@ LOCAL = {
     # A batch is one partition: Spark need not sort its rows by it, which took a tenth of prepare.
     "spark.sql.maxConcurrentOutputFileWriters": "2",
     # Claims are few beside policies: where a partition of them is this small, no join sorts both.
+    # Spark heeds the second only where it is not below the first.
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "32m",
     "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "32m",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",

@@ -29,7 +29,7 @@ from kyros_spark.transforms.features import (
     feature_value,
     split_value,
 )
-from kyros_spark.transforms.targets import claims_by_policy, with_claims, with_claims_unknown
+from kyros_spark.transforms.targets import claimed, claims_by_policy, claims_unknown, with_claims
 
 
 def prepare(
@@ -126,12 +126,11 @@ def _seen(place: Workplace, run: Run, frozen: Frozen) -> dict[str, Any]:
 def _prepared_rows(place: Workplace, run: Run, policies: DataFrame, done: Done) -> DataFrame:
     config, settings = place.config, place.config.prepare
     key = config.sources.policies.key
-    kept = {f"_feature_{name}": feature_value(name, f) for name, f in settings.features.items()}
-    rows = policies.withColumns({**kept, "_exposure": exposure_value(settings)})
-    rows = rows.withColumn("split", split_value(settings.split))
+    joined, targets = policies, {}
     if settings.claims is not None:
         if config.sources.claims is None:
             raise ConfigError("prepare.claims is given, but sources.claims is not")
+        targets = claims_unknown()
         if _claims_known(config, run.batch):
             claims = place.tables.read("claims", done.outputs["claims"], [run.batch])
             try:
@@ -142,9 +141,14 @@ def _prepared_rows(place: Workplace, run: Run, policies: DataFrame, done: Done) 
                     "prepare.claims: count, amount or where cannot be computed from table claims "
                     f"({', '.join(claims.columns)}): {line}"
                 ) from error
-            rows = with_claims(rows, sums, key, _reference(config))
-        else:
-            rows = with_claims_unknown(rows)
+            known = int(done.details["claims"]["rows_out"])
+            parts = _shuffle_partitions(place.spark)
+            joined, targets = with_claims(policies, sums, key, known, parts), claimed()
+    # Behind the join, whose rows are then no wider than policies. The sums have names that no
+    # expression of the settings reaches until every feature is computed.
+    kept = {f"_feature_{name}": feature_value(name, f) for name, f in settings.features.items()}
+    rows = joined.withColumns({**kept, "_exposure": exposure_value(settings)})
+    rows = rows.withColumn("split", split_value(settings.split)).withColumns(targets)
     claim_columns = ("claim_count", "claim_amount", "claim_excess") if settings.claims else ()
     try:
         return rows.select(
@@ -160,6 +164,11 @@ def _prepared_rows(place: Workplace, run: Run, policies: DataFrame, done: Done) 
     except AnalysisException as error:
         line = first_line(error)
         raise FeatureDefinitionError(f"prepare.targets: cannot be computed: {line}") from error
+
+
+def _shuffle_partitions(spark: SparkSession) -> int:
+    told = spark.conf.get("spark.sql.shuffle.partitions") or ""
+    return int(told) if told.isdigit() else 200  # 'auto' on Databricks
 
 
 def _check_exposure(run: Run, policies: DataFrame, settings: PrepareSettings) -> None:

@@ -127,9 +127,12 @@ lint: setup  ## Check style and types
 bench: setup  ## Measure against peers; ONLY=name for a single benchmark, SHORT=1 for a small one
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
 
-wheel: setup  ## Build dist/*.whl
-	@rm -rf build/lib build/bdist.*
+wheel: setup dist/.done  ## Build dist/*.whl
+
+dist/.done: pyproject.toml README.md $(shell find kyros_spark -type f -not -path '*/__pycache__/*')
+	@rm -rf build/lib build/bdist.* dist/*.whl
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+	@touch $@
 
 sql: setup  ## Open a SQL prompt on the demo's tables
 	@$(BIN)/kyros sql --config conf/demo.yaml

@@ -1,8 +1,9 @@
 """How seconds and memory grow with the rows: the same stages, each below one limit of memory.
 
-A wide extract, as warehouses give it: the demo's columns, and as many again that no setting names.
-Models are trained once on a small batch. Then each size is cleaned, prepared and predicted by
-processes of their own in a control group that holds driver, JVM and Python workers together.
+An extract as warehouses give it: the demo's columns, and a long one that no setting names, so that
+the largest size is ten times the limit. Models are trained once on a small batch. Then each size is
+cleaned, prepared and predicted by processes of their own in a control group that holds driver, JVM
+and Python workers together; and last a small batch with one key a hundred times a partition's rows.
 """
 
 import json
@@ -24,7 +25,8 @@ FOLDER = Path("build/bench/growth").resolve()
 SIZES = {False: (1, 4, 16, 64, 100), True: (0.1, 0.4)}  # million policies
 TRAINED_ON, FIRST = 0.2, 2022
 LIMIT, HEAP = 2048, "1g"  # MiB of all processes; the JVM's heap
-PADDING = 12  # columns of 96 characters that nobody asked for
+PADDING = 1  # columns of 96 characters that nobody asked for
+SKEWED, COPIES = 0.4, 5_000_000  # million policies, and how often one of them is there again
 STAGES = ("clean", "prepare", "predict")
 STUDY = 20e12  # bytes
 
@@ -33,7 +35,7 @@ def main(short=False, sizes=None):
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     sizes = sizes or SIZES[short]
-    settings = _settings(len(sizes))
+    settings = _settings(len(sizes) + 1)
     rows = []
     with memory_limit(LIMIT) as limited:
         _say(f"limit: {LIMIT} MiB for all processes" if limited else "no control group: unlimited")
@@ -45,6 +47,7 @@ def main(short=False, sizes=None):
             for stage in STAGES:
                 rows.append(_stage(settings, stage, year, size, limited))
             shutil.rmtree(FOLDER / f"source/{year}")
+        _skewed(settings, FIRST + len(sizes) + 1, limited, COPIES // (100 if short else 1))
     result = {
         "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(),
         "pyspark": pyspark.__version__, "limit_mib": LIMIT if limited else None, "heap": HEAP,
@@ -52,6 +55,15 @@ def main(short=False, sizes=None):
     }  # fmt: skip
     (FOLDER / "growth.json").write_text(json.dumps(result, indent=1))
     _say(_table(rows, sizes))
+
+
+def _skewed(settings, year, limited, copies):
+    """Take a batch of one policy's copies and claims through the stages; none may count twice."""
+    _generate(settings, year, SKEWED, copies)
+    _say(f"skewed: {copies:,} copies of one policy, {copies // 10:,} claims of it")
+    done = {stage: _stage(settings, stage, year, SKEWED, limited) for stage in STAGES}
+    found = done["prepare"]["rows_out"]
+    assert 0.97 * SKEWED * 1e6 < found <= SKEWED * 1e6, found
 
 
 def _stage(settings, stage, year, size, limited):
@@ -101,10 +113,10 @@ def _settings(count):
     return written(FOLDER, made)
 
 
-def _generate(settings, year, millions):
+def _generate(settings, year, millions, copies=0):
     """Write an extract in a process of its own, outside the limit."""
     words = [sys.executable, "-m", "benchmarks.growth_extract", settings, year, FIRST]
-    words += [int(millions * 1e6), PADDING]
+    words += [int(millions * 1e6), PADDING, copies]
     subprocess.run(list(map(str, words)), check=True, stderr=subprocess.DEVNULL)
 
 

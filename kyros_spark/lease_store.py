@@ -1,4 +1,4 @@
-"""Keep leases beside tables on S3, through Spark's own file system."""
+"""Keep small files beside tables, leases on S3 among them, through Spark's own file system."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from kyros_spark.config import TableSettings
 from kyros_spark.files import hadoop
 from kyros_spark.lease import Lease
 from kyros_spark.spark_version import on_databricks
@@ -30,10 +31,17 @@ def lease_of(spark: SparkSession, base: str | None) -> Lease | None:
     arbiter = spark.conf.get(f"spark.delta.logStore.{scheme[1]}.impl", None)
     if arbiter and "SingleDriver" not in arbiter:
         return None
-    return Lease(_HadoopStore(spark, f"{base.rstrip('/')}/{FOLDER}"), base)
+    return Lease(HadoopStore(spark, f"{base.rstrip('/')}/{FOLDER}"), base)
 
 
-class _HadoopStore:
+def beside(spark: SparkSession, settings: TableSettings, folder: str) -> HadoopStore | None:
+    """Return a folder of small files beside the tables, where they lie in one that we reach."""
+    if settings.catalog is not None or getattr(spark, "_sc", None) is None:
+        return None
+    return HadoopStore(spark, f"{str(settings.base).rstrip('/')}/{folder}")
+
+
+class HadoopStore:
     """A folder of small files on a file system of Hadoop's."""
 
     def __init__(self, spark: SparkSession, folder: str) -> None:

@@ -13,6 +13,7 @@ from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from kyros_spark import beats
 from kyros_spark.config import BATCH_PATTERN, Config
 from kyros_spark.delta import Tables
 from kyros_spark.digest import digest
@@ -22,8 +23,10 @@ from kyros_spark.errors import (
     ExpressionError,
     KyrosError,
     SourceSchemaError,
+    StorageFullError,
     UsageError,
 )
+from kyros_spark.lease_store import beside
 from kyros_spark.ledger import Ledger
 from kyros_spark.log import event
 from kyros_spark.meter import Meter, summary
@@ -35,6 +38,7 @@ _DATA_FAULTS = re.compile(
     r"DIVIDE_BY_ZERO|CAST_INVALID_INPUT|CAST_OVERFLOW|ARITHMETIC_OVERFLOW|CANNOT_PARSE|"
     r"INVALID_ARRAY_INDEX|NUMERIC_VALUE_OUT_OF_RANGE"
 )
+_FULL = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
 _FILE = re.compile(r"FAILED_READ_FILE.*?reading file (\S+?)\.?\s", re.DOTALL)
 
 
@@ -101,7 +105,8 @@ def execute(
         if before is not None and _still_there(place.tables, run, before):
             run.status, run.rows_out, run.details = "skipped", before.rows_out, before.details
         else:
-            with _failures_named(run):
+            shown = beside(place.spark, place.config.tables, beats.FOLDER)
+            with _failures_named(run), beats.beating(shown, run.stage, run.batch, run.run_id):
                 work(run)
             if run.status != "skipped":  # the work itself found nothing to do
                 run.status = "done"
@@ -210,6 +215,12 @@ def _name_failure(run: Run, error: Exception) -> None:
         raise DamagedFileError(
             f"{run.stage} {run.batch}: expected to read {file[1]}, found it damaged or cut short; "
             "restore it: deliver the extract again, or run the stage that wrote the table again"
+        ) from error
+    if _FULL.search(text):
+        raise StorageFullError(
+            f"{run.stage} {run.batch}: expected room for what the stage writes, found a device "
+            "full: make room where tables.base is, or in Spark's local folder (spark.local.dir), "
+            "then give the same command again; what was committed before is kept"
         ) from error
     fault = _DATA_FAULTS.search(text)
     if fault is not None:

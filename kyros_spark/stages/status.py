@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import SparkSession
 
+from kyros_spark import beats
 from kyros_spark.config import Config
 from kyros_spark.errors import BatchMissingError, KyrosError, UsageError
+from kyros_spark.lease_store import beside
 from kyros_spark.runs import Failed, Run
 from kyros_spark.staged import can_stage
 from kyros_spark.stages.chain import STAGES, steps_of
@@ -23,7 +25,8 @@ class Standing:
     """How the work of one stage on one batch stands.
 
     state: current; stale (its inputs, settings or code changed, or what it rests on is stale);
-    missing (never done); unfinished (a run stopped between micro-batches); failed (the last try).
+    running (it gives signs of life); missing (never done); unfinished (a run stopped between
+    micro-batches); failed (the last try).
     because: what changed, or how it failed.
     done_at: when it was last done.
     """
@@ -58,6 +61,7 @@ def status(
         raise UsageError("status: give --batch ID, or list batches in the settings")
     place = Workplace(spark, config, only_asking=True)
     failures = place.ledger.failures()
+    running = beats.at_work(beside(spark, config.tables, beats.FOLDER))
     found: dict[tuple[str, str], Standing] = {}
     for stage, batch, work in steps_of(config, chosen, stages):
         try:
@@ -71,6 +75,8 @@ def status(
             state, because = _of_earlier(config, stage, batch, found, because)
         if state in ("stale", "missing"):
             state, because = _of_failure(place, stage, batch, failures, state, because)
+        if (stage, batch) in running:
+            state, because = "running", (_of_running(running[stage, batch]),)
         done = place.ledger.last_done(stage, batch)
         run_id, done_at = (None, None) if done is None else (done.run_id, done.started_at)
         found[stage, batch] = Standing(stage, batch, state, because, run_id, done_at)
@@ -116,6 +122,11 @@ def _of_earlier(
     told = tuple(f"{one.stage} {one.batch} is {one.state}" for one in stale
                  if one.state != "current")  # fmt: skip
     return ("stale", told) if told else ("current", because)
+
+
+def _of_running(said: Mapping[str, Any]) -> str:
+    since = datetime.fromtimestamp(float(said.get("since", 0)), UTC)
+    return f"run {said['run_id']} on {said.get('host')} since {since:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _of_failure(

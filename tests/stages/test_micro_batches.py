@@ -193,7 +193,8 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(portfolio, spark, monkeypat
 
     with monkeypatch.context() as filled:
         filled.setattr(Staged, "write", full)
-        assert portfolio.kyros(f"predict --batch {FIRST}").code == 1
+        outcome = portfolio.kyros(f"predict --batch {FIRST}")
+    assert outcome.code == 1 and outcome.line["error"]["type"] == "StorageFullError"
     assert values(portfolio, spark) == expected
     line = portfolio.must(f"predict --batch {FIRST}")
     assert line["details"]["micro_batches"] == {"all": PARTS, "of_earlier_runs": 2}

@@ -1,10 +1,14 @@
 """status tells what a run would do, and a run does just that; maintain loses nothing."""
 
+import json
 import os
 import time
 
 import pytest
 from portfolio import FIRST, POLICIES, SECOND
+
+from kyros_spark import beats
+from kyros_spark.stages import clean as clean_stage
 
 STEPS = [
     ("clean", FIRST), ("prepare", FIRST), ("clean", SECOND), ("prepare", SECOND),
@@ -49,6 +53,27 @@ def test_a_corrected_extract_makes_its_own_batch_stale_and_what_was_trained_on_i
     assert found["prepare", SECOND] == ("stale", [f"clean {SECOND} is stale"])
     assert found["predict", SECOND][0] == "stale"
     assert f"prepare {SECOND} is stale" in found["predict", SECOND][1]
+
+
+def test_a_step_at_work_is_told_and_a_killed_one_is_not(portfolio, spark, monkeypatch):
+    monkeypatch.setattr(beats, "EVERY", 0.3)
+    portfolio.spoil_cells("age", {3: "33"}, batch=SECOND)
+    seen = []
+    judge = clean_stage.judge
+
+    def asks(*given):
+        seen.append(told(portfolio)["clean", SECOND])
+        return judge(*given)
+
+    with monkeypatch.context() as asking:
+        asking.setattr(clean_stage, "judge", asks)
+        line = portfolio.must(f"clean --batch {SECOND}")
+    state, (because,) = seen[0]
+    assert state == "running" and because.startswith(f"run {line['run_id']} on ")
+    assert told(portfolio)["clean", SECOND] == ("current", [])
+    left = {"stage": "clean", "batch": SECOND, "run_id": "killed"}
+    (portfolio.base / beats.FOLDER / f"clean-{SECOND}.json").write_text(json.dumps(left))
+    assert told(portfolio)["clean", SECOND] == ("current", [])
 
 
 def test_what_failed_last_is_told_with_its_error(portfolio):

@@ -1,0 +1,86 @@
+"""Tell that a step is at work: a small file beside the tables that changes every few seconds.
+
+The ledger hears of a step only at its end. Where nobody takes the file away again, the step was
+killed: it does not change any more. No clock is compared with another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kyros_spark import environment
+from kyros_spark.lease import Store
+
+EVERY = 3.0  # s
+FOLDER = "_kyros_running"
+
+
+@contextlib.contextmanager
+def beating(store: Store | None, stage: str, batch: str, run_id: str) -> Iterator[None]:
+    """Let ``at_work`` see this step until it ends, in whatever way; without a store, do nothing.
+
+    A store that does not answer costs the step nothing: it goes on unseen.
+    """
+    if store is None:
+        yield
+        return
+    name, stop = f"{stage}-{batch}.json", threading.Event()
+    said = {
+        "stage": stage, "batch": batch, "run_id": run_id,
+        "host": environment.user_and_host()[1], "since": time.time(),
+    }  # fmt: skip
+
+    def beat() -> None:
+        number = 0
+        while not stop.is_set():
+            with contextlib.suppress(Exception):
+                store.put(name, json.dumps({**said, "beat": number}).encode())
+            number += 1
+            stop.wait(EVERY)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(EVERY)
+        with contextlib.suppress(Exception):
+            store.remove(name)
+
+
+def at_work(store: Store | None) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return what the steps at work say of themselves, by stage and batch.
+
+    Waits until each file changed, two beats at most; without any file, not at all.
+    """
+    if store is None:
+        return {}
+    first = _read(store)
+    found: dict[str, bytes] = {}
+    until = time.monotonic() + 2 * EVERY + 1
+    while len(found) < len(first) and time.monotonic() < until:
+        time.sleep(EVERY / 10)
+        now = _read(store)
+        first = {name: data for name, data in first.items() if name in now}  # the others ended
+        found.update({n: d for n, d in now.items() if n in first and d != first[n] and _says(d)})
+    told = [_says(data) for data in found.values()]
+    return {(one["stage"], one["batch"]): one for one in told}
+
+
+def _read(store: Store) -> dict[str, bytes]:
+    names = [name for name in store.names() if name.endswith(".json")]
+    return {name: data for name in names if (data := store.get(name)) is not None}
+
+
+def _says(data: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(data)
+    except ValueError:  # seen while it was being written
+        return {}
+    return said if isinstance(said, dict) and {"stage", "batch", "run_id"} <= set(said) else {}

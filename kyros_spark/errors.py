@@ -62,6 +62,10 @@ class ConcurrentRunError(KyrosError):
     """Another run changed the same rows at the same time; nothing was written."""
 
 
+class SparkLostError(KyrosError):
+    """Spark's JVM ended under a running stage; what was committed before is kept."""
+
+
 class StorageFullError(KyrosError):
     """A device has no room for what a stage writes; what was committed before is kept."""
 

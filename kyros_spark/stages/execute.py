@@ -23,6 +23,7 @@ from kyros_spark.errors import (
     ExpressionError,
     KyrosError,
     SourceSchemaError,
+    SparkLostError,
     StorageFullError,
     UsageError,
 )
@@ -205,6 +206,12 @@ def _failures_named(run: Run) -> Iterator[None]:
 def _name_failure(run: Run, error: Exception) -> None:
     """Raise what we call Spark's failure, where it has a name."""
     text = str(error)
+    if isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError":
+        raise SparkLostError(
+            f"{run.stage} {run.batch}: expected Spark to answer, found its JVM gone: it was "
+            "killed, often for memory (kyros plan tells what is bounded by which setting); give "
+            "the same command again, what was committed before is kept"
+        ) from error
     file = _FILE.search(text)
     if file is not None and "header does not conform" in text:
         raise SourceSchemaError(
@@ -235,5 +242,5 @@ def _name_failure(run: Run, error: Exception) -> None:
 def _record_failure(ledger: Ledger, run: Run) -> None:
     try:
         ledger.record(run)
-    except (KyrosError, PySparkException, OSError) as error:
+    except Exception as error:  # the failure itself is what has to be told
         event(f"the failure could not be written to the ledger: {error}")

@@ -1,0 +1,44 @@
+"""A JVM that is killed under a stage: a sentence, not a socket's error, and nothing is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from portfolio import FIRST
+
+
+def test_a_killed_jvm_is_told_in_a_sentence_and_the_same_command_ends_well(
+    finished, spark, tmp_path
+):
+    portfolio = finished.copy_to(tmp_path)
+    portfolio.spoil_cells("age", {5: "33"})
+    words = [sys.executable, "-m", "kyros_spark", "clean", "--config", portfolio.config_file()]
+    log = tmp_path / "log.txt"
+    with log.open("w") as err:
+        process = subprocess.Popen(
+            [*map(str, words), "--batch", FIRST], stdout=subprocess.PIPE, stderr=err, text=True
+        )
+        deadline = time.monotonic() + 120
+        while f"clean {FIRST}: check policies" not in log.read_text():
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        os.kill(java_of(process.pid), signal.SIGKILL)
+        told = json.loads(process.communicate(timeout=120)[0].splitlines()[-1])
+    assert process.returncode == 1
+    assert told["error"]["type"] == "SparkLostError"
+    assert "give the same command again" in told["error"]["message"]
+    assert portfolio.must(f"clean --batch {FIRST}")["status"] == "done"
+
+
+def java_of(pid):
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"\nPPid:\t{pid}\n" in (entry / "status").read_text():
+                return int(entry.name)
+        except OSError:  # it ended meanwhile
+            continue
+    raise AssertionError("no JVM under the driver")

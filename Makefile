@@ -129,7 +129,8 @@ bench: setup  ## Measure against peers; ONLY=name for a single benchmark, SHORT=
 
 wheel: setup dist/.done  ## Build dist/*.whl
 
-dist/.done: pyproject.toml README.md $(shell find kyros_spark -type f -not -path '*/__pycache__/*')
+# Folders too: they change when a file is moved or removed.
+dist/.done: pyproject.toml README.md LICENSE $(shell find kyros_spark -not -path '*/__pycache__*') | setup
 	@rm -rf build/lib build/bdist.* dist/*.whl
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 	@touch $@
@@ -142,4 +143,4 @@ clean:  ## Remove what builds and tests leave behind
 	@find kyros_spark jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove .venv too
-	@rm -rf .venv .venv-airflow
+	@rm -rf .venv .venv-airflow .venv-spark*

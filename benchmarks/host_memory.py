@@ -39,15 +39,16 @@ def watched(words, log, kill_after=None, **given):
 
 def held(session):
     """Return MiB of the processes of a session; pages that several share count once."""
-    return sum(_proportional(pid) for pid in _members(session)) / 1024
+    return sum(_proportional(Path(f"/proc/{pid}")) for pid in members(session)) / 1024
 
 
-def _members(session):
+def members(session):
+    """Yield the processes of a session, whatever group they put themselves into."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 if os.getsid(int(entry.name)) == session:
-                    yield entry
+                    yield int(entry.name)
             except OSError:  # it ended meanwhile
                 continue
 

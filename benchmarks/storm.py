@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.demo_settings import demo_settings, generate, written
+from benchmarks.host_memory import members
 from benchmarks.storm_tables import broken_versions, rows_of
 
 FOLDER = Path("build/bench/storm").resolve()
@@ -102,10 +103,10 @@ class _Storm:
     def _kill(self, attempt, chance):
         """Kill one process at a random instant; tell whether the run has to end by that."""
         victim = attempt.kill(chance.choice(VICTIMS), chance.uniform(0.5, LATEST * self.whole))
-        if victim is not None:
+        if victim in VICTIMS:
             with self.lock:
                 self.told.append({"victim": victim, "at": attempt.last_step})
-        return victim != "worker"
+        return victim not in ("worker", "gone")  # Spark tries the task of a dead worker again
 
 
 def whole_of(expected):
@@ -141,7 +142,10 @@ class _Attempt:
             victim, pid = "driver", self._pid("driver")
         if pid is None:
             return None
-        os.kill(pid, signal.SIGKILL)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:  # it ended at that very instant
+            return "gone"
         self.killed = True
         return victim
 
@@ -165,12 +169,15 @@ class _Attempt:
         if victim == "driver":
             return self.process.pid if self.process.poll() is None else None
         wanted = {"JVM": "java", "worker": "pyspark.daemon"}[victim]
-        found = subprocess.run(
-            ["pgrep", "-g", str(os.getpgid(self.process.pid)), "-f", wanted]
-            if self.process.poll() is None else ["true"],
-            capture_output=True, text=True, check=False,
-        ).stdout.split()  # fmt: skip
-        return int(found[-1]) if found else None
+        found = [pid for pid in members(self.process.pid) if wanted in _command(pid)]
+        return max(found) if found else None
+
+
+def _command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:  # it ended meanwhile
+        return ""
 
 
 def _settings():

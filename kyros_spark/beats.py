@@ -14,7 +14,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kyros_spark import environment
+from kyros_spark.digest import digest
 from kyros_spark.lease import Store
+from kyros_spark.log import event
 
 EVERY = 3.0  # s
 FOLDER = "_kyros_running"
@@ -29,7 +31,7 @@ def beating(store: Store | None, stage: str, batch: str, run_id: str) -> Iterato
     if store is None:
         yield
         return
-    name, stop = f"{stage}-{batch}.json", threading.Event()
+    name, stop = f"{digest([stage, batch])[:32]}.json", threading.Event()
     said = {
         "stage": stage, "batch": batch, "run_id": run_id,
         "host": environment.user_and_host()[1], "since": time.time(),
@@ -57,17 +59,26 @@ def beating(store: Store | None, stage: str, batch: str, run_id: str) -> Iterato
 def at_work(store: Store | None) -> dict[tuple[str, str], Mapping[str, Any]]:
     """Return what the steps at work say of themselves, by stage and batch.
 
-    Waits until each file changed, two beats at most; without any file, not at all.
+    Waits until each file changed, two beats at most; without any file, not at all. A store that
+    does not answer tells of none.
     """
-    if store is None:
+    try:
+        return _at_work(store) if store is not None else {}
+    except Exception as error:  # as above, Hadoop's own classes
+        event(f"what is running could not be asked: {str(error)[:200]}")
         return {}
+
+
+def _at_work(store: Store) -> dict[tuple[str, str], Mapping[str, Any]]:
     first = _read(store)
     found: dict[str, bytes] = {}
     until = time.monotonic() + 2 * EVERY + 1
     while len(found) < len(first) and time.monotonic() < until:
         time.sleep(EVERY / 10)
         now = _read(store)
-        first = {name: data for name, data in first.items() if name in now}  # the others ended
+        # The others ended meanwhile.
+        first = {name: data for name, data in first.items() if name in now}
+        found = {name: data for name, data in found.items() if name in now}
         found.update({n: d for n, d in now.items() if n in first and d != first[n] and _says(d)})
     told = [_says(data) for data in found.values()]
     return {(one["stage"], one["batch"]): one for one in told}

@@ -60,19 +60,29 @@ def run(
     place = Workplace(spark, config, waiting=[])
     chain = Chain()
     steps = steps_of(config, chosen, stages, run_id, fuse)
+    for number, (stage, batch, work) in enumerate(steps, start=1):
+        event(f"step {number} of {len(steps)}: {stage} {batch}")
+        try:
+            chain.runs.append(work(place))
+        except Exception as error:  # the chain reports every failure, whatever it is
+            chain.stopped_at, chain.error = (stage, batch), error
+            break
     try:
-        for number, (stage, batch, work) in enumerate(steps, start=1):
-            event(f"step {number} of {len(steps)}: {stage} {batch}")
-            try:
-                chain.runs.append(work(place))
-            except Exception as error:  # the chain reports every failure, whatever it is
-                chain.stopped_at, chain.error = (stage, batch), error
-                break
+        _close(place)
+    except Exception as error:
+        if chain.error is None:
+            raise
+        # What stopped the chain is what has to be told: of a dead JVM this is one more complaint.
+        event(f"the skipped steps could not be written to the ledger: {error}")
+    return chain
+
+
+def _close(place: Workplace) -> None:
+    try:
         if place.waiting:
             place.ledger.record(*place.waiting)
     finally:
         place.tables.release()
-    return chain
 
 
 def steps_of(

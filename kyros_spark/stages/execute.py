@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,30 +16,16 @@ from kyros_spark import beats
 from kyros_spark.config import BATCH_PATTERN, Config
 from kyros_spark.delta import Tables
 from kyros_spark.digest import digest
-from kyros_spark.errors import (
-    BatchMissingError,
-    DamagedFileError,
-    ExpressionError,
-    KyrosError,
-    SourceSchemaError,
-    SparkLostError,
-    StorageFullError,
-    UsageError,
-)
+from kyros_spark.errors import BatchMissingError, UsageError
 from kyros_spark.lease_store import beside
 from kyros_spark.ledger import Ledger
 from kyros_spark.log import event
 from kyros_spark.meter import Meter, summary
 from kyros_spark.runs import Done, Run, fingerprint, new_run_id
 from kyros_spark.session import setting
+from kyros_spark.stages.faults import failures_named
 
-# What Spark calls an expression that fails on the data, under ANSI rules.
-_DATA_FAULTS = re.compile(
-    r"DIVIDE_BY_ZERO|CAST_INVALID_INPUT|CAST_OVERFLOW|ARITHMETIC_OVERFLOW|CANNOT_PARSE|"
-    r"INVALID_ARRAY_INDEX|NUMERIC_VALUE_OUT_OF_RANGE"
-)
-_FULL = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
-_FILE = re.compile(r"FAILED_READ_FILE.*?reading file (\S+?)\.?\s", re.DOTALL)
+_COMPRESSED = "spark.sql.inMemoryColumnarStorage.compressed"
 
 
 @dataclass
@@ -96,36 +81,26 @@ def execute(
     """
     meter = Meter(place.spark)
     try:
-        with run.phase("inputs"):
-            run.inputs = dict(inputs())
-        run.settings_hash = digest(settings)
-        run.fingerprint = fingerprint(run.stage, run.inputs, run.settings_hash)
-        before = place.ledger.last_done(run.stage, run.batch)
-        if place.only_asking:
-            return _standing(place.tables, run, before)
-        if before is not None and _still_there(place.tables, run, before):
-            run.status, run.rows_out, run.details = "skipped", before.rows_out, before.details
-        else:
-            shown = beside(place.spark, place.config.tables, beats.FOLDER)
-            with _failures_named(run), beats.beating(shown, run.stage, run.batch, run.run_id):
-                work(run)
-            if run.status != "skipped":  # the work itself found nothing to do
-                run.status = "done"
+        with failures_named(run):
+            with run.phase("inputs"):
+                run.inputs = dict(inputs())
+            run.settings_hash = digest(settings)
+            run.fingerprint = fingerprint(run.stage, run.inputs, run.settings_hash)
+            before = place.ledger.last_done(run.stage, run.batch)
+            if place.only_asking:
+                return _standing(place.tables, run, before)
+            if before is not None and _still_there(place.tables, run, before):
+                run.status, run.rows_out, run.details = "skipped", before.rows_out, before.details
+            else:
+                _worked(place, run, work)
+            _record(place, run, meter)
     except BaseException as error:
         if place.only_asking:
             raise
-        run.error, run.ended = error, time.time()
+        run.status, run.error, run.ended = "failed", error, time.time()
         error.kyros_run = run  # type: ignore[attr-defined]  # for the result line
-        _record_failure(place.ledger, run)
-        place.step_ended()
+        _record_failure(place, run)
         raise
-    run.ended = time.time()
-    if run.status == "done":
-        run.resources = meter.read(run.rows_in, run.in_python() if run.in_python else None)
-    if run.status == "skipped" and place.waiting is not None:
-        place.waiting.append(run)
-    else:
-        place.ledger.record(run)
     for tidy in run.afterwards:  # what a killed run would still have needed
         tidy()
     place.step_ended()
@@ -133,6 +108,35 @@ def execute(
     if run.resources:
         event(f"{run.stage} {run.batch}: {summary(run.resources)}")
     return run
+
+
+def _worked(place: Workplace, run: Run, work: Callable[[Run], None]) -> None:
+    shown = beside(place.spark, place.config.tables, beats.FOLDER)
+    with beats.beating(shown, run.stage, run.batch, run.run_id):
+        work(run)
+    if run.status != "skipped":  # the work itself found nothing to do
+        run.status = "done"
+
+
+def _record(place: Workplace, run: Run, meter: Meter) -> None:
+    run.ended = time.time()
+    if run.status == "done":
+        run.resources = meter.read(run.rows_in, run.in_python() if run.in_python else None)
+    if run.status == "skipped" and place.waiting is not None:
+        place.waiting.append(run)
+    else:
+        place.ledger.record(run)
+
+
+def _record_failure(place: Workplace, run: Run) -> None:
+    """Tell the ledger, if it can be told; the failure itself is what has to be raised."""
+    try:
+        try:
+            place.ledger.record(run)
+        finally:
+            place.step_ended()
+    except Exception as error:  # a dead JVM, a full device: of the same cause
+        event(f"the failure could not be written to the ledger: {error}")
 
 
 def _standing(tables: Tables, run: Run, before: Done | None) -> Run:
@@ -174,8 +178,10 @@ def start(stage: str, batch: str | None, config: Config, run_id: str | None) -> 
 def held(frame: DataFrame) -> Iterator[DataFrame]:
     """Keep a frame that is read more than once on the executors' disks, where the platform can."""
     try:
-        # It lives for minutes: compressing each column took a tenth of clean.
-        with setting(frame.sparkSession, "spark.sql.inMemoryColumnarStorage.compressed", "false"):
+        with ExitStack() as changed:
+            with suppress(PySparkException):  # where it cannot be set, columns are compressed
+                # It lives for minutes: compressing each column took a tenth of clean.
+                changed.enter_context(setting(frame.sparkSession, _COMPRESSED, "false"))
             kept = frame.persist(StorageLevel.DISK_ONLY)
     except PySparkException:  # serverless has no cache: the frame is then computed each time
         yield frame
@@ -190,57 +196,3 @@ def _still_there(tables: Tables, run: Run, before: Done) -> bool:
     if before.fingerprint != run.fingerprint:
         return False
     return all(tables.has(name, version) for name, version in before.outputs.items())
-
-
-@contextmanager
-def _failures_named(run: Run) -> Iterator[None]:
-    try:
-        yield
-    except KyrosError:
-        raise
-    except Exception as error:  # some of Spark's reach Python as bare Java errors
-        _name_failure(run, error)
-        raise
-
-
-def _name_failure(run: Run, error: Exception) -> None:
-    """Raise what we call Spark's failure, where it has a name."""
-    text = str(error)
-    if isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError":
-        raise SparkLostError(
-            f"{run.stage} {run.batch}: expected Spark to answer, found its JVM gone: it was "
-            "killed, often for memory (kyros plan tells what is bounded by which setting); give "
-            "the same command again, what was committed before is kept"
-        ) from error
-    file = _FILE.search(text)
-    if file is not None and "header does not conform" in text:
-        raise SourceSchemaError(
-            f"{run.stage} {run.batch}: expected in {file[1]} the header of the source's first "
-            "file, found another; deliver all files with the same columns in the same order"
-        ) from error
-    if file is not None:
-        raise DamagedFileError(
-            f"{run.stage} {run.batch}: expected to read {file[1]}, found it damaged or cut short; "
-            "restore it: deliver the extract again, or run the stage that wrote the table again"
-        ) from error
-    if _FULL.search(text):
-        raise StorageFullError(
-            f"{run.stage} {run.batch}: expected room for what the stage writes, found a device "
-            "full: make room where tables.base is, or in Spark's local folder (spark.local.dir), "
-            "then give the same command again; what was committed before is kept"
-        ) from error
-    fault = _DATA_FAULTS.search(text)
-    if fault is not None:
-        told = max(text.rfind("[", 0, fault.end()), 0)  # a failed write is told around it
-        line = text[told:].strip().splitlines()[0]
-        raise ExpressionError(
-            f"{run.stage} {run.batch}: an expression of the settings failed on the data: {line}; "
-            "use try_divide, try_cast or nullif in it"
-        ) from error
-
-
-def _record_failure(ledger: Ledger, run: Run) -> None:
-    try:
-        ledger.record(run)
-    except Exception as error:  # the failure itself is what has to be told
-        event(f"the failure could not be written to the ledger: {error}")

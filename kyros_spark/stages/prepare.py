@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from kyros_spark.config import Config, PrepareSettings
 from kyros_spark.delta import batch_is
 from kyros_spark.errors import (
+    BatchMissingError,
     ConfigError,
     ExposureError,
     FeatureDefinitionError,
@@ -141,7 +142,7 @@ def _prepared_rows(place: Workplace, run: Run, policies: DataFrame, done: Done) 
                     "prepare.claims: count, amount or where cannot be computed from table claims "
                     f"({', '.join(claims.columns)}): {line}"
                 ) from error
-            known = int(done.details["claims"]["rows_out"])
+            known = _claims_cleaned(done, run.batch)
             parts = _shuffle_partitions(place.spark)
             joined, targets = with_claims(policies, sums, key, known, parts), claimed()
     # Behind the join, whose rows are then no wider than policies. The sums have names that no
@@ -164,6 +165,15 @@ def _prepared_rows(place: Workplace, run: Run, policies: DataFrame, done: Done) 
     except AnalysisException as error:
         line = first_line(error)
         raise FeatureDefinitionError(f"prepare.targets: cannot be computed: {line}") from error
+
+
+def _claims_cleaned(done: Done, batch: str) -> int:
+    if "claims" not in done.details:
+        raise BatchMissingError(
+            f"prepare {batch}: expected its claims from stage clean, found that it was cleaned "
+            f"before sources.claims.batches named it; run: kyros clean --batch {batch}"
+        )
+    return int(done.details["claims"]["rows_out"])
 
 
 def _shuffle_partitions(spark: SparkSession) -> int:

@@ -18,6 +18,7 @@ from kyros_spark.errors import FeatureDefinitionError, first_line
 from kyros_spark.transforms.bins import bin_label
 
 _SPLIT_STEPS = 1_000_000
+_STAR = re.compile(r"(?:^|[(,.])\s*\*\s*(?:$|[,)])")
 
 
 def exposure_value(settings: PrepareSettings) -> Column:
@@ -119,6 +120,11 @@ def _never_features(settings: PrepareSettings, derived: Mapping[str, str]) -> se
 
 
 def _computable(policies: DataFrame, place: str, sql: str, kind: str = "string") -> None:
+    if _STAR.search(_without_texts(sql)):
+        raise FeatureDefinitionError(
+            f"{place}: '{sql}': expected columns by name, found *, which is whatever the rows "
+            "happen to hold; name the columns"
+        )
     try:
         # Added to the rows as it will be: an aggregate, or rows made of one row, are refused too.
         _ = policies.withColumn("_computed", F.expr(sql).cast(kind)).schema
@@ -128,10 +134,15 @@ def _computable(policies: DataFrame, place: str, sql: str, kind: str = "string")
             f"{place}: '{sql}' cannot be computed from table policies "
             f"({', '.join(policies.columns)}): {line}"
         ) from error
+    except ConnectionError:
+        raise
     except Exception as error:  # a parse error is not an AnalysisException on every Spark
         raise FeatureDefinitionError(f"{place}: '{sql}' is not Spark SQL: {error}") from error
 
 
 def _words(sql: str) -> set[str]:
-    without_texts = re.sub(r"'(?:[^'\\]|\\.)*'", " ", sql)
-    return {word.lower() for word in re.findall(r"[A-Za-z_][A-Za-z0-9_]*", without_texts)}
+    return {word.lower() for word in re.findall(r"[A-Za-z_][A-Za-z0-9_]*", _without_texts(sql))}
+
+
+def _without_texts(sql: str) -> str:
+    return re.sub(r"'(?:[^'\\]|\\.)*'", " ", sql)

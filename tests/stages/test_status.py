@@ -72,7 +72,7 @@ def test_a_step_at_work_is_told_and_a_killed_one_is_not(portfolio, spark, monkey
     assert state == "running" and because.startswith(f"run {line['run_id']} on ")
     assert told(portfolio)["clean", SECOND] == ("current", [])
     left = {"stage": "clean", "batch": SECOND, "run_id": "killed"}
-    (portfolio.base / beats.FOLDER / f"clean-{SECOND}.json").write_text(json.dumps(left))
+    (portfolio.base / beats.FOLDER / "killed.json").write_text(json.dumps(left))
     assert told(portfolio)["clean", SECOND] == ("current", [])
 
 

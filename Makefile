@@ -110,6 +110,8 @@ test-spark%: .venv-spark%/.setup-done wheel
 test-cluster: setup wheel  ## Run the chain by spark-submit on a standalone cluster of two workers
 	@KYROS_WHEEL=$$(ls -t $(CURDIR)/dist/*.whl | head -1) $(BIN)/python -m pytest tests/cluster
 
+# Else make takes the stamp for an intermediate file, and removes it.
+.PRECIOUS: .venv-spark%/.setup-done
 .venv-spark%/.setup-done: conf/requirements-spark%.txt conf/requirements-build.txt
 	@echo "test-matrix: installing the locked packages for Spark $* (600 MB the first time)"
 	@python=$$(command -v python3.11 || echo $(BIN)/python); \

@@ -127,6 +127,12 @@ PREPARE_CASES = [
          PREPARE, "FeatureDefinitionError", 2, ("prepare.features.power", "kw", "table policies")),
     Case("feature that is no SQL", setting("prepare.features.place.sql", "upper(area"), PREPARE,
          "FeatureDefinitionError", 2, ("prepare.features.place", "upper(area")),
+    Case("feature of whatever columns there are", setting("prepare.features.power", {
+        "kind": "numeric", "sql": "xxhash64(*)"}), PREPARE, "FeatureDefinitionError", 2,
+         ("prepare.features.power", "found *", "name the columns")),
+    Case("claims that came after the batch was cleaned", setting(
+        "sources.claims.batches", [FIRST, SECOND]), f"prepare --batch {SECOND}",
+         "BatchMissingError", 3, ("cleaned before", f"kyros clean --batch {SECOND}")),
     Case("feature made of exposure", setting("prepare.features.power", {
         "kind": "numeric", "sql": "power * Exposure"}), PREPARE, "FeatureDefinitionError", 2,
          ("prepare.features.power", "found exposure", "never a feature")),

@@ -77,6 +77,18 @@ def test_levels_are_trimmed_folded_renamed_and_counted(ruled):
     assert ruled.told["repaired"]["respelled:fuel"] == 3
 
 
+def test_a_default_for_missing_values_hides_no_wrong_type(raw_portfolio, spark):
+    raw_portfolio.set("sources.policies.columns.age", {
+        "type": "int", "required": True, "min": 18, "max": 100, "default": "30",
+        "severity": {"required": "repair"},
+    })  # fmt: skip
+    raw_portfolio.spoil_cells("age", {3: "", 4: "old"})
+    told = cleaned(raw_portfolio, spark)
+    assert raw_portfolio.policies["P003"]["age"] == 30
+    assert told["repaired"]["required:age"] == 1
+    assert raw_portfolio.refused["P004", "type"]["found"] == "old"
+
+
 def test_an_unknown_level_is_repaired_by_the_default_and_counted(ruled):
     assert ruled.policies["P004"]["fuel"] == "petrol"
     assert ruled.told["repaired"]["allowed:fuel"] == 1

@@ -138,8 +138,9 @@ class _Attempt:
         """Kill the victim so many seconds from now; return what was killed, if anything was."""
         time.sleep(after)
         pid = self._pid(victim)
-        if pid is None:  # not there at this instant: the driver always is
-            victim, pid = "driver", self._pid("driver")
+        while pid is None and self.alive():  # workers are there for some steps only
+            time.sleep(0.05)
+            pid = self._pid(victim)
         if pid is None:
             return None
         try:

@@ -41,7 +41,7 @@ class Tables(StoredTables):
     def __init__(self, spark: SparkSession, settings: TableSettings) -> None:
         """Take the session and where the tables lie."""
         super().__init__(spark, settings)
-        self._lease = lease_of(spark, None if settings.catalog else str(settings.base))
+        self._lease = lease_of(spark, settings)
 
     def hold(self, run_id: str) -> None:
         """See to it that nobody else writes meanwhile, where Delta cannot; until ``release``.

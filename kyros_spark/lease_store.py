@@ -19,19 +19,20 @@ _CONDITIONAL = "fs.option.create.conditional.overwrite"
 _THERE = re.compile(r"FileAlreadyExists|RemoteFileChanged|PreconditionFailed|Status Code: 412")
 
 
-def lease_of(spark: SparkSession, base: str | None) -> Lease | None:
-    """Return the lease that writing below ``base`` needs, or None where it needs none.
+def lease_of(spark: SparkSession, settings: TableSettings) -> Lease | None:
+    """Return the lease that writing these tables needs, or None where it needs none.
 
     Where Delta has a log store that arbitrates between drivers (Databricks; DynamoDB's), or the
     store is not S3, Delta itself refuses the second of two commits.
     """
-    scheme = _S3.match(base or "")
-    if base is None or scheme is None or on_databricks() or getattr(spark, "_sc", None) is None:
+    base = str(settings.base)
+    scheme, store = _S3.match(base), beside(spark, settings, FOLDER)
+    if scheme is None or store is None or on_databricks():
         return None
     arbiter = spark.conf.get(f"spark.delta.logStore.{scheme[1]}.impl", None)
     if arbiter and "SingleDriver" not in arbiter:
         return None
-    return Lease(HadoopStore(spark, f"{base.rstrip('/')}/{FOLDER}"), base)
+    return Lease(store, base)
 
 
 def beside(spark: SparkSession, settings: TableSettings, folder: str) -> HadoopStore | None:

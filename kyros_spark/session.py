@@ -31,7 +31,8 @@ DELTA = {
 # Small commits are most of a local run: Delta's default of 50 snapshot partitions and Spark's 200
 # shuffle partitions make each several times slower on one machine.
 LOCAL = {
-    "spark.master": "local[*,4]",  # as on clusters: a task whose Python worker died is tried again,
+    # Four attempts, as on clusters: a task whose Python worker died is tried again.
+    "spark.master": "local[*,4]",
     "spark.ui.enabled": "false",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.shuffle.partitions": "8",

@@ -150,12 +150,11 @@ def _prepared_rows(place: Workplace, run: Run, policies: DataFrame, done: Done) 
     kept = {f"_feature_{name}": feature_value(name, f) for name, f in settings.features.items()}
     rows = joined.withColumns({**kept, "_exposure": exposure_value(settings)})
     rows = rows.withColumn("split", split_value(settings.split)).withColumns(targets)
-    claim_columns = ("claim_count", "claim_amount", "claim_excess") if settings.claims else ()
     try:
         return rows.select(
             *key,
             F.col("_exposure").alias("exposure"),
-            *claim_columns,
+            *targets,
             *(F.expr(sql).cast("double").alias(name) for name, sql in settings.targets.items()),
             "split",
             *(F.col(f"_feature_{name}").alias(name) for name in settings.features),

@@ -76,20 +76,25 @@ class Tables(StoredTables):
         new = self._ensure(table, run_id)
         before = self._seen[table.name]
         writer = _selected(rows, table, new).write.mode("overwrite").option("replaceWhere", where)
-        if rows_per_file is not None:
-            writer = writer.option("maxRecordsPerFile", rows_per_file)
-        self._save(writer, table, run_id, new)
+        self._save(_divided(writer, rows_per_file), table, run_id, new)
         return self._committed(table.name, run_id, before)
 
     def append(
-        self, table: Table, rows: DataFrame, told: str, once: Mapping[str, str] | None = None
+        self,
+        table: Table,
+        rows: DataFrame,
+        told: str,
+        once: Mapping[str, str] | None = None,
+        rows_per_file: int | None = None,
     ) -> None:
         """Append rows, in one commit that carries ``told``: the run id.
 
         once: Delta's txnAppId and txnVersion, so that what was committed is not again.
+        rows_per_file: the most that a file holds; default as many as a task has.
         """
         new = self._ensure(table, told)
         writer = _selected(rows, table, new).write.mode("append").options(**(once or {}))
+        writer = _divided(writer, rows_per_file)
         self._save(writer, table, told, new)
 
     def merge(
@@ -242,6 +247,10 @@ def _selected(rows: DataFrame, table: Table, new: Sequence[Column]) -> DataFrame
         *(F.col(quoted(n)).alias(n, metadata=told[n]) if n in told else quoted(n)
           for n in table.names)
     )  # fmt: skip
+
+
+def _divided(writer: DataFrameWriter, rows_per_file: int | None) -> DataFrameWriter:
+    return writer if rows_per_file is None else writer.option("maxRecordsPerFile", rows_per_file)
 
 
 def batch_is(batch: str) -> str:

@@ -16,9 +16,9 @@ _GLOB = frozenset("*?[]{}\\")
 def slices(tables: Tables, name: str, version: int, batch: str, rows: int) -> list[DataFrame]:
     """Return a batch at one version in slices of about ``rows`` rows, each read file by file.
 
-    A file is never divided, so that a slice may have more rows than that. Without ``batch_id``,
-    which the files' folder tells. One slice is returned, of the table itself, where files cannot be
-    read alone: a table in a catalog, or one whose files hold rows that were deleted since.
+    A file is never divided, so that a slice may have more rows than that. One slice is returned, of
+    the table itself, where files cannot be read alone: a table in a catalog, or one whose files
+    hold rows that were deleted since.
     """
     whole = tables.read(name, version, [batch])
     if not tables.by_path or _GLOB & set(tables.place(name)):
@@ -31,7 +31,11 @@ def slices(tables: Tables, name: str, version: int, batch: str, rows: int) -> li
     if len(groups) < 2:
         return [whole]
     schema = whole.drop("batch_id").schema
-    return [tables.spark.read.schema(schema).parquet(*map(unquote, paths)) for paths in groups]
+    read = tables.spark.read.schema(schema)
+    # The batch is told by the files' folder, not in them.
+    return [
+        read.parquet(*map(unquote, paths)).withColumn("batch_id", F.lit(batch)) for paths in groups
+    ]
 
 
 def _groups(files: list[tuple[str, int]], rows: int) -> list[list[str]]:

@@ -43,9 +43,12 @@ class Part:
 class Staged:
     """The unseen rows of one piece of work on one table; ``work`` is the work's fingerprint."""
 
-    def __init__(self, tables: Tables, table: Table, work: str) -> None:
-        """Take the table that the rows are for."""
+    def __init__(
+        self, tables: Tables, table: Table, work: str, rows_per_file: int | None = None
+    ) -> None:
+        """Take the table that the rows are for; a file holds at most so many, if that is given."""
         self._tables, self._shown, self._work = tables, table, work
+        self._rows_per_file = rows_per_file
         self._choose()
 
     def _choose(self) -> None:
@@ -108,7 +111,7 @@ class Staged:
         if not folder_exists(self._tables.spark, self._log):
             self._tables.make(self._shown, run_id)  # Delta makes no table around another
             self._tables.create(self._table, told)
-        self._tables.append(self._table, rows, told, once)
+        self._tables.append(self._table, rows, told, once, self._rows_per_file)
 
     def rows(self) -> DataFrame:
         """Return the rows gathered so far."""

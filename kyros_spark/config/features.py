@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -134,6 +134,7 @@ class PrepareSettings(Section):
     claims: ClaimSettings | None = None
     targets: dict[str, str] = {}
     features: dict[str, FeatureSettings]
+    rows_per_micro_batch: int = Field(default=10_000_000, ge=1)
 
     @model_validator(mode="after")
     def _names(self) -> PrepareSettings:
@@ -149,3 +150,7 @@ class PrepareSettings(Section):
         if not self.features:
             raise ValueError("features is empty")
         return self
+
+    def defining(self) -> dict[str, Any]:
+        """Return what the rows depend on: how many a micro-batch has changes none of them."""
+        return self.model_dump(mode="json", exclude={"rows_per_micro_batch"})

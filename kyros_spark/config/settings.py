@@ -73,6 +73,11 @@ class Config(Section):
     spark: SparkSettings = SparkSettings()
     batches: tuple[Text, ...] = ()
 
+    def claims_known(self, batch: str) -> bool:
+        """Tell whether claims of a batch are brought to its policies."""
+        claims = self.sources.claims
+        return self.prepare.claims is not None and claims is not None and claims.holds(batch)
+
     @model_validator(mode="after")
     def _batches(self) -> Config:
         train = self.train.batches if self.train is not None else ()

@@ -10,6 +10,7 @@ from kyros_spark.config import Config
 from kyros_spark.log import event
 from kyros_spark.runs import new_run_id
 from kyros_spark.stages.execute import Workplace
+from kyros_spark.stages.micro_batches import GATHERING
 from kyros_spark.upkeep import gather, remove_leftovers, vacuum
 
 # Small tables that grow by a few rows a run, and of which no run reads an earlier version. Of the
@@ -43,5 +44,5 @@ def maintain(spark: SparkSession, config: Config) -> dict[str, Any]:
         place.tables.release()
     told["gathered"], told["kept_days"] = gathered, config.tables.keep_days
     told["removed"] = {name: count for name, count in removed.items() if count}
-    told["staged_removed"] = remove_leftovers(place.tables, "predictions")
+    told["staged_removed"] = sum(remove_leftovers(place.tables, name) for name in GATHERING)
     return told

@@ -1,4 +1,4 @@
-"""Score a batch slice by slice: a run that is killed goes on where it stopped."""
+"""Write a batch slice by slice: a run that is killed goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -6,53 +6,83 @@ from collections.abc import Callable, Sequence
 
 from pyspark.sql import DataFrame, Observation
 
+from kyros_spark.config import Config
 from kyros_spark.delta import Written
 from kyros_spark.digest import digest
 from kyros_spark.log import event
 from kyros_spark.runs import Run
-from kyros_spark.staged import Staged
+from kyros_spark.slices import slices
+from kyros_spark.staged import Staged, can_stage
 from kyros_spark.stages.execute import Workplace
 from kyros_spark.tables.predictions import predictions as predictions_table
+from kyros_spark.tables.prepared import prepared as prepared_table
+from kyros_spark.transforms.features import row_wise
 
-Scored = tuple[DataFrame, Observation]
+Made = tuple[DataFrame, Observation | None]
+
+GATHERING = ("prepared", "predictions")  # the tables that are written slice by slice
 
 
-def staged_predictions(place: Workplace, run: Run) -> Staged:
+def rows_each(config: Config, stage: str, batch: str) -> int | None:
+    """Return how many rows a micro-batch of a stage has; None where the batch is needed whole."""
+    if stage == "predict":
+        return config.predict.rows_per_micro_batch
+    # A policy's claims may be anywhere among the batch's, and so may a duplicate of clean's.
+    if stage == "prepare" and not config.claims_known(batch) and row_wise(config.prepare):
+        return config.prepare.rows_per_micro_batch
+    return None
+
+
+def parts_of(
+    place: Workplace, table: str, version: int, batch: str, held: int, rows: int
+) -> list[DataFrame]:
+    """Return a batch of ``held`` rows in slices of about ``rows``; one where it cannot be."""
+    if held <= rows or not can_stage(place.tables):
+        return [place.tables.read(table, version, [batch])]
+    return slices(place.tables, table, version, batch, rows)
+
+
+def gathered(place: Workplace, run: Run) -> Staged:
     """Return the micro-batches of a run's work, which are those of any run of the same work."""
-    work = digest([run.fingerprint, place.config.predict.rows_per_micro_batch])
-    return Staged(place.tables, predictions_table(place.config.sources.policies), work)
+    config = place.config
+    work = digest([run.fingerprint, rows_each(config, run.stage, run.batch)])
+    if run.stage == "prepare":
+        table = prepared_table(config.sources.policies, config.prepare)
+        return Staged(place.tables, table, work, config.tables.rows_per_file)
+    return Staged(place.tables, predictions_table(config.sources.policies), work)
 
 
 def in_micro_batches(
     run: Run,
     staged: Staged,
-    slices: Sequence[DataFrame],
-    score: Callable[[DataFrame], Scored],
+    parts: Sequence[DataFrame],
+    make: Callable[[DataFrame], Made],
     where: str,
 ) -> tuple[Written, dict[str, float] | None]:
-    """Score what earlier runs of the same work have not, then show all of it in one commit.
+    """Write what earlier runs of the same work have not, then show all of it in one commit.
 
-    score: returns a slice's rows, and what is counted while they are written.
+    make: returns a slice's rows, and what is counted while they are written, if anything is.
 
     Returns the commit, and the counts added up; None where earlier runs did a part of the work,
     whose counts ended with them.
     """
     before = staged.resume()
     if before:
-        event(f"{len(before)} of {len(slices)} micro-batches are there, going on behind them")
+        event(f"{len(before)} of {len(parts)} micro-batches are there, going on behind them")
     counted: dict[str, float] = {}
-    for number, prepared in enumerate(slices):
+    for number, part in enumerate(parts):
         if number < len(before):
             continue
-        with run.phase("score and write"):
-            rows, seen = score(prepared)
+        with run.phase("write"):
+            rows, seen = make(part)
             staged.write(number, rows, run.run_id)
-        for name, value in seen.get.items():
+        for name, value in (seen.get if seen is not None else {}).items():
             counted[name] = counted.get(name, 0) + (value or 0)
-        event(f"{run.stage} {run.batch}: micro-batch {number + 1} of {len(slices)} written")
+        event(f"{run.stage} {run.batch}: micro-batch {number + 1} of {len(parts)} written")
     with run.phase("show"):
         written = staged.show(run.run_id, where)
-    run.details["micro_batches"] = {"all": len(slices), "of_earlier_runs": len(before)}
+    run.details["micro_batches"] = {"all": len(parts), "of_earlier_runs": len(before)}
     if before:
         run.details["went_on_from"] = sorted({part.run_id for part in before})
+    run.afterwards.append(staged.forget)
     return written, None if before else counted

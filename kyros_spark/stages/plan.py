@@ -16,6 +16,7 @@ from kyros_spark.config import Config
 from kyros_spark.delta import Tables
 from kyros_spark.session import application
 from kyros_spark.stages.execute import Workplace
+from kyros_spark.stages.micro_batches import rows_each
 from kyros_spark.stages.status import Standing, status
 
 _LAST = 5  # runs of a stage that its speed is taken from
@@ -100,9 +101,8 @@ def _step(place: Workplace, one: Standing, speeds: Mapping[str, float]) -> Step:
     seconds = round(rows / speed, 1) if rows is not None and speed else None
     price = place.config.plan.price_per_hour
     cost = round(seconds / 3600 * price, 4) if seconds is not None and price is not None else None
-    parts = None
-    if one.stage == "predict" and rows is not None:
-        parts = max(math.ceil(rows / place.config.predict.rows_per_micro_batch), 1)
+    most = rows_each(place.config, one.stage, one.batch)
+    parts = max(math.ceil(rows / most), 1) if most and rows is not None else None
     return Step(one.stage, one.batch, one.state, rows, parts, seconds, cost)
 
 

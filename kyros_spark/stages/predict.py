@@ -18,7 +18,7 @@ from kyros_spark.scoring.report import HostReport
 from kyros_spark.scoring.udf import Served, predictions
 from kyros_spark.session import arrow_batch_rows, can_broadcast
 from kyros_spark.stages.execute import Workplace, execute, start
-from kyros_spark.stages.micro_batches import in_micro_batches, staged_predictions
+from kyros_spark.stages.micro_batches import gathered, in_micro_batches
 from kyros_spark.stages.scoring_input import ScoringInput
 from kyros_spark.stages.serve import service
 from kyros_spark.tables.predictions import predictions as predictions_table
@@ -120,13 +120,12 @@ def _work(given: ScoringInput, registry: Registry, chosen: list[Entry]) -> None:
     counted: dict[str, float] | None
     with arrow_batch_rows(place.spark, config.predict.rows_per_arrow_batch):
         if len(parts) == 1:
-            with run.phase("score and write"):
+            with run.phase("write"):
                 rows, seen = long(parts[0])
                 written, counted = place.tables.replace(contract, rows, run.run_id, where), seen.get
         else:
-            staged = staged_predictions(place, run)
+            staged = gathered(place, run)
             written, counted = in_micro_batches(run, staged, parts, long, where)
-            run.afterwards.append(staged.forget)
     run.outputs["predictions"], run.rows_out = written, written.rows
     if counted is None:
         counted = _counted_again(place, run, given.rows(), features, outputs)

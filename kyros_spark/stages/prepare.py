@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config, PrepareSettings
-from kyros_spark.delta import batch_is
+from kyros_spark.delta import Written, batch_is
 from kyros_spark.errors import (
     BatchMissingError,
     ConfigError,
@@ -22,6 +22,13 @@ from kyros_spark.registry import Registry
 from kyros_spark.runs import Done, Run
 from kyros_spark.stages.execute import Workplace, execute, start
 from kyros_spark.stages.feature_log import Frozen, champions_features, counted, log_rows
+from kyros_spark.stages.micro_batches import (
+    Made,
+    gathered,
+    in_micro_batches,
+    parts_of,
+    rows_each,
+)
 from kyros_spark.tables.feature_log import FEATURE_LOG
 from kyros_spark.tables.prepared import prepared as prepared_table
 from kyros_spark.transforms.features import (
@@ -54,19 +61,14 @@ def prepare(
         return {n: f"{done.outputs[n]} of run {done.run_id}" for n in _needed(config, run.batch)}
 
     settings = {
-        "prepare": config.prepare.model_dump(mode="json"),
+        "prepare": config.prepare.defining(),
         "keys": [config.sources.policies.key, _reference(config)],
     }
     return execute(place, run, inputs, settings, lambda run: _work(place, run))
 
 
 def _needed(config: Config, batch: str) -> list[str]:
-    return ["policies", "claims"] if _claims_known(config, batch) else ["policies"]
-
-
-def _claims_known(config: Config, batch: str) -> bool:
-    claims = config.sources.claims
-    return config.prepare.claims is not None and claims is not None and claims.holds(batch)
+    return ["policies", "claims"] if config.claims_known(batch) else ["policies"]
 
 
 def _reference(config: Config) -> tuple[str, ...]:
@@ -80,16 +82,33 @@ def _work(place: Workplace, run: Run) -> None:
         policies = checked_policies(place, run, done)
         registry = Registry(place.tables, place.config.tables.artefact_folder())
         frozen = champions_features(registry, settings)
-    rows = _prepared_rows(place, run, policies, done)
-    contract = prepared_table(place.config.sources.policies, settings)
+    run.outputs["prepared"] = _written(place, run, policies, done)
+    run.rows_out = run.outputs["prepared"].rows
     with run.phase("write"):
-        where = batch_is(run.batch)
-        size = place.config.tables.rows_per_file
-        run.outputs["prepared"] = place.tables.replace(contract, rows, run.run_id, where, size)
-        run.rows_out = run.outputs["prepared"].rows
         tables = {name: done.outputs[name] for name in _needed(place.config, run.batch)}
         log = log_rows(place.spark, run, settings, _seen(place, run, frozen), frozen, tables)
-        run.outputs["feature_log"] = place.tables.replace(FEATURE_LOG, log, run.run_id, where)
+        run.outputs["feature_log"] = place.tables.replace(
+            FEATURE_LOG, log, run.run_id, batch_is(run.batch)
+        )
+
+
+def _written(place: Workplace, run: Run, policies: DataFrame, done: Done) -> Written:
+    """Write the batch's rows: in one commit, or slice by slice where no slice needs another."""
+    config, where = place.config, batch_is(run.batch)
+    most = rows_each(config, run.stage, run.batch)
+    if most is not None:
+        held, version = int(done.details["policies"]["rows_out"]), done.outputs["policies"]
+        parts = parts_of(place, "policies", version, run.batch, held, most)
+        if len(parts) > 1:
+
+            def made(part: DataFrame) -> Made:
+                return _prepared_rows(place, run, part, done), None
+
+            return in_micro_batches(run, gathered(place, run), parts, made, where)[0]
+    contract = prepared_table(config.sources.policies, config.prepare)
+    rows, size = _prepared_rows(place, run, policies, done), config.tables.rows_per_file
+    with run.phase("write"):
+        return place.tables.replace(contract, rows, run.run_id, where, size)
 
 
 def checked_policies(place: Workplace, run: Run, done: Done) -> DataFrame:
@@ -132,7 +151,7 @@ def _prepared_rows(place: Workplace, run: Run, policies: DataFrame, done: Done) 
         if config.sources.claims is None:
             raise ConfigError("prepare.claims is given, but sources.claims is not")
         targets = claims_unknown()
-        if _claims_known(config, run.batch):
+        if config.claims_known(run.batch):
             claims = place.tables.read("claims", done.outputs["claims"], [run.batch])
             try:
                 sums = claims_by_policy(claims, _reference(config), settings.claims)

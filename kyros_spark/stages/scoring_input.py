@@ -9,12 +9,11 @@ from pyspark.sql import DataFrame
 from kyros_spark.errors import FeatureMismatchError
 from kyros_spark.runs import Done, Run
 from kyros_spark.scoring.udf import Served
-from kyros_spark.slices import slices
-from kyros_spark.staged import can_stage
 from kyros_spark.stages.execute import Workplace
+from kyros_spark.stages.micro_batches import parts_of
 from kyros_spark.stages.prepare import checked_policies, scoring_rows
 from kyros_spark.transforms.definitions import definition_hash
-from kyros_spark.transforms.features import expression_of
+from kyros_spark.transforms.features import expression_of, row_wise
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class ScoringInput:
         """Return the settings that the rows depend on, beyond those of the run that wrote them."""
         if not self.fused:
             return {}
-        return {"prepare": self.place.config.prepare.model_dump(mode="json")}
+        return {"prepare": self.place.config.prepare.defining()}
 
     def check(self, served: list[Served]) -> None:
         """Refuse features that are not those which a model was trained on, and rows out of range.
@@ -84,14 +83,11 @@ class ScoringInput:
 
     def slices(self, rows: int) -> list[DataFrame]:
         """Return the batch in slices of about so many rows."""
-        done, tables = self.done(), self.place.tables
+        done, alone = self.done(), not self.fused or row_wise(self.place.config.prepare)
         held = done.rows_out if not self.fused else done.details["policies"]["rows_out"]
-        if held <= rows or not can_stage(tables):
-            return [self.rows()]
-        version = done.outputs[self.table]
-        return [
-            self._made(one) for one in slices(tables, self.table, version, self.run.batch, rows)
-        ]
+        version, most = done.outputs[self.table], rows if alone else held
+        parts = parts_of(self.place, self.table, version, self.run.batch, held, most)
+        return [self._made(part) for part in parts]
 
     def _made(self, rows: DataFrame) -> DataFrame:
         return scoring_rows(rows, self.place.config) if self.fused else rows

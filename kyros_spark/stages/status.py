@@ -17,7 +17,7 @@ from kyros_spark.runs import Failed, Run
 from kyros_spark.staged import can_stage
 from kyros_spark.stages.chain import STAGES, steps_of
 from kyros_spark.stages.execute import Workplace
-from kyros_spark.stages.micro_batches import staged_predictions
+from kyros_spark.stages.micro_batches import gathered, rows_each
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,9 @@ def lines(standings: Sequence[Standing]) -> list[str]:
 def _told(place: Workplace, run: Run | None) -> tuple[str, tuple[str, ...]]:
     assert run is not None
     because = tuple(run.details.get("because", ()))
-    if run.stage == "predict" and run.status != "current" and can_stage(place.tables):
-        parts = staged_predictions(place, run).parts()
+    by_parts = rows_each(place.config, run.stage, run.batch) is not None
+    if by_parts and run.status != "current" and can_stage(place.tables):
+        parts = gathered(place, run).parts()
         if parts:
             return "unfinished", (f"{len(parts)} micro-batches written by run {parts[-1].run_id}",)
     return run.status, because

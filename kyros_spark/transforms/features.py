@@ -78,6 +78,16 @@ def _age(age: AgeSettings) -> str:
     return f"floor({months}{' / 12' if age.unit == 'years' else ''})"
 
 
+def row_wise(settings: PrepareSettings) -> bool:
+    """Tell whether each row's values are made of that row alone: nothing looks OVER others."""
+    features = (expression_of(name, feature) for name, feature in settings.features.items())
+    split = settings.split.sql or ""
+    return not any(
+        "over" in _words(sql)
+        for sql in (settings.exposure, split, *settings.targets.values(), *features)
+    )
+
+
 def check_definitions(
     policies: DataFrame, settings: PrepareSettings, derived: Mapping[str, str]
 ) -> None:

@@ -6,6 +6,7 @@ import shutil
 import threading
 
 import pytest
+from killed import Killed, killed_at, staged_logs
 from portfolio import FIRST, POLICIES
 
 from kyros_spark import predict
@@ -38,30 +39,6 @@ def values(portfolio, spark):
     return sorted(map(str, rows.collect()))
 
 
-def staged_logs(portfolio):
-    return list((portfolio.base / "predictions").glob("staged-*/_delta_log"))
-
-
-class Killed(BaseException):
-    """What no code of ours catches: the process is gone."""
-
-
-def killed_at(monkeypatch, call, when):
-    """Make the ``when``-th call of a method of Staged die, before or after it worked."""
-    method, calls = getattr(Staged, call), []
-
-    def dies(self, *given):
-        calls.append(given)
-        if len(calls) == abs(when) and when > 0:
-            raise Killed
-        done = method(self, *given)
-        if len(calls) == abs(when):
-            raise Killed
-        return done
-
-    monkeypatch.setattr(Staged, call, dies)
-
-
 def test_the_rows_are_those_of_one_job_and_appear_in_one_commit(portfolio, finished, spark):
     before = len(list((portfolio.base / "predictions/_delta_log").glob("*.json")))
     line = portfolio.must(f"predict --batch {FIRST}")
@@ -75,7 +52,7 @@ def test_the_rows_are_those_of_one_job_and_appear_in_one_commit(portfolio, finis
         json.loads(commits[-1].read_text().splitlines()[0])["commitInfo"]["userMetadata"]
         == (line["run_id"])
     )
-    assert not staged_logs(portfolio), "nothing is left but what the table names"
+    assert not staged_logs(portfolio, "predictions"), "nothing is left but what the table names"
     one_job = finished.read(spark, "runs", FIRST).where("stage = 'predict' AND status = 'done'")
     whole = json.loads(one_job.first()["details"])
     for name in ("models", "expected", "unseen_levels"):
@@ -131,7 +108,7 @@ def test_a_killed_run_goes_on_where_it_stopped(portfolio, spark, monkeypatch, ca
     )
     ids = {row["run_id"] for row in portfolio.read(spark, "predictions", FIRST).collect()}
     assert ids == ({"first", "second"} if redone else {"first"})
-    assert not staged_logs(portfolio)
+    assert not staged_logs(portfolio, "predictions")
     if redone == 1:  # rows of both runs: evaluate takes them as one
         assert portfolio.kyros(f"evaluate --batch {FIRST}").code == 0
 
@@ -144,7 +121,7 @@ def test_a_damaged_log_of_an_earlier_run_is_left_and_the_work_begins_anew(
         killed_at(dying, "write", 2)
         with pytest.raises(Killed):
             portfolio.kyros(f"predict --batch {FIRST}")
-    (log,) = staged_logs(portfolio)
+    (log,) = staged_logs(portfolio, "predictions")
     sorted(log.glob("*.json"))[-1].write_text('{"commitInfo": {"timest')
     for checksum in log.glob(".*.crc"):
         checksum.unlink()

@@ -112,9 +112,11 @@ def test_before_the_first_run_all_is_missing(raw_portfolio):
 def test_maintain_gathers_the_ledger_and_every_row_stays(portfolio, spark):
     log = portfolio.base / "predictions/staged-0123456789abcdef/_delta_log"
     young = portfolio.base / "predictions/staged-fedcba9876543210/_delta_log"
-    for folder in (log, young):
+    of_prepare = portfolio.base / "prepared/staged-0123456789abcdef/_delta_log"
+    for folder in (log, young, of_prepare):
         folder.mkdir(parents=True)
-    os.utime(log, (time.time() - 7 * 86400,) * 2)
+    for old in (log, of_prepare):
+        os.utime(old, (time.time() - 7 * 86400,) * 2)
     before = {
         name: sorted(map(str, portfolio.read(spark, name).collect()))
         for name in ("runs", "policies", "prepared", "predictions", "rejects")
@@ -125,5 +127,6 @@ def test_maintain_gathers_the_ledger_and_every_row_stays(portfolio, spark):
     assert len(portfolio.read(spark, "runs").inputFiles()) == 1
     for name, rows in before.items():
         assert sorted(map(str, portfolio.read(spark, name).collect())) == rows
-    assert not log.exists() and young.exists() and line["staged_removed"] == 1
+    assert not log.exists() and not of_prepare.exists() and young.exists()
+    assert line["staged_removed"] == 2
     assert told(portfolio) == dict.fromkeys(STEPS, ("current", []))

@@ -1,0 +1,27 @@
+"""What tests of micro-batches share: a process that dies at a chosen call, and what it leaves."""
+
+from kyros_spark.staged import Staged
+
+
+def staged_logs(portfolio, table):
+    return list((portfolio.base / table).glob("staged-*/_delta_log"))
+
+
+class Killed(BaseException):
+    """What no code of ours catches: the process is gone."""
+
+
+def killed_at(monkeypatch, call, when):
+    """Make the ``when``-th call of a method of Staged die, before or after it worked."""
+    method, calls = getattr(Staged, call), []
+
+    def dies(self, *given):
+        calls.append(given)
+        if len(calls) == abs(when) and when > 0:
+            raise Killed
+        done = method(self, *given)
+        if len(calls) == abs(when):
+            raise Killed
+        return done
+
+    monkeypatch.setattr(Staged, call, dies)

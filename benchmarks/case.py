@@ -25,7 +25,7 @@ from benchmarks.host_memory import watched
 from benchmarks.storm_tables import listed
 
 FOLDER = Path("build/bench/case").resolve()
-SIZES = {False: (2_000_000, 5_000), True: (100_000, 200)}  # policies, trees a model
+SIZES = {False: (1_500_000, 5_000), True: (100_000, 200)}  # policies, trees a model
 LEAVES, LEARNT_ON = 64, 150_000
 MEMORY, FAILS_AT, BATCH = "3200m", 0.8, "2023"
 MODELS = {"frequency": ("claim_count", "poisson"), "pure_premium": ("claim_amount", "tweedie")}

@@ -3,7 +3,7 @@
 An extract as warehouses give it: the demo's columns, and a long one that no setting names, so that
 the largest size is ten times the limit. Models are trained once on a small batch. Then each size is
 cleaned, prepared and predicted by processes of their own in a control group that holds driver, JVM
-and Python workers together; and last a small batch with one key a hundred times a partition's rows.
+and Python workers together; before them a small batch with one key a hundred times a partition's.
 """
 
 import json
@@ -25,7 +25,7 @@ FOLDER = Path("build/bench/growth").resolve()
 SIZES = {False: (1, 4, 16, 64, 100), True: (0.1, 0.4)}  # million policies
 TRAINED_ON, FIRST = 0.2, 2022
 LIMIT, HEAP = 2048, "1g"  # MiB of all processes; the JVM's heap
-PADDING = 1  # columns of 96 characters that nobody asked for
+PADDING = 1  # columns of 160 characters that nobody asked for
 SKEWED, COPIES = 0.4, 5_000_000  # million policies, and how often one of them is there again
 STAGES = ("clean", "prepare", "predict")
 STUDY = 20e12  # bytes
@@ -42,28 +42,35 @@ def main(short=False, sizes=None):
         _generate(settings, FIRST, TRAINED_ON)
         for stage in ("clean", "prepare", "train"):
             rows.append(_stage(settings, stage, FIRST, TRAINED_ON, limited))
-        for year, size in enumerate(sizes, FIRST + 1):
+        _keep(rows, limited)
+        skewed = _skewed(settings, FIRST + 1, limited, COPIES // (100 if short else 1))
+        for year, size in enumerate(sizes, FIRST + 2):
             _generate(settings, year, size)
             for stage in STAGES:
                 rows.append(_stage(settings, stage, year, size, limited))
+                _keep([*rows, *skewed], limited)  # hours are not lost to a failure at the end
             shutil.rmtree(FOLDER / f"source/{year}")
-        _skewed(settings, FIRST + len(sizes) + 1, limited, COPIES // (100 if short else 1))
+    _say(_table(rows, sizes))
+
+
+def _keep(rows, limited):
     result = {
         "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(),
         "pyspark": pyspark.__version__, "limit_mib": LIMIT if limited else None, "heap": HEAP,
         "runs": rows,
     }  # fmt: skip
     (FOLDER / "growth.json").write_text(json.dumps(result, indent=1))
-    _say(_table(rows, sizes))
 
 
 def _skewed(settings, year, limited, copies):
-    """Take a batch of one policy's copies and claims through the stages; none may count twice."""
+    """Take a batch of one policy's copies and claims through the stages; none counts twice."""
     _generate(settings, year, SKEWED, copies)
     _say(f"skewed: {copies:,} copies of one policy, {copies // 10:,} claims of it")
     done = {stage: _stage(settings, stage, year, SKEWED, limited) for stage in STAGES}
     found = done["prepare"]["rows_out"]
     assert 0.97 * SKEWED * 1e6 < found <= SKEWED * 1e6, found
+    shutil.rmtree(FOLDER / f"source/{year}")
+    return [{**one, "copies": copies} for one in done.values()]
 
 
 def _stage(settings, stage, year, size, limited):
@@ -90,7 +97,8 @@ def _table(rows, sizes):
         slope, fixed = np.polyfit(x, y, 1)
         mib = [row["mib"] for row in mine]
         lines.append(f"{stage:10}{fixed:10.1f}{slope:14.2f}{min(mib):14,.0f}{max(mib):8,.0f}")
-        largest = mine[-1]["extract_bytes"] / (mine[-1]["millions"] * 1e6)
+        most = max(mine, key=lambda row: row["millions"])
+        largest = most["extract_bytes"] / (most["millions"] * 1e6)
         hours += slope * STUDY / largest / 1e6 / 3600 * os.cpu_count()
     lines.append(
         f"an extract of 20 TB at {largest:,.0f} bytes a policy is {STUDY / largest / 1e9:,.1f} "
@@ -109,6 +117,7 @@ def _settings(count):
         "models": {name: models[name] for name in ("frequency_glm", "frequency_boost")},
     }
     made["predict"] = {"models": list(made["train"]["models"])}
+    made["sources"]["policies"]["extra_columns"] = "ignore"
     made["spark"] = {"driver_memory": HEAP}
     return written(FOLDER, made)
 

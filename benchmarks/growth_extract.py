@@ -19,7 +19,7 @@ def main(settings, year, first, count, padding, skewed):
     if skewed:
         policies, claims = _skewed(spark, policies, claims, skewed)
     text = [
-        F.repeat(F.md5(F.concat_ws("-", F.lit(n), "policy_id")), 3).alias(f"note_{n:02d}")
+        F.repeat(F.md5(F.concat_ws("-", F.lit(n), "policy_id")), 5).alias(f"note_{n:02d}")
         for n in range(padding)
     ]
     source = Path(config.sources.policies.path.replace("{batch}", str(year))).parent

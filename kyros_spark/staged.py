@@ -109,7 +109,9 @@ class Staged:
         told = json.dumps({"part": number, "run_id": run_id})
         once = {"txnAppId": self._work, "txnVersion": str(number)}
         if not folder_exists(self._tables.spark, self._log):
-            self._tables.make(self._shown, run_id)  # Delta makes no table around another
+            if self._tables.version(self._shown.name) is None:
+                self._tables.create(self._shown, run_id)  # Delta makes no table around another
+            self._tables.check(self._shown)
             self._tables.create(self._table, told)
         self._tables.append(self._table, rows, told, once, self._rows_per_file)
 
@@ -155,13 +157,21 @@ class Staged:
     def _added(self) -> Iterator[dict[str, Any]]:
         """Return the log's entries of the gathered files, by their path from the real table."""
         lines = self._tables.spark.read.text(f"{self._log}/*.json")
-        for line in lines.where(F.col("value").startswith('{"add"')).collect():
-            add = json.loads(line["value"])["add"]
-            yield {**add, "path": f"{self._folder}/{add['path']}", "dataChange": True}
+        told = lines.where(F.col("value").rlike('^\\{"(add|remove)"')).collect()
+        actions = [json.loads(line["value"]) for line in told]
+        # Delta may have compacted them meanwhile, if the session asks for that.
+        gone = {action["remove"]["path"] for action in actions if "remove" in action}
+        for add in (action["add"] for action in actions if "add" in action):
+            if add["path"] not in gone:
+                yield {**add, "path": f"{self._folder}/{add['path']}", "dataChange": True}
 
 
-def can_stage(tables: Tables) -> bool:
-    """Tell whether rows can be gathered unseen: open-source Delta, by path, a classic session."""
+def can_stage(tables: Tables, name: str) -> bool:
+    """Tell whether a table's rows can be gathered unseen.
+
+    That takes open-source Delta, by path, in a classic session, and files that name columns as the
+    table does.
+    """
     jvm = getattr(tables.spark, "_jvm", None)
     if jvm is None or not tables.by_path:
         return False
@@ -170,7 +180,10 @@ def can_stage(tables: Tables) -> bool:
         jvm.java.lang.Class.forName("org.apache.spark.sql.delta.DeltaLog", False, loader)
     except Exception:  # a bare Java error: the platform's Delta is another
         return False
-    return True
+    if tables.version(name) is None:
+        return True
+    detail = tables.spark.sql(f"DESCRIBE DETAIL {tables.reference(name)}").first()
+    return detail is not None and "columnMapping" not in (detail["tableFeatures"] or ())
 
 
 def _part(commit: Any) -> Part:

@@ -44,5 +44,7 @@ def maintain(spark: SparkSession, config: Config) -> dict[str, Any]:
         place.tables.release()
     told["gathered"], told["kept_days"] = gathered, config.tables.keep_days
     told["removed"] = {name: count for name, count in removed.items() if count}
-    told["staged_removed"] = sum(remove_leftovers(place.tables, name) for name in GATHERING)
+    told["staged_removed"] = sum(
+        remove_leftovers(place.tables, name) for name in GATHERING.values()
+    )
     return told

@@ -20,7 +20,7 @@ from kyros_spark.transforms.features import row_wise
 
 Made = tuple[DataFrame, Observation | None]
 
-GATHERING = ("prepared", "predictions")  # the tables that are written slice by slice
+GATHERING = {"prepare": "prepared", "predict": "predictions"}  # written slice by slice
 
 
 def rows_each(config: Config, stage: str, batch: str) -> int | None:
@@ -34,12 +34,12 @@ def rows_each(config: Config, stage: str, batch: str) -> int | None:
 
 
 def parts_of(
-    place: Workplace, table: str, version: int, batch: str, held: int, rows: int
+    place: Workplace, run: Run, table: str, version: int, held: int, rows: int
 ) -> list[DataFrame]:
-    """Return a batch of ``held`` rows in slices of about ``rows``; one where it cannot be."""
-    if held <= rows or not can_stage(place.tables):
-        return [place.tables.read(table, version, [batch])]
-    return slices(place.tables, table, version, batch, rows)
+    """Return the run's batch of ``held`` rows in slices of about ``rows``; one where it must be."""
+    if held <= rows or not can_stage(place.tables, GATHERING[run.stage]):
+        return [place.tables.read(table, version, [run.batch])]
+    return slices(place.tables, table, version, run.batch, rows)
 
 
 def gathered(place: Workplace, run: Run) -> Staged:

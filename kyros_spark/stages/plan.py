@@ -154,6 +154,7 @@ def _bounds(spark: SparkSession, config: Config) -> dict[str, Any]:
         "driver memory": spark.conf.get("spark.driver.memory", config.spark.driver_memory),
         "rows an Arrow batch": config.predict.rows_per_arrow_batch,
         "rows a micro-batch": config.predict.rows_per_micro_batch,
+        "rows a micro-batch of prepare": config.prepare.rows_per_micro_batch,
         "rows a file": config.tables.rows_per_file,
         "shuffle partitions": spark.conf.get("spark.sql.shuffle.partitions", "200"),
     }

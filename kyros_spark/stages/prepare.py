@@ -95,16 +95,17 @@ def _work(place: Workplace, run: Run) -> None:
 def _written(place: Workplace, run: Run, policies: DataFrame, done: Done) -> Written:
     """Write the batch's rows: in one commit, or slice by slice where no slice needs another."""
     config, where = place.config, batch_is(run.batch)
-    most = rows_each(config, run.stage, run.batch)
+    most, parts = rows_each(config, run.stage, run.batch), [policies]
     if most is not None:
-        held, version = int(done.details["policies"]["rows_out"]), done.outputs["policies"]
-        parts = parts_of(place, "policies", version, run.batch, held, most)
-        if len(parts) > 1:
+        with run.phase("plan"):
+            version = done.outputs["policies"]
+            parts = parts_of(place, run, "policies", version, run.rows_in, most)
+    if len(parts) > 1:
 
-            def made(part: DataFrame) -> Made:
-                return _prepared_rows(place, run, part, done), None
+        def made(part: DataFrame) -> Made:
+            return _prepared_rows(place, run, part, done), None
 
-            return in_micro_batches(run, gathered(place, run), parts, made, where)[0]
+        return in_micro_batches(run, gathered(place, run), parts, made, where)[0]
     contract = prepared_table(config.sources.policies, config.prepare)
     rows, size = _prepared_rows(place, run, policies, done), config.tables.rows_per_file
     with run.phase("write"):

@@ -86,7 +86,7 @@ class ScoringInput:
         done, alone = self.done(), not self.fused or row_wise(self.place.config.prepare)
         held = done.rows_out if not self.fused else done.details["policies"]["rows_out"]
         version, most = done.outputs[self.table], rows if alone else held
-        parts = parts_of(self.place, self.table, version, self.run.batch, held, most)
+        parts = parts_of(self.place, self.run, self.table, version, held, most)
         return [self._made(part) for part in parts]
 
     def _made(self, rows: DataFrame) -> DataFrame:

@@ -17,7 +17,7 @@ from kyros_spark.runs import Failed, Run
 from kyros_spark.staged import can_stage
 from kyros_spark.stages.chain import STAGES, steps_of
 from kyros_spark.stages.execute import Workplace
-from kyros_spark.stages.micro_batches import gathered, rows_each
+from kyros_spark.stages.micro_batches import GATHERING, gathered, rows_each
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _told(place: Workplace, run: Run | None) -> tuple[str, tuple[str, ...]]:
     assert run is not None
     because = tuple(run.details.get("because", ()))
     by_parts = rows_each(place.config, run.stage, run.batch) is not None
-    if by_parts and run.status != "current" and can_stage(place.tables):
+    if by_parts and run.status != "current" and can_stage(place.tables, GATHERING[run.stage]):
         parts = gathered(place, run).parts()
         if parts:
             return "unfinished", (f"{len(parts)} micro-batches written by run {parts[-1].run_id}",)

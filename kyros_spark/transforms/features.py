@@ -18,6 +18,12 @@ from kyros_spark.errors import FeatureDefinitionError, first_line
 from kyros_spark.transforms.bins import bin_label
 
 _SPLIT_STEPS = 1_000_000
+# What a row's value depends on beyond the row: other rows, their place, the moment of the query.
+_NOT_OF_THE_ROW = re.compile(
+    r"\b(?:over|monotonically_increasing_id|spark_partition_id|input_file_name|rand|randn|random|uuid"
+    r"|shuffle|now|curdate|current_date|current_timestamp|localtimestamp|unix_timestamp)\b",
+    re.IGNORECASE,
+)
 _STAR = re.compile(r"(?:^|[(,.])\s*\*\s*(?:$|[,)])")
 
 
@@ -79,13 +85,13 @@ def _age(age: AgeSettings) -> str:
 
 
 def row_wise(settings: PrepareSettings) -> bool:
-    """Tell whether each row's values are made of that row alone: nothing looks OVER others."""
+    """Tell whether each row's values are made of that row alone, so that rows may go in parts.
+
+    A word that only looks like it, as a column's name or a text, makes it False.
+    """
     features = (expression_of(name, feature) for name, feature in settings.features.items())
-    split = settings.split.sql or ""
-    return not any(
-        "over" in _words(sql)
-        for sql in (settings.exposure, split, *settings.targets.values(), *features)
-    )
+    given = (settings.exposure, settings.split.sql or "", *settings.targets.values(), *features)
+    return not any(_NOT_OF_THE_ROW.search(sql) for sql in given)
 
 
 def check_definitions(

@@ -45,6 +45,7 @@ def logged(portfolio, spark):
 
 
 def test_the_rows_are_those_of_one_job_and_appear_in_one_commit(portfolio, finished, spark, parts):
+    portfolio.set("tables.rows_per_file", 20)
     line = portfolio.must(f"prepare --batch {SECOND}")
     assert line["details"]["micro_batches"] == {"all": parts, "of_earlier_runs": 0}
     assert line["rows_in"] == line["rows_out"] == POLICIES
@@ -54,7 +55,7 @@ def test_the_rows_are_those_of_one_job_and_appear_in_one_commit(portfolio, finis
     assert [commit["userMetadata"] for commit in said].count(line["run_id"]) == 1
     assert not staged_logs(portfolio, "prepared"), "nothing is left but what the table names"
     files = portfolio.read(spark, "prepared", SECOND).groupBy("_metadata.file_path").count()
-    assert max(row["count"] for row in files.collect()) <= 50
+    assert max(row["count"] for row in files.collect()) <= 20
     assert portfolio.kyros(f"prepare --batch {SECOND}").status == "skipped"
 
 
@@ -92,7 +93,45 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert line["details"]["went_on_from"] == ["first"] and line["rows_out"] == POLICIES
     assert rows(portfolio, spark) == rows(finished, spark)
     assert logged(portfolio, spark) == logged(finished, spark)
+    ids = {row["run_id"] for row in portfolio.read(spark, "prepared", SECOND).collect()}
+    assert ids == ({"first"} if there == parts else {"first", "second"})
+    assert not staged_logs(portfolio, "prepared")
     assert portfolio.must(f"predict --batch {SECOND}")["rows_in"] == POLICIES
+
+
+def test_a_new_feature_is_seen_with_its_values_and_not_before(portfolio, spark, monkeypatch):
+    portfolio.set("prepare.features.old", {"kind": "numeric", "sql": "age - 18"})
+    with monkeypatch.context() as dying:
+        killed_at(dying, "write", -2)
+        with pytest.raises(Killed):
+            portfolio.kyros(f"prepare --batch {SECOND}")
+    assert "old" not in portfolio.read(spark, "prepared").columns
+    portfolio.must(f"prepare --batch {SECOND}")
+    found = portfolio.read(spark, "prepared", SECOND).where("old IS NULL OR old < 0")
+    assert found.isEmpty()
+
+
+def test_micro_batches_that_were_compacted_meanwhile_count_once(
+    portfolio, finished, spark, monkeypatch
+):
+    with monkeypatch.context() as dying:
+        killed_at(dying, "show", 1)
+        with pytest.raises(Killed):
+            portfolio.kyros(f"prepare --batch {SECOND}")
+    (log,) = staged_logs(portfolio, "prepared")
+    spark.sql(f"OPTIMIZE delta.`{log.parent}`")
+    portfolio.must(f"prepare --batch {SECOND}")
+    assert rows(portfolio, spark) == rows(finished, spark)
+
+
+def test_a_table_that_names_columns_its_own_way_is_written_in_one_commit(
+    portfolio, finished, spark
+):
+    table = f"delta.`{portfolio.base}/prepared`"
+    spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
+    line = portfolio.must(f"prepare --batch {SECOND}")
+    assert line["status"] == "done" and "micro_batches" not in line["details"]
+    assert rows(portfolio, spark) == rows(finished, spark)
 
 
 def test_a_batch_whose_claims_are_known_is_prepared_whole(portfolio, finished, spark):
@@ -101,7 +140,10 @@ def test_a_batch_whose_claims_are_known_is_prepared_whole(portfolio, finished, s
     assert rows(portfolio, spark, FIRST) == rows(finished, spark, FIRST)
 
 
-@pytest.mark.parametrize("sql", ["power / max(power) OVER ()", "power + 0 * length(batch_id)"])
+OVER_OTHERS = 'CASE WHEN area = "d\'A" THEN 0 ELSE power / max(power) OVER () END'
+
+
+@pytest.mark.parametrize("sql", [OVER_OTHERS, "power + 0 * length(batch_id)"])
 def test_a_feature_has_the_same_values_however_the_batch_is_divided(portfolio, spark, sql):
     """One that looks over other rows needs them all; another may need no more than the batch."""
     portfolio.set("prepare.features.power.sql", sql)

@@ -40,7 +40,6 @@ _STEP = re.compile(r"step \d+ of \d+: (\w+) (\S+)")
 
 def main(short=False, kills=None, seed=7):
     shutil.rmtree(FOLDER, ignore_errors=True)
-    started = time.perf_counter()
     generate(_settings(), POLICIES)
     calm = _Attempt("calm")
     whole = calm.wait()
@@ -50,13 +49,8 @@ def main(short=False, kills=None, seed=7):
     storm = _Storm(expected, whole, kills or (15 if short else 200))
     with ThreadPoolExecutor(LANES) as lanes:
         list(lanes.map(storm.rage, range(LANES), [random.Random(seed + n) for n in range(LANES)]))
-    result = {
-        "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(),
-        "kills": storm.told, "rounds": storm.rounds, "micro_batches_redone_at_most": storm.redone,
-        "seconds": time.perf_counter() - started,
-    }  # fmt: skip
-    (FOLDER / "storm.json").write_text(json.dumps(result, indent=1))
-    _say(_table(storm.told, storm.rounds, storm.redone))
+    storm.keep()
+    _say(_table(storm.told, len(storm.rounds), storm.redone))
 
 
 class _Storm:
@@ -64,7 +58,8 @@ class _Storm:
 
     def __init__(self, expected, whole, wanted):
         self.expected, self.whole, self.wanted = expected, whole, wanted
-        self.told, self.rounds, self.redone, self.lock = [], 0, 0, threading.Lock()
+        self.told, self.rounds, self.redone, self.lock = [], [], 0, threading.Lock()
+        self.started = time.perf_counter()
 
     def rage(self, lane, chance):
         """Give rounds of the command, each in tables of its own, until all kills are done."""
@@ -79,8 +74,20 @@ class _Storm:
             broken = broken_versions(FOLDER / base / "tables/predictions", whole_of(self.expected))
             assert not broken, f"{base}: versions that show a part of a batch: {broken}"
             shutil.rmtree(FOLDER / base)
-            self.rounds += 1
-            _say(f"round {self.rounds}: {len(self.told)} kills so far, all tables as undisturbed")
+            self.rounds.append(base)
+            self.keep()
+            done = f"{len(self.rounds)} rounds, {len(self.told)} kills"
+            _say(f"{done}: all tables as undisturbed, {time.perf_counter() - self.started:.0f} s")
+
+    def keep(self):
+        """Write down what happened so far; of rounds that ended, it is known to have done no harm."""
+        result = {
+            "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(),
+            "kills": self.told, "rounds_ended": self.rounds,
+            "micro_batches_redone_at_most": self.redone,
+            "seconds": time.perf_counter() - self.started,
+        }  # fmt: skip
+        (FOLDER / "storm.json").write_text(json.dumps(result, indent=1))
 
     def _round(self, base, chance):
         """Give the command until it ends well, and kill it on the way."""
@@ -88,7 +95,7 @@ class _Storm:
         while True:
             attempt, ended = _Attempt(base), False
             while attempt.alive() and len(self.told) < self.wanted and not ended:
-                ended = self._kill(attempt, chance)
+                ended = self._kill(attempt, base, chance)
             attempt.wait()
             parts = set(attempt.parts())
             with self.lock:
@@ -100,12 +107,12 @@ class _Storm:
             if not attempt.killed and "ConcurrentRunError" not in attempt.told():
                 raise AssertionError(attempt.told())
 
-    def _kill(self, attempt, chance):
+    def _kill(self, attempt, base, chance):
         """Kill one process at a random instant; tell whether the run has to end by that."""
         victim = attempt.kill(chance.choice(VICTIMS), chance.uniform(0, LATEST * self.whole))
         if victim in VICTIMS:
             with self.lock:
-                self.told.append({"victim": victim, "at": attempt.last_step})
+                self.told.append({"victim": victim, "at": attempt.last_step, "round": base})
         return victim not in ("worker", "gone")  # Spark tries the task of a dead worker again
 
 

@@ -80,7 +80,7 @@ class _Storm:
             _say(f"{done}: all tables as undisturbed, {time.perf_counter() - self.started:.0f} s")
 
     def keep(self):
-        """Write down what happened so far; of rounds that ended, it is known to have done no harm."""
+        """Write down what happened so far; rounds that ended are known to have lost nothing."""
         result = {
             "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(),
             "kills": self.told, "rounds_ended": self.rounds,

@@ -7,6 +7,7 @@ same code runs on a Connect session.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ from kyros_spark.config import TableSettings
 from kyros_spark.delta_faults import concurrency_named, constraints_named, place_named
 from kyros_spark.delta_read import StoredTables
 from kyros_spark.errors import ConcurrentRunError, PlatformError, TableSchemaError
+from kyros_spark.files import log_without_commit, remove_folder
 from kyros_spark.lease_store import lease_of
 from kyros_spark.spark_version import on_databricks
 from kyros_spark.tables.contract import Column, Table
 from kyros_spark.tables.ddl import create_statement, definitions, quoted, text
 
+_FIRST_COMMIT = 3  # s, in which a first commit that was begun is there
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
 
@@ -158,6 +161,10 @@ class Tables(StoredTables):
             PlatformError: it cannot be made there, for example among files that are not its own.
         """
         place = self.place(table.name)
+        if self._settings.catalog is None and log_without_commit(place):
+            time.sleep(_FIRST_COMMIT)  # another first run may be at it
+            if log_without_commit(place):
+                remove_folder(self.spark, f"{place}/_delta_log")
         try:
             with self.stamped(run_id), place_named(place), concurrency_named(table.name):
                 self.spark.sql(create_statement(table, self.reference(table.name)))

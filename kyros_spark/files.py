@@ -88,6 +88,18 @@ def folder_exists(spark: SparkSession, address: str) -> bool:
     return bool(system.exists(path))
 
 
+def log_without_commit(address: str) -> bool:
+    """Tell whether a table's folder on a local file system holds no more than a log just begun.
+
+    A process killed in a table's first commit leaves it so, and Delta then makes no table there.
+    An object store writes a commit whole or not at all.
+    """
+    if is_remote(address) or not _local(f"{address}/_delta_log").is_dir():
+        return False
+    files = [one for one in _local(address).rglob("*") if one.is_file()]
+    return all(one.parent.name == "_delta_log" and one.name.startswith(".") for one in files)
+
+
 def folders_older_than(spark: SparkSession, pattern: str, age: timedelta) -> list[str]:
     """Return the folders of a pattern (name parts with *) that have not changed for so long."""
     before = time.time() - age.total_seconds()

@@ -12,34 +12,43 @@ _EVERY = 0.25  # s
 
 @dataclass(frozen=True)
 class Watched:
-    """How a command went: seconds, exit code, peak MiB of it and all that it started, its words."""
+    """How a command went: seconds, exit code, peak MiB of it and all that it started, its words.
+
+    own: of mib, what no file can give back (heaps, arrays): what a container's limit has to hold.
+    """
 
     seconds: float
     code: int
     mib: float
+    own: float
     told: str
 
 
 def watched(words, log, kill_after=None, **given):
     """Run a command to its end, or kill it and all that it started after so many seconds."""
-    start, peak = time.perf_counter(), 0.0
+    start, peak, own = time.perf_counter(), 0.0, 0.0
     with Path(log).open("w") as out:
         process = subprocess.Popen(
             list(map(str, words)), stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
             **given,
         )  # fmt: skip
         while process.poll() is None:
-            peak = max(peak, held(process.pid))
+            now, anonymous = held(process.pid)
+            peak, own = max(peak, now), max(own, anonymous)
             if kill_after is not None and time.perf_counter() - start > kill_after:
                 os.killpg(process.pid, signal.SIGKILL)
             time.sleep(_EVERY)
     seconds = time.perf_counter() - start
-    return Watched(seconds, process.returncode, peak, Path(log).read_text())
+    return Watched(seconds, process.returncode, peak, own, Path(log).read_text())
 
 
 def held(session):
-    """Return MiB of the processes of a session; pages that several share count once."""
-    return sum(_proportional(Path(f"/proc/{pid}")) for pid in members(session)) / 1024
+    """Return MiB of the processes of a session, in all and of no file; what they share counts once.
+
+    A kernel without Pss_Anon and Pss_Shmem in smaps_rollup tells 0 of the second.
+    """
+    found = [_proportional(Path(f"/proc/{pid}")) for pid in members(session)]
+    return tuple(sum(column) / 1024 for column in zip(*found, strict=True)) or (0.0, 0.0)
 
 
 def members(session):
@@ -55,7 +64,8 @@ def members(session):
 
 def _proportional(entry):
     try:
-        lines = (entry / "smaps_rollup").read_text().splitlines()
+        lines = (entry / "smaps_rollup").read_text().splitlines()[1:]
     except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+        return 0, 0
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return kib.get("Pss", 0), kib.get("Pss_Anon", 0) + kib.get("Pss_Shmem", 0)

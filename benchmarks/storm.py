@@ -32,6 +32,7 @@ POLICIES = 6_000
 PARTS = 3  # micro-batches a batch, at least
 BATCHES = ("2023", "2024")
 LATEST = 0.4  # of the undisturbed time: what is done is not done again, so later steps come too
+LONGER = 1.2  # that, times this, where a run was killed before it came further than the one before
 LANES = 2  # portfolios side by side: starting a session leaves a core idle
 VICTIMS = ("driver", "JVM", "worker")
 _PART = re.compile(r"predict (\d+): micro-batch (\d+) of \d+ written")
@@ -48,8 +49,11 @@ def main(short=False, kills=None, seed=7):
     _say(f"undisturbed: {whole:.1f} s, {sum(map(len, expected.values())):,} rows in all tables")
     storm = _Storm(expected, whole, kills or (15 if short else 200))
     with ThreadPoolExecutor(LANES) as lanes:
-        list(lanes.map(storm.rage, range(LANES), [random.Random(seed + n) for n in range(LANES)]))
-    storm.keep()
+        chances = [random.Random(seed + n) for n in range(LANES)]
+        try:
+            list(lanes.map(storm.rage, range(LANES), chances))
+        finally:
+            storm.keep()
     _say(_table(storm.told, len(storm.rounds), storm.redone))
 
 
@@ -59,43 +63,53 @@ class _Storm:
     def __init__(self, expected, whole, wanted):
         self.expected, self.whole, self.wanted = expected, whole, wanted
         self.told, self.rounds, self.redone, self.lock = [], [], 0, threading.Lock()
-        self.started = time.perf_counter()
+        self.fault, self.started = None, time.perf_counter()
 
     def rage(self, lane, chance):
         """Give rounds of the command, each in tables of its own, until all kills are done."""
-        for number in itertools.count():
-            if len(self.told) >= self.wanted:
-                return
-            base = f"storm-{lane}-{number}"
-            self._round(base, chance)
-            found = rows_of(FOLDER / base)
-            for table, rows in self.expected.items():
-                assert found[table] == rows, f"{base}, table {table}: rows differ"
-            broken = broken_versions(FOLDER / base / "tables/predictions", whole_of(self.expected))
-            assert not broken, f"{base}: versions that show a part of a batch: {broken}"
-            shutil.rmtree(FOLDER / base)
-            self.rounds.append(base)
-            self.keep()
-            done = f"{len(self.rounds)} rounds, {len(self.told)} kills"
-            _say(f"{done}: all tables as undisturbed, {time.perf_counter() - self.started:.0f} s")
+        try:
+            for number in itertools.count():
+                if self.over():
+                    return
+                self._through(f"storm-{lane}-{number}", chance)
+        except BaseException as fault:
+            self.fault = str(fault)
+            raise
+
+    def over(self):
+        """Tell whether no more kills are wanted, or a fault was found in another lane."""
+        return len(self.told) >= self.wanted or self.fault is not None
+
+    def _through(self, base, chance):
+        self._round(base, chance)
+        found = rows_of(FOLDER / base)
+        for table, rows in self.expected.items():
+            assert found[table] == rows, f"{base}, table {table}: rows differ"
+        broken = broken_versions(FOLDER / base / "tables/predictions", whole_of(self.expected))
+        assert not broken, f"{base}: versions that show a part of a batch: {broken}"
+        shutil.rmtree(FOLDER / base)
+        self.rounds.append(base)
+        self.keep()
+        done = f"{len(self.rounds)} rounds, {len(self.told)} kills"
+        _say(f"{done}: all tables as undisturbed, {time.perf_counter() - self.started:.0f} s")
 
     def keep(self):
         """Write down what happened so far; rounds that ended are known to have lost nothing."""
         result = {
             "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(),
             "kills": self.told, "rounds_ended": self.rounds,
-            "micro_batches_redone_at_most": self.redone,
+            "micro_batches_redone_at_most": self.redone, "fault": self.fault,
             "seconds": time.perf_counter() - self.started,
         }  # fmt: skip
         (FOLDER / "storm.json").write_text(json.dumps(result, indent=1))
 
     def _round(self, base, chance):
         """Give the command until it ends well, and kill it on the way."""
-        written = set()
+        written, reach, furthest = set(), LATEST * self.whole, 0
         while True:
             attempt, ended = _Attempt(base), False
-            while attempt.alive() and len(self.told) < self.wanted and not ended:
-                ended = self._kill(attempt, base, chance)
+            while attempt.alive() and not self.over() and not ended:
+                ended = self._kill(attempt, base, chance.uniform(0, reach), chance)
             attempt.wait()
             parts = set(attempt.parts())
             with self.lock:
@@ -103,13 +117,14 @@ class _Storm:
             written |= parts
             if attempt.code == 0:
                 return
-            # A JVM whose driver is gone may still hold the work for a moment.
-            if not attempt.killed and "ConcurrentRunError" not in attempt.told():
-                raise AssertionError(attempt.told())
+            assert attempt.ended_as_killed(), attempt.told()
+            came = attempt.done()
+            reach = LATEST * self.whole if came > furthest else LONGER * reach
+            furthest = max(furthest, came)
 
-    def _kill(self, attempt, base, chance):
-        """Kill one process at a random instant; tell whether the run has to end by that."""
-        victim = attempt.kill(chance.choice(VICTIMS), chance.uniform(0, LATEST * self.whole))
+    def _kill(self, attempt, base, after, chance):
+        """Kill one process after so many seconds; tell whether the run has to end by that."""
+        victim = attempt.kill(chance.choice(VICTIMS), after)
         if victim in VICTIMS:
             with self.lock:
                 self.told.append({"victim": victim, "at": attempt.last_step, "round": base})
@@ -126,7 +141,7 @@ class _Attempt:
     """One run of the command, in a process group of its own."""
 
     def __init__(self, base):
-        self.killed = False
+        self.victims = []
         self.log = FOLDER / base / f"log-{time.time_ns()}.txt"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         words = [
@@ -159,8 +174,20 @@ class _Attempt:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:  # it ended at that very instant
             return "gone"
-        self.killed = True
+        self.victims.append(victim)
         return victim
+
+    def ended_as_killed(self):
+        """Tell whether it failed by a kill, and said so where it still could."""
+        if self.code == -signal.SIGKILL:
+            return "driver" in self.victims
+        if "ConcurrentRunError" in self.told():
+            return True  # a JVM whose driver is gone may still hold the work for a moment
+        return "JVM" in self.victims and "SparkLostError" in self.told()
+
+    def done(self):
+        """Return how many steps and micro-batches it left behind it."""
+        return len(_STEP.findall(self.log.read_text())) + len(self.parts())
 
     def wait(self):
         start = time.perf_counter()

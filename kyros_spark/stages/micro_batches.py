@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import DataFrame
 
 from kyros_spark.config import Config
 from kyros_spark.delta import Written
@@ -17,8 +17,6 @@ from kyros_spark.stages.execute import Workplace
 from kyros_spark.tables.predictions import predictions as predictions_table
 from kyros_spark.tables.prepared import prepared as prepared_table
 from kyros_spark.transforms.features import row_wise
-
-Made = tuple[DataFrame, Observation | None]
 
 GATHERING = {"prepare": "prepared", "predict": "predictions"}  # written slice by slice
 
@@ -56,28 +54,22 @@ def in_micro_batches(
     run: Run,
     staged: Staged,
     parts: Sequence[DataFrame],
-    make: Callable[[DataFrame], Made],
+    make: Callable[[DataFrame], DataFrame],
     where: str,
-) -> tuple[Written, dict[str, float] | None]:
+) -> Written:
     """Write what earlier runs of the same work have not, then show all of it in one commit.
 
-    make: returns a slice's rows, and what is counted while they are written, if anything is.
-
-    Returns the commit, and the counts added up; None where earlier runs did a part of the work,
-    whose counts ended with them.
+    make: returns a slice's rows. Not to be observed: Delta leaves a micro-batch out that another
+    run committed meanwhile, and who asks an observation of a plan that never ran waits for ever.
     """
     before = staged.resume()
     if before:
         event(f"{len(before)} of {len(parts)} micro-batches are there, going on behind them")
-    counted: dict[str, float] = {}
     for number, part in enumerate(parts):
         if number < len(before):
             continue
         with run.phase("write"):
-            rows, seen = make(part)
-            staged.write(number, rows, run.run_id)
-        for name, value in (seen.get if seen is not None else {}).items():
-            counted[name] = counted.get(name, 0) + (value or 0)
+            staged.write(number, make(part), run.run_id)
         event(f"{run.stage} {run.batch}: micro-batch {number + 1} of {len(parts)} written")
     with run.phase("show"):
         written = staged.show(run.run_id, where)
@@ -85,4 +77,4 @@ def in_micro_batches(
     if before:
         run.details["went_on_from"] = sorted({part.run_id for part in before})
     run.afterwards.append(staged.forget)
-    return written, None if before else counted
+    return written

@@ -105,11 +105,11 @@ def _work(given: ScoringInput, registry: Registry, chosen: list[Entry]) -> None:
     score = predictions(place.spark, served, paths, config.predict.kernel, report)
     key, features = config.sources.policies.key, _features(served)
 
-    def long(prepared: DataFrame) -> tuple[DataFrame, Observation]:
-        seen = Observation()
+    def long(prepared: DataFrame, seen: Observation | None = None) -> DataFrame:
         rows = scored(prepared, key, features, score, outputs)
-        rows = rows.observe(seen, F.count(F.lit(1)).alias(_ROWS), *counts(features, outputs))
-        return long_rows(rows, key, outputs, run.batch, run.run_id), seen
+        if seen is not None:
+            rows = rows.observe(seen, F.count(F.lit(1)).alias(_ROWS), *counts(features, outputs))
+        return long_rows(rows, key, outputs, run.batch, run.run_id)
 
     names = ", ".join(f"'{name}'" for name in dict.fromkeys(_plain(one.name) for one in outputs))
     # A class's rows stand under NAME.CLASS; the version before may have had other classes.
@@ -117,26 +117,27 @@ def _work(given: ScoringInput, registry: Registry, chosen: list[Entry]) -> None:
     contract = predictions_table(config.sources.policies)
     with run.phase("plan"):
         parts = given.slices(config.predict.rows_per_micro_batch)
-    counted: dict[str, float] | None
     with arrow_batch_rows(place.spark, config.predict.rows_per_arrow_batch):
         if len(parts) == 1:
+            seen = Observation()
             with run.phase("write"):
-                rows, seen = long(parts[0])
-                written, counted = place.tables.replace(contract, rows, run.run_id, where), seen.get
+                rows = long(parts[0], seen)
+                run.outputs["predictions"] = place.tables.replace(contract, rows, run.run_id, where)
+            counted = seen.get
         else:
             staged = gathered(place, run)
-            written, counted = in_micro_batches(run, staged, parts, long, where)
-    run.outputs["predictions"], run.rows_out = written, written.rows
-    if counted is None:
-        counted = _counted_again(place, run, given.rows(), features, outputs)
+            run.outputs["predictions"] = in_micro_batches(run, staged, parts, long, where)
+            with run.phase("count"):
+                counted = _counted(place, run, given.rows(), features, outputs)
+    run.rows_out = run.outputs["predictions"].rows
     _tell(run, config, outputs, counted)
     run.details["hosts"] = report.hosts()
 
 
-def _counted_again(
+def _counted(
     place: Workplace, run: Run, prepared: DataFrame, features: list[Feature], outputs: list[Output]
 ) -> dict[str, float]:
-    """Count over the whole batch what earlier runs counted for themselves."""
+    """Count over the whole batch, micro-batches of other runs included."""
     written = place.tables.read("predictions", run.outputs["predictions"].version, [run.batch])
     sums = written.groupBy("model_name").agg(F.sum("expected").alias("expected")).collect()
     expected = {row["model_name"]: row["expected"] for row in sums}

@@ -23,7 +23,6 @@ from kyros_spark.runs import Done, Run
 from kyros_spark.stages.execute import Workplace, execute, start
 from kyros_spark.stages.feature_log import Frozen, champions_features, counted, log_rows
 from kyros_spark.stages.micro_batches import (
-    Made,
     gathered,
     in_micro_batches,
     parts_of,
@@ -102,10 +101,10 @@ def _written(place: Workplace, run: Run, policies: DataFrame, done: Done) -> Wri
             parts = parts_of(place, run, "policies", version, run.rows_in, most)
     if len(parts) > 1:
 
-        def made(part: DataFrame) -> Made:
-            return _prepared_rows(place, run, part, done), None
+        def made(part: DataFrame) -> DataFrame:
+            return _prepared_rows(place, run, part, done)
 
-        return in_micro_batches(run, gathered(place, run), parts, made, where)[0]
+        return in_micro_batches(run, gathered(place, run), parts, made, where)
     contract = prepared_table(config.sources.policies, config.prepare)
     rows, size = _prepared_rows(place, run, policies, done), config.tables.rows_per_file
     with run.phase("write"):

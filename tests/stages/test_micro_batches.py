@@ -149,12 +149,29 @@ def test_two_runs_at_once_never_double_a_row(portfolio, spark, monkeypatch):
         except ConcurrentRunError:
             codes.append("refused")
 
-    twins = [threading.Thread(target=run) for _ in range(2)]
+    twins = [threading.Thread(target=run, daemon=True) for _ in range(2)]
     for twin in twins:
         twin.start()
     for twin in twins:
-        twin.join()
+        twin.join(timeout=300)
     assert len(codes) == 2 and "done" in codes and set(codes) <= {"done", "refused", "skipped"}
+    assert values(portfolio, spark) == expected
+
+
+def test_a_micro_batch_that_another_run_committed_meanwhile_is_left_out_and_the_run_ends(
+    portfolio, spark, monkeypatch
+):
+    """Delta then runs nothing: who waits for what would be counted on the way waits for ever."""
+    expected, write = values(portfolio, spark), Staged.write
+
+    def second(self, number, rows, run_id):
+        write(self, number, rows, "another")
+        write(self, number, rows, run_id)
+
+    monkeypatch.setattr(Staged, "write", second)
+    line = portfolio.must(f"predict --batch {FIRST}")
+    assert line["rows_in"] == POLICIES and line["rows_out"] == 7 * POLICIES
+    assert line["details"]["expected"]
     assert values(portfolio, spark) == expected
 
 

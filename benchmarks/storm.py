@@ -35,6 +35,7 @@ LATEST = 0.4  # of the undisturbed time: what is done is not done again, so late
 LONGER = 1.2  # that, times this, where a run was killed before it came further than the one before
 LANES = 2  # portfolios side by side: starting a session leaves a core idle
 VICTIMS = ("driver", "JVM", "worker")
+WEIGHTS = (1, 1, 2)  # a run outlives its workers: they are killed more than once in one
 _PART = re.compile(r"predict (\d+): micro-batch (\d+) of \d+ written")
 _STEP = re.compile(r"step \d+ of \d+: (\w+) (\S+)")
 
@@ -124,7 +125,7 @@ class _Storm:
 
     def _kill(self, attempt, base, after, chance):
         """Kill one process after so many seconds; tell whether the run has to end by that."""
-        victim = attempt.kill(chance.choice(VICTIMS), after)
+        victim = attempt.kill(chance.choices(VICTIMS, WEIGHTS)[0], after)
         if victim in VICTIMS:
             with self.lock:
                 self.told.append({"victim": victim, "at": attempt.last_step, "round": base})

@@ -7,7 +7,6 @@ same code runs on a Connect session.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +18,12 @@ from kyros_spark.config import TableSettings
 from kyros_spark.delta_faults import concurrency_named, constraints_named, place_named
 from kyros_spark.delta_read import StoredTables
 from kyros_spark.errors import ConcurrentRunError, PlatformError, TableSchemaError
-from kyros_spark.files import log_without_commit, remove_folder
+from kyros_spark.files import remove_log_without_commit
 from kyros_spark.lease_store import lease_of
 from kyros_spark.spark_version import on_databricks
 from kyros_spark.tables.contract import Column, Table
-from kyros_spark.tables.ddl import create_statement, definitions, quoted, text
+from kyros_spark.tables.ddl import create_statement, definitions, quoted
 
-_FIRST_COMMIT = 3  # s, in which a first commit that was begun is there
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
 
@@ -79,7 +77,7 @@ class Tables(StoredTables):
         new = self._ensure(table, run_id)
         before = self._seen[table.name]
         writer = _selected(rows, table, new).write.mode("overwrite").option("replaceWhere", where)
-        self._save(_divided(writer, rows_per_file), table, run_id, new)
+        self._save(writer, table, run_id, new, rows_per_file)
         return self._committed(table.name, run_id, before)
 
     def append(
@@ -97,8 +95,7 @@ class Tables(StoredTables):
         """
         new = self._ensure(table, told)
         writer = _selected(rows, table, new).write.mode("append").options(**(once or {}))
-        writer = _divided(writer, rows_per_file)
-        self._save(writer, table, told, new)
+        self._save(writer, table, told, new, rows_per_file)
 
     def merge(
         self, table: Table, rows: DataFrame, run_id: str, match: str, clauses: Sequence[str]
@@ -122,10 +119,17 @@ class Tables(StoredTables):
         return self._committed(table.name, run_id, before)
 
     def _save(
-        self, writer: DataFrameWriter, table: Table, run_id: str, new: Sequence[Column]
+        self,
+        writer: DataFrameWriter,
+        table: Table,
+        run_id: str,
+        new: Sequence[Column],
+        rows_per_file: int | None,
     ) -> None:
         self.hold(run_id)
         writer = writer.format("delta").option("userMetadata", run_id)
+        if rows_per_file is not None:
+            writer = writer.option("maxRecordsPerFile", rows_per_file)
         if new:  # in the same commit as the rows, so that a failed write adds no column either
             writer = writer.option("mergeSchema", "true")
         with constraints_named(table), concurrency_named(table.name):
@@ -161,10 +165,8 @@ class Tables(StoredTables):
             PlatformError: it cannot be made there, for example among files that are not its own.
         """
         place = self.place(table.name)
-        if self._settings.catalog is None and log_without_commit(place):
-            time.sleep(_FIRST_COMMIT)  # another first run may be at it
-            if log_without_commit(place):
-                remove_folder(self.spark, f"{place}/_delta_log")
+        if self._settings.catalog is None:
+            remove_log_without_commit(self.spark, place)
         try:
             with self.stamped(run_id), place_named(place), concurrency_named(table.name):
                 self.spark.sql(create_statement(table, self.reference(table.name)))
@@ -254,12 +256,3 @@ def _selected(rows: DataFrame, table: Table, new: Sequence[Column]) -> DataFrame
         *(F.col(quoted(n)).alias(n, metadata=told[n]) if n in told else quoted(n)
           for n in table.names)
     )  # fmt: skip
-
-
-def _divided(writer: DataFrameWriter, rows_per_file: int | None) -> DataFrameWriter:
-    return writer if rows_per_file is None else writer.option("maxRecordsPerFile", rows_per_file)
-
-
-def batch_is(batch: str) -> str:
-    """Return the predicate of one batch."""
-    return f"batch_id = {text(batch)}"

@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from pyspark.sql import SparkSession
 from kyros_spark.config import is_remote
 from kyros_spark.errors import ModelFileError, PlatformError
 from kyros_spark.spark_version import condition_of
+
+_FIRST_COMMIT = 3  # s, in which a first commit that was begun is there
 
 
 def write_file(spark: SparkSession, address: str, data: bytes) -> None:
@@ -88,16 +91,37 @@ def folder_exists(spark: SparkSession, address: str) -> bool:
     return bool(system.exists(path))
 
 
-def log_without_commit(address: str) -> bool:
-    """Tell whether a table's folder on a local file system holds no more than a log just begun.
+def remove_log_without_commit(spark: SparkSession, address: str) -> None:
+    """Remove a table's folder ``_delta_log`` where the folder holds no more than a log just begun.
 
     A process killed in a table's first commit leaves it so, and Delta then makes no table there.
     An object store writes a commit whole or not at all.
     """
-    if is_remote(address) or not _local(f"{address}/_delta_log").is_dir():
+    if _only_a_log_begun(spark, address):
+        time.sleep(_FIRST_COMMIT)  # another first run may be at it
+        if _only_a_log_begun(spark, address):
+            remove_folder(spark, f"{address}/_delta_log")
+
+
+def _only_a_log_begun(spark: SparkSession, address: str) -> bool:
+    if getattr(spark, "_sc", None) is None and is_remote(address):
+        return False  # Spark Connect cannot ask
+    if not folder_exists(spark, f"{address}/_delta_log"):
         return False
-    files = [one for one in _local(address).rglob("*") if one.is_file()]
-    return all(one.parent.name == "_delta_log" and one.name.startswith(".") for one in files)
+    files = _files_below(spark, address)
+    return all(folder == "_delta_log" and name.startswith(".") for folder, name in files)
+
+
+def _files_below(spark: SparkSession, address: str) -> Iterator[tuple[str, str]]:
+    """Yield the files below a folder: the name of the folder they are in, and their own."""
+    if not is_remote(address):
+        yield from ((f.parent.name, f.name) for f in _local(address).rglob("*") if f.is_file())
+        return
+    path, system = hadoop(spark, address)
+    files = system.listFiles(path, True)
+    while files.hasNext():
+        found = files.next().getPath()
+        yield found.getParent().getName(), found.getName()
 
 
 def folders_older_than(spark: SparkSession, pattern: str, age: timedelta) -> list[str]:

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config
-from kyros_spark.delta import Written, batch_is
+from kyros_spark.delta import Written
 from kyros_spark.errors import UsageError
 from kyros_spark.files import remove_folder
 from kyros_spark.log import event
@@ -25,7 +25,7 @@ from kyros_spark.meter import summary
 from kyros_spark.runs import Done, Run, new_run_id
 from kyros_spark.stages.chain import steps_of
 from kyros_spark.stages.execute import Workplace, start
-from kyros_spark.tables.ddl import quoted
+from kyros_spark.tables.ddl import batch_is, quoted
 
 # What each stage reads: the stage before it, the table whose rows are counted, and the others.
 _READS: dict[str, tuple[str, tuple[str, ...]] | None] = {

@@ -11,7 +11,6 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from kyros_spark.config import Config, EvaluateSettings
-from kyros_spark.delta import batch_is
 from kyros_spark.errors import ConfigError
 from kyros_spark.evaluation.base import Base
 from kyros_spark.evaluation.curves import Pair
@@ -27,7 +26,7 @@ from kyros_spark.stages.execute import Workplace, execute, held, start
 from kyros_spark.stages.measure import by_factor, factor_names, metrics_and_lift
 from kyros_spark.stages.stored import Stored, find_stored
 from kyros_spark.tables.contract import Table
-from kyros_spark.tables.ddl import text
+from kyros_spark.tables.ddl import batch_is, text
 from kyros_spark.tables.evaluation_factors import EVALUATION_FACTORS
 from kyros_spark.tables.evaluation_lift import EVALUATION_LIFT
 from kyros_spark.tables.evaluation_metrics import EVALUATION_METRICS

@@ -8,7 +8,6 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config
-from kyros_spark.delta import batch_is
 from kyros_spark.errors import ConfigError, UsageError
 from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
@@ -21,6 +20,7 @@ from kyros_spark.stages.execute import Workplace, execute, start
 from kyros_spark.stages.micro_batches import gathered, in_micro_batches
 from kyros_spark.stages.scoring_input import ScoringInput
 from kyros_spark.stages.serve import service
+from kyros_spark.tables.ddl import batch_is
 from kyros_spark.tables.predictions import predictions as predictions_table
 from kyros_spark.transforms.predicted import Output, counts, long_rows, scored
 

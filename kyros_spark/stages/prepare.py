@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config, PrepareSettings
-from kyros_spark.delta import Written, batch_is
+from kyros_spark.delta import Written
 from kyros_spark.errors import (
     BatchMissingError,
     ConfigError,
@@ -28,6 +28,7 @@ from kyros_spark.stages.micro_batches import (
     parts_of,
     rows_each,
 )
+from kyros_spark.tables.ddl import batch_is
 from kyros_spark.tables.feature_log import FEATURE_LOG
 from kyros_spark.tables.prepared import prepared as prepared_table
 from kyros_spark.transforms.features import (

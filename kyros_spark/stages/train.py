@@ -12,12 +12,13 @@ from kyros_spark.digest import digest
 from kyros_spark.errors import ConfigError, FitError, UsageError
 from kyros_spark.fitting.leakage import suspects
 from kyros_spark.fitting.relativities import relativities
-from kyros_spark.fitting.train_model import chosen_features, train_model
+from kyros_spark.fitting.train_model import train_model
 from kyros_spark.model.artefact import Model, model_to_bytes
 from kyros_spark.registry import Entry, Registry, Trained
 from kyros_spark.runs import Run, fingerprint, new_run_id
 from kyros_spark.scoring.udf import Served, predictions
 from kyros_spark.stages.account import account
+from kyros_spark.stages.asked import check_asked
 from kyros_spark.stages.compose import Piece, compose, pieces, pins
 from kyros_spark.stages.declared import with_declared
 from kyros_spark.stages.execute import Workplace, execute, held
@@ -54,7 +55,7 @@ def train(
         )
     place = place or Workplace(spark, config)
     for name, model in settings.models.items():
-        _check_names(config, name, model)
+        check_asked(config, name, model)
     run = Run("train", "+".join(settings.batches), run_id or new_run_id())
 
     def inputs() -> dict[str, str]:
@@ -70,33 +71,6 @@ def train(
         settings.model_dump(mode="json") | {"budgets": config.budgets.model_dump(mode="json")},
         lambda run: _work(place, run, settings),
     )
-
-
-def _check_names(config: Config, name: str, model: ModelSettings) -> None:
-    if not model.parts:
-        chosen_features(name, model, config.prepare)
-    known = {"exposure", *config.prepare.targets}
-    if config.prepare.claims is not None:
-        known |= {"claim_count", "claim_amount", "claim_excess"}
-    for setting, column in (("target", model.target), ("per", model.per)):
-        if column not in known:
-            raise ConfigError(
-                f"train.models.{name}.{setting}: expected one of {', '.join(sorted(known))}, found "
-                f"'{column}'"
-            )
-    _check_load(config, name, model)
-
-
-def _check_load(config: Config, name: str, model: ModelSettings) -> None:
-    claims = config.prepare.claims
-    if model.large_loss_load and (
-        model.target != "claim_amount" or claims is None or claims.cap is None
-    ):
-        raise ConfigError(
-            f"train.models.{name}.large_loss_load: expected target claim_amount and "
-            f"prepare.claims.cap, above which there is an excess, found target '{model.target}' "
-            f"and {'no cap' if claims is None or claims.cap is None else f'cap {claims.cap:g}'}"
-        )
 
 
 def _work(place: Workplace, run: Run, settings: TrainSettings) -> None:

@@ -42,6 +42,11 @@ def text(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def batch_is(batch: str) -> str:
+    """Return the predicate of one batch."""
+    return f"batch_id = {text(batch)}"
+
+
 def number_text(value: float) -> str:
     """Return a finite number as a SQL literal of type double, every bit of it."""
     return f"{float(value)!r}D"

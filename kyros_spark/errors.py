@@ -5,6 +5,13 @@ exit code of the job: 1 anything unforeseen, 2 wrong usage or settings, 3 the da
 contract (nothing was written), 4 a gate refused.
 """
 
+import re
+
+_LOST_WORKER = re.compile(
+    r"Python worker exited unexpectedly|reading the port number from pyspark.daemon|"
+    r"ExecutorLostFailure"
+)
+
 
 class KyrosError(Exception):
     """Something this package foresaw went wrong; the base of all errors below."""
@@ -64,6 +71,10 @@ class ConcurrentRunError(KyrosError):
 
 class SparkLostError(KyrosError):
     """Spark's JVM ended under a running stage; what was committed before is kept."""
+
+
+class WorkerLostError(KyrosError):
+    """A Python worker or an executor died again and again; what was committed before is kept."""
 
 
 class StorageFullError(KyrosError):
@@ -156,6 +167,11 @@ class PredictionValueError(DataContractError):
 
 class ModelFileError(ModelFormatError):
     """The registered model file is missing, or its bytes are not those that were registered."""
+
+
+def names_lost_worker(error: Exception) -> bool:
+    """Tell whether Spark says that a Python worker or an executor died under a task."""
+    return _LOST_WORKER.search(str(error)) is not None
 
 
 def first_line(error: Exception) -> str:

@@ -13,14 +13,23 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import BoostingSettings, ModelSettings
-from kyros_spark.errors import ConfigError, FitError, PlatformError, first_line
+from kyros_spark.errors import (
+    ConfigError,
+    FitError,
+    PlatformError,
+    WorkerLostError,
+    java_cause,
+    names_lost_worker,
+)
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
 from kyros_spark.session import fitting_tasks
 from kyros_spark.transforms.encode import encoded
 from kyros_spark.transforms.exact import exact_sum
 
 MARGIN, VALIDATION = "_margin", "_validation"
+ATTEMPTS = 4  # as Spark tries a task
 _OBJECTIVES = {"poisson": "count:poisson", "gamma": "reg:gamma", "tweedie": "reg:tweedie"}
 _METRICS = {"poisson": "poisson-nloglik", "gamma": "gamma-deviance", "tweedie": "tweedie-nloglik"}
 
@@ -64,6 +73,7 @@ def fit_boosting(
         PlatformError: xgboost is not installed.
         ConfigError: the settings shape the trees by features that the model does not have.
         FitError: xgboost stopped without a model.
+        WorkerLostError: its Python workers died, each time that it was tried.
     """
     try:
         from xgboost.spark import SparkXGBRegressor
@@ -78,6 +88,7 @@ def fit_boosting(
     if not settings.boosting.early_stopping:
         # xgboost.spark fails on a validation part without rows, which a split into folds has.
         rows = rows.where(F.col("split") == "train")
+    rows = in_order(boosting_rows(rows, features, start), workers)
     regressor = SparkXGBRegressor(
         features_col=[f"x{number}" for number in range(len(features))],
         label_col=LABEL,
@@ -90,14 +101,35 @@ def fit_boosting(
         **_options(settings),
         **_shape(features, settings.boosting),
     )
-    try:
-        model = regressor.fit(in_order(boosting_rows(rows, features, start), workers))
-    except PySparkException as error:
-        line = first_line(error)
-        raise FitError(f"xgboost stopped without a model: {line}") from error
+    model = _fitted(regressor, rows)
     booster = model.get_booster()
     rounds = int(getattr(booster, "best_iteration", booster.num_boosted_rounds() - 1)) + 1
     return BoostingFit(bytes(booster.save_raw("ubj")), start, rounds)
+
+
+def _fitted(regressor: Any, rows: DataFrame) -> Any:
+    """Fit; again where a worker died: tasks that wait for each other are not tried again by Spark.
+
+    The same rows in the same order give the same model, whichever attempt it was.
+    """
+    from py4j.protocol import Py4JJavaError
+
+    attempt = 1
+    while True:
+        try:
+            return regressor.fit(rows)
+        except (PySparkException, Py4JJavaError) as error:
+            line = java_cause(error)
+            if not names_lost_worker(error):
+                raise FitError(f"xgboost stopped without a model: {line}") from error
+            if attempt == ATTEMPTS:
+                raise WorkerLostError(
+                    f"boosting: expected Python workers to live, found them killed {ATTEMPTS} "
+                    f"times ({line}): often for memory, since xgboost holds its rows; train on "
+                    "fewer rows, or give the workers more memory, then give the same command again"
+                ) from error
+            event(f"a Python worker died while xgboost fitted ({line}), fitting again")
+            attempt += 1
 
 
 def _options(settings: ModelSettings) -> dict[str, Any]:

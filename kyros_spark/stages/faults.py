@@ -14,6 +14,8 @@ from kyros_spark.errors import (
     SourceSchemaError,
     SparkLostError,
     StorageFullError,
+    WorkerLostError,
+    names_lost_worker,
 )
 from kyros_spark.runs import Run
 
@@ -32,7 +34,7 @@ def failures_named(run: Run) -> Iterator[None]:
 
     Raises:
         DamagedFileError, ExpressionError, SourceSchemaError: the data are at fault.
-        SparkLostError, StorageFullError: the machine is.
+        SparkLostError, StorageFullError, WorkerLostError: the machine is.
     """
     try:
         yield
@@ -70,6 +72,12 @@ def _name_failure(run: Run, error: Exception) -> None:
             f"{run.stage} {run.batch}: expected room for what the stage writes, found a device "
             "full: make room where tables.base is, or in Spark's local folder (spark.local.dir), "
             "then give the same command again; what was committed before is kept"
+        ) from error
+    if names_lost_worker(error):
+        raise WorkerLostError(
+            f"{run.stage} {run.batch}: expected Python workers to live, found them killed, again "
+            "when their task was tried again: often for memory (kyros plan tells what is bounded "
+            "by which setting); give the same command again, what was committed before is kept"
         ) from error
     fault = _DATA_FAULTS.search(text)
     if fault is not None:

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +13,11 @@ import pandas as pd
 import pytest
 import xgboost
 from portfolio import FIRST
+from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from kyros_spark.config import ModelSettings, load_config
-from kyros_spark.errors import ConfigError
+from kyros_spark.errors import ConfigError, FitError, WorkerLostError
 from kyros_spark.fitting.boosting import fit_boosting
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.fitting.train_model import train_model
@@ -161,3 +166,64 @@ def test_levels_as_categories_score_as_xgboost_does(shaped):
 def test_a_shape_of_features_that_cannot_have_it_is_refused(rows, shape, said):
     with pytest.raises(ConfigError, match=said):
         fit_boosting(rows, FEATURES, settings(**shape))
+
+
+def spent_by_workers():
+    """Return the processor time that Spark's Python workers below this process had, by pid."""
+    parents, spent, workers = {}, {}, set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (entry / "stat").read_text().rpartition(")")[2].split()
+            if "pyspark.daemon" in (entry / "cmdline").read_text():
+                workers.add(int(entry.name))
+        except OSError:  # it ended meanwhile
+            continue
+        parents[int(entry.name)] = int(told[1])
+        spent[int(entry.name)] = int(told[11]) + int(told[12])
+
+    def is_ours(pid):
+        return pid == os.getpid() or (pid in parents and is_ours(parents[pid]))
+
+    return {pid: spent[pid] for pid in workers if is_ours(pid)}
+
+
+def test_a_worker_killed_in_a_fit_costs_that_attempt_and_the_model_is_the_same(rows):
+    """Spark itself gives up there: tasks that wait for each other are not tried again."""
+    chosen = settings(rounds=400)
+    undisturbed, killed = fit_boosting(rows, FEATURES, chosen), []
+
+    def kill():
+        before, deadline = spent_by_workers(), time.monotonic() + 120
+        while not killed and time.monotonic() < deadline:
+            for pid, spent in spent_by_workers().items():
+                if spent > before.get(pid, 0) + 20:  # 0.2 s since: it is the one that fits
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+            time.sleep(0.02)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    found = fit_boosting(rows, FEATURES, chosen)
+    killer.join()
+    assert killed, "no worker was busy for long enough"
+    assert found.booster == undisturbed.booster
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "attempts"),
+    [("Python worker exited unexpectedly (crashed)", WorkerLostError, 4),
+     ("label must be non-negative", FitError, 1)],
+)  # fmt: skip
+def test_a_fit_that_fails_each_time_is_named(rows, monkeypatch, told, error, attempts):
+    from xgboost.spark import SparkXGBRegressor
+
+    calls = []
+
+    def fails(self, frame):
+        calls.append(frame)
+        raise PySparkException(told)
+
+    monkeypatch.setattr(SparkXGBRegressor, "fit", fails)
+    with pytest.raises(error, match=told.split()[0]):
+        fit_boosting(rows, FEATURES, settings())
+    assert len(calls) == attempts

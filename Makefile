@@ -49,7 +49,7 @@ demo: setup  ## Run the four stages on a generated motor portfolio, on this mach
 	@$(BIN)/kyros demo
 
 test: setup  ## Run every test, in two processes (WORKERS=4 for more)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0
 
 # Hadoop's S3 file system and the parts of Amazon's library that it calls: 15 MB, not the 640 of all.
 test-s3: setup build/s3a/.done  ## Run the chain on s3a:// against an S3 server on loopback

@@ -14,7 +14,7 @@ _EVERY = 0.25  # s
 class Watched:
     """How a command went: seconds, exit code, peak MiB of it and all that it started, its words.
 
-    own: of mib, what no file can give back (heaps, arrays): what a container's limit has to hold.
+    own: of mib, heaps and arrays: what the system cannot drop and read again from a file.
     """
 
     seconds: float

@@ -166,6 +166,7 @@ class Tables(StoredTables):
         """
         place = self.place(table.name)
         if self._settings.catalog is None:
+            self.hold(run_id)
             remove_log_without_commit(self.spark, place)
         try:
             with self.stamped(run_id), place_named(place), concurrency_named(table.name):

@@ -169,9 +169,10 @@ class ModelFileError(ModelFormatError):
     """The registered model file is missing, or its bytes are not those that were registered."""
 
 
-def names_lost_worker(error: Exception) -> bool:
-    """Tell whether Spark says that a Python worker or an executor died under a task."""
-    return _LOST_WORKER.search(str(error)) is not None
+def lost_worker(error: Exception) -> str:
+    """Return how Spark says that a Python worker or an executor died; "" where it does not."""
+    found = _LOST_WORKER.search(str(error))
+    return found[0] if found else ""
 
 
 def first_line(error: Exception) -> str:

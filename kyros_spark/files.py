@@ -21,7 +21,7 @@ from kyros_spark.config import is_remote
 from kyros_spark.errors import ModelFileError, PlatformError
 from kyros_spark.spark_version import condition_of
 
-_FIRST_COMMIT = 3  # s, in which a first commit that was begun is there
+_FIRST_COMMIT = 3  # s, in which a first commit that was begun should be there
 
 
 def write_file(spark: SparkSession, address: str, data: bytes) -> None:
@@ -92,36 +92,55 @@ def folder_exists(spark: SparkSession, address: str) -> bool:
 
 
 def remove_log_without_commit(spark: SparkSession, address: str) -> None:
-    """Remove a table's folder ``_delta_log`` where the folder holds no more than a log just begun.
+    """Remove a table's folder ``_delta_log`` where the table's folder holds no more than its begin.
 
     A process killed in a table's first commit leaves it so, and Delta then makes no table there.
-    An object store writes a commit whole or not at all.
+    Where another run's commit comes meanwhile, nothing of it is removed.
     """
-    if _only_a_log_begun(spark, address):
-        time.sleep(_FIRST_COMMIT)  # another first run may be at it
-        if _only_a_log_begun(spark, address):
-            remove_folder(spark, f"{address}/_delta_log")
+    if not _begun(spark, address):
+        return
+    time.sleep(_FIRST_COMMIT)  # another first run may be at it
+    for file in _begun(spark, address):
+        remove_file(spark, file)
+    log = f"{address}/_delta_log"
+    for folder in (f"{log}/_staged_commits", log):
+        _remove_if_empty(spark, folder)
 
 
-def _only_a_log_begun(spark: SparkSession, address: str) -> bool:
-    if getattr(spark, "_sc", None) is None and is_remote(address):
-        return False  # Spark Connect cannot ask
-    if not folder_exists(spark, f"{address}/_delta_log"):
-        return False
-    files = _files_below(spark, address)
-    return all(folder == "_delta_log" and name.startswith(".") for folder, name in files)
+def _begun(spark: SparkSession, address: str) -> list[str]:
+    """Return the hidden files of a log, if the table's folder holds no other ones."""
+    found = []
+    try:
+        for folder, name, file in _files_below(spark, address):
+            if folder != "_delta_log" or not name.startswith("."):
+                return []
+            found.append(file)
+    except Exception:  # it may not be listed, or not by us: Delta then tells what is wrong
+        return []
+    return found
 
 
-def _files_below(spark: SparkSession, address: str) -> Iterator[tuple[str, str]]:
-    """Yield the files below a folder: the name of the folder they are in, and their own."""
+def _files_below(spark: SparkSession, address: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the files below a folder: their folder's name, their own, and where they lie."""
     if not is_remote(address):
-        yield from ((f.parent.name, f.name) for f in _local(address).rglob("*") if f.is_file())
+        files = (one for one in _local(address).rglob("*") if one.is_file())
+        yield from ((one.parent.name, one.name, str(one)) for one in files)
         return
     path, system = hadoop(spark, address)
-    files = system.listFiles(path, True)
-    while files.hasNext():
-        found = files.next().getPath()
-        yield found.getParent().getName(), found.getName()
+    listed = system.listFiles(path, True)
+    while listed.hasNext():
+        found = listed.next().getPath()
+        yield found.getParent().getName(), found.getName(), found.toString()
+
+
+def _remove_if_empty(spark: SparkSession, address: str) -> None:
+    # A folder that is not empty, or not there, is an error of either file system.
+    with contextlib.suppress(Exception):
+        if not is_remote(address):
+            _local(address).rmdir()
+            return
+        path, system = hadoop(spark, address)
+        system.delete(path, False)
 
 
 def folders_older_than(spark: SparkSession, pattern: str, age: timedelta) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,7 @@ from kyros_spark.errors import (
     FitError,
     PlatformError,
     WorkerLostError,
-    java_cause,
-    names_lost_worker,
+    lost_worker,
 )
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.log import event
@@ -30,6 +30,8 @@ from kyros_spark.transforms.exact import exact_sum
 
 MARGIN, VALIDATION = "_margin", "_validation"
 ATTEMPTS = 4  # as Spark tries a task
+_REFUSED = re.compile(r"XGBoostError: (.*)")
+_PEER_LOST = "src/collective/"  # where xgboost's own workers miss one another, as it tells it
 _OBJECTIVES = {"poisson": "count:poisson", "gamma": "reg:gamma", "tweedie": "reg:tweedie"}
 _METRICS = {"poisson": "poisson-nloglik", "gamma": "gamma-deviance", "tweedie": "tweedie-nloglik"}
 
@@ -119,16 +121,19 @@ def _fitted(regressor: Any, rows: DataFrame) -> Any:
         try:
             return regressor.fit(rows)
         except (PySparkException, Py4JJavaError) as error:
-            line = java_cause(error)
-            if not names_lost_worker(error):
-                raise FitError(f"xgboost stopped without a model: {line}") from error
+            refused = _REFUSED.findall(str(error))
+            lost = lost_worker(error) or (_PEER_LOST in str(error) and _PEER_LOST)
+            if not lost and refused:
+                raise FitError(f"xgboost stopped without a model: {refused[-1]}") from error
+            if not lost:
+                raise  # a full device, a damaged file: the stage knows their names
             if attempt == ATTEMPTS:
                 raise WorkerLostError(
                     f"boosting: expected Python workers to live, found them killed {ATTEMPTS} "
-                    f"times ({line}): often for memory, since xgboost holds its rows; train on "
+                    f"times ({lost}): often for memory, since xgboost holds its rows; train on "
                     "fewer rows, or give the workers more memory, then give the same command again"
                 ) from error
-            event(f"a Python worker died while xgboost fitted ({line}), fitting again")
+            event(f"a Python worker died while xgboost fitted ({lost}), fitting again")
             attempt += 1
 
 

@@ -15,7 +15,7 @@ from kyros_spark.errors import (
     SparkLostError,
     StorageFullError,
     WorkerLostError,
-    names_lost_worker,
+    lost_worker,
 )
 from kyros_spark.runs import Run
 
@@ -73,7 +73,7 @@ def _name_failure(run: Run, error: Exception) -> None:
             "full: make room where tables.base is, or in Spark's local folder (spark.local.dir), "
             "then give the same command again; what was committed before is kept"
         ) from error
-    if names_lost_worker(error):
+    if lost_worker(error):
         raise WorkerLostError(
             f"{run.stage} {run.batch}: expected Python workers to live, found them killed, again "
             "when their task was tried again: often for memory (kyros plan tells what is bounded "

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark.config import ModelSettings, load_config
 from kyros_spark.errors import ConfigError, FitError, WorkerLostError
+from kyros_spark.fitting import boosting
 from kyros_spark.fitting.boosting import fit_boosting
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.fitting.train_model import train_model
@@ -187,14 +188,15 @@ def spent_by_workers():
     return {pid: spent[pid] for pid in workers if is_ours(pid)}
 
 
-def test_a_worker_killed_in_a_fit_costs_that_attempt_and_the_model_is_the_same(rows):
+def test_a_worker_killed_in_a_fit_costs_that_attempt_and_the_model_is_the_same(rows, monkeypatch):
     """Spark itself gives up there: tasks that wait for each other are not tried again."""
-    chosen = settings(rounds=400)
+    chosen, told, over = settings(rounds=400), [], threading.Event()
     undisturbed, killed = fit_boosting(rows, FEATURES, chosen), []
+    monkeypatch.setattr(boosting, "event", told.append)
 
     def kill():
-        before, deadline = spent_by_workers(), time.monotonic() + 120
-        while not killed and time.monotonic() < deadline:
+        before = spent_by_workers()
+        while not killed and not over.is_set():
             for pid, spent in spent_by_workers().items():
                 if spent > before.get(pid, 0) + 20:  # 0.2 s since: it is the one that fits
                     os.kill(pid, signal.SIGKILL)
@@ -203,16 +205,23 @@ def test_a_worker_killed_in_a_fit_costs_that_attempt_and_the_model_is_the_same(r
 
     killer = threading.Thread(target=kill)
     killer.start()
-    found = fit_boosting(rows, FEATURES, chosen)
-    killer.join()
+    try:
+        found = fit_boosting(rows, FEATURES, chosen)
+    finally:
+        over.set()
+        killer.join()
     assert killed, "no worker was busy for long enough"
+    assert len(told) == 1 and "fitting again" in told[0]
     assert found.booster == undisturbed.booster
 
 
 @pytest.mark.parametrize(
     ("told", "error", "attempts"),
-    [("Python worker exited unexpectedly (crashed)", WorkerLostError, 4),
-     ("label must be non-negative", FitError, 1)],
+    [("Job aborted.\nSparkException: Python worker exited unexpectedly (crashed)\n at",
+      WorkerLostError, 4),
+     ("Job aborted.\nxgboost.core.XGBoostError: [07:01] label must be non-negative\n at",
+      FitError, 1),
+     ("Job aborted.\njava.io.IOException: No space left on device", PySparkException, 1)],
 )  # fmt: skip
 def test_a_fit_that_fails_each_time_is_named(rows, monkeypatch, told, error, attempts):
     from xgboost.spark import SparkXGBRegressor
@@ -224,6 +233,6 @@ def test_a_fit_that_fails_each_time_is_named(rows, monkeypatch, told, error, att
         raise PySparkException(told)
 
     monkeypatch.setattr(SparkXGBRegressor, "fit", fails)
-    with pytest.raises(error, match=told.split()[0]):
+    with pytest.raises(error, match="unexpectedly|label must be|No space left"):
         fit_boosting(rows, FEATURES, settings())
     assert len(calls) == attempts

@@ -1,0 +1,108 @@
+"""Give the command of a chain in a process group of its own, and kill a process of it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.host_memory import members
+
+VICTIMS = ("driver", "JVM", "worker")
+TRIES = 4  # of a task, and of a boosted fit
+QUIET = 600  # s without a word: it hangs
+_PART = re.compile(r"predict (\d+): micro-batch (\d+) of \d+ written")
+_STEP = re.compile(r"step \d+ of \d+: (\w+) (\S+)")
+
+
+class Attempt:
+    """One run of the command, in a process group of its own."""
+
+    def __init__(self, folder, base):
+        self.victims = []
+        self.log = folder / base / f"log-{time.time_ns()}.txt"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        words = [
+            sys.executable, "-m", "kyros_spark", "run", "--config", folder / "settings.yaml",
+            "--set", f"tables.base={folder / base / 'tables'}",
+        ]  # fmt: skip
+        with self.log.open("w") as out:
+            self.process = subprocess.Popen(
+                list(map(str, words)), stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def alive(self):
+        """Tell whether it runs; one that hangs is killed, and a fault."""
+        if self.process.poll() is not None:
+            return False
+        if time.time() - self.log.stat().st_mtime > QUIET:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise AssertionError(f"no word for {QUIET} s: {self.told()}")
+        return True
+
+    def kill(self, victim, after):
+        """Kill the victim so many seconds from now, or from its first step if that is yet to come.
+
+        Returns what was killed, if anything was.
+        """
+        while self.last_step == "start" and self.alive():
+            time.sleep(0.05)
+        time.sleep(after)
+        pid = self._pid(victim)
+        while pid is None and self.alive():  # workers are there for some steps only
+            time.sleep(0.05)
+            pid = self._pid(victim)
+        if pid is None:
+            return None
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:  # it ended at that very instant
+            return "gone"
+        self.victims.append(victim)
+        return victim
+
+    def ended_as_killed(self):
+        """Tell whether it failed by a kill, and said so where it still could."""
+        if self.code == -signal.SIGKILL:
+            return "driver" in self.victims
+        if self.victims.count("worker") >= TRIES and "WorkerLostError" in self.told():
+            return True
+        return "JVM" in self.victims and "SparkLostError" in self.told()
+
+    def done(self):
+        """Return how many steps and micro-batches it left behind it."""
+        return len(_STEP.findall(self.log.read_text())) + len(self.parts())
+
+    def wait(self):
+        start = time.perf_counter()
+        while self.alive():
+            time.sleep(0.1)
+        self.code = self.process.returncode
+        return time.perf_counter() - start
+
+    @property
+    def last_step(self):
+        steps = _STEP.findall(self.log.read_text())
+        return steps[-1][0] if steps else "start"
+
+    def parts(self):
+        return _PART.findall(self.log.read_text())
+
+    def told(self):
+        return self.log.read_text()[-3000:]
+
+    def _pid(self, victim):
+        if victim == "driver":
+            return self.process.pid if self.process.poll() is None else None
+        wanted = {"JVM": "java", "worker": "pyspark.daemon"}[victim]
+        found = [pid for pid in members(self.process.pid) if wanted in _command(pid)]
+        return max(found) if found else None
+
+
+def _command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:  # it ended meanwhile
+        return ""

@@ -91,7 +91,7 @@ def _stage(settings, stage, year, size, limited):
         "resources": line["resources"],
     }  # fmt: skip
     _say(f"{stage:8} {size:6g} M policies, {source / 2**30:6.2f} GiB of extract: "
-         f"{done.seconds:8.1f} s, {done.mib:6,.0f} MiB at most")  # fmt: skip
+         f"{done.seconds:8.1f} s, {done.own:6,.0f} MiB, {done.mib:6,.0f} with files")  # fmt: skip
     return told
 
 
@@ -119,6 +119,7 @@ def _settings(count, boosted=True):
     """Write the demo's settings with one batch a size, and the models to train."""
     made = demo_settings(FOLDER, (str(FIRST + n) for n in range(count + 1)))
     models = made["train"]["models"]
+    models["frequency_glm"]["glm"] = {"alpha": 0.01}  # some levels of small batches have no claim
     kept = ("frequency_glm", "frequency_boost")
     made["predict"] = {"models": list(kept)}
     made["train"] = {

@@ -165,11 +165,10 @@ class Tables(StoredTables):
             PlatformError: it cannot be made there, for example among files that are not its own.
         """
         place = self.place(table.name)
-        if self._settings.catalog is None:
-            self.hold(run_id)
-            remove_log_without_commit(self.spark, place)
         try:
             with self.stamped(run_id), place_named(place), concurrency_named(table.name):
+                if self._settings.catalog is None:
+                    remove_log_without_commit(self.spark, place)
                 self.spark.sql(create_statement(table, self.reference(table.name)))
         except ConcurrentRunError:  # two first runs: the other's table is as good
             if self.version(table.name) is None:

@@ -1,5 +1,7 @@
 """What tests of micro-batches share: a process that dies at a chosen call, and what it leaves."""
 
+import pytest
+
 from kyros_spark.staged import Staged
 
 
@@ -11,7 +13,7 @@ class Killed(BaseException):
     """What no code of ours catches: the process is gone."""
 
 
-def killed_at(monkeypatch, call, when):
+def _killed_at(monkeypatch, call, when):
     """Make the ``when``-th call of a method of Staged die, before or after it worked."""
     method, calls = getattr(Staged, call), []
 
@@ -25,3 +27,11 @@ def killed_at(monkeypatch, call, when):
         return done
 
     monkeypatch.setattr(Staged, call, dies)
+
+
+def killed_run(portfolio, monkeypatch, command, call, when):
+    """Give a command to a process that dies at that call; what is given next lives."""
+    with monkeypatch.context() as dying:
+        _killed_at(dying, call, when)
+        with pytest.raises(Killed):
+            portfolio.kyros(command)

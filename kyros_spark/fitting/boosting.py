@@ -31,7 +31,6 @@ from kyros_spark.transforms.exact import exact_sum
 MARGIN, VALIDATION = "_margin", "_validation"
 ATTEMPTS = 4  # as Spark tries a task
 _REFUSED = re.compile(r"XGBoostError: (.*)")
-_PEER_LOST = "src/collective/"  # where xgboost's own workers miss one another, as it tells it
 _OBJECTIVES = {"poisson": "count:poisson", "gamma": "reg:gamma", "tweedie": "reg:tweedie"}
 _METRICS = {"poisson": "poisson-nloglik", "gamma": "gamma-deviance", "tweedie": "tweedie-nloglik"}
 
@@ -122,7 +121,7 @@ def _fitted(regressor: Any, rows: DataFrame) -> Any:
             return regressor.fit(rows)
         except (PySparkException, Py4JJavaError) as error:
             refused = _REFUSED.findall(str(error))
-            lost = lost_worker(error) or (_PEER_LOST in str(error) and _PEER_LOST)
+            lost = lost_worker(error)
             if not lost and refused:
                 raise FitError(f"xgboost stopped without a model: {refused[-1]}") from error
             if not lost:

@@ -101,11 +101,9 @@ def _written(place: Workplace, run: Run, policies: DataFrame, done: Done) -> Wri
             version = done.outputs["policies"]
             parts = parts_of(place, run, "policies", version, run.rows_in, most)
     if len(parts) > 1:
-
-        def made(part: DataFrame) -> DataFrame:
-            return _prepared_rows(place, run, part, done)
-
-        return in_micro_batches(run, gathered(place, run), parts, made, where)
+        return in_micro_batches(
+            run, gathered(place, run), parts, lambda p: _prepared_rows(place, run, p, done), where
+        )
     contract = prepared_table(config.sources.policies, config.prepare)
     rows, size = _prepared_rows(place, run, policies, done), config.tables.rows_per_file
     with run.phase("write"):

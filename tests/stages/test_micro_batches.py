@@ -6,7 +6,7 @@ import shutil
 import threading
 
 import pytest
-from killed import Killed, killed_at, staged_logs
+from killed import killed_run, staged_logs
 from portfolio import FIRST, POLICIES
 
 from kyros_spark import predict
@@ -83,10 +83,7 @@ def test_files_where_a_table_should_be_are_left_and_named(portfolio):
 )
 def test_a_killed_run_goes_on_where_it_stopped(portfolio, spark, monkeypatch, call, when, redone):
     expected, scored = values(portfolio, spark), []
-    with monkeypatch.context() as dying:
-        killed_at(dying, call, when)
-        with pytest.raises(Killed):
-            portfolio.kyros(f"predict --batch {FIRST} --run-id first")
+    killed_run(portfolio, monkeypatch, f"predict --batch {FIRST} --run-id first", call, when)
     assert values(portfolio, spark) == expected, "no reader sees a part"
     with monkeypatch.context() as watched:
         write = Staged.write
@@ -117,10 +114,7 @@ def test_a_damaged_log_of_an_earlier_run_is_left_and_the_work_begins_anew(
     portfolio, spark, monkeypatch
 ):
     expected = values(portfolio, spark)
-    with monkeypatch.context() as dying:
-        killed_at(dying, "write", 2)
-        with pytest.raises(Killed):
-            portfolio.kyros(f"predict --batch {FIRST}")
+    killed_run(portfolio, monkeypatch, f"predict --batch {FIRST}", "write", 2)
     (log,) = staged_logs(portfolio, "predictions")
     sorted(log.glob("*.json"))[-1].write_text('{"commitInfo": {"timest')
     for checksum in log.glob(".*.crc"):
@@ -163,10 +157,7 @@ def test_micro_batches_that_another_run_committed_meanwhile_are_left_out_and_the
 ):
     """Delta then runs nothing: who waits for what would be counted on the way waits for ever."""
     expected = values(portfolio, spark)
-    with monkeypatch.context() as dying:
-        killed_at(dying, "show", 1)
-        with pytest.raises(Killed):
-            portfolio.kyros(f"predict --batch {FIRST}")
+    killed_run(portfolio, monkeypatch, f"predict --batch {FIRST}", "show", 1)
     monkeypatch.setattr(Staged, "resume", lambda self: [])  # as asked before the other committed
     line = portfolio.must(f"predict --batch {FIRST}")
     assert line["rows_in"] == POLICIES and line["rows_out"] == 7 * POLICIES

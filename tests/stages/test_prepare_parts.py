@@ -1,7 +1,7 @@
 """prepare in micro-batches, where no policy needs another row of its batch."""
 
 import pytest
-from killed import Killed, killed_at, staged_logs
+from killed import killed_run, staged_logs
 from portfolio import FIRST, POLICIES, SECOND
 
 WHOLE = 1_000
@@ -73,10 +73,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
 ):
     there = there or parts
     expected = rows(portfolio, spark)
-    with monkeypatch.context() as dying:
-        killed_at(dying, call, when)
-        with pytest.raises(Killed):
-            portfolio.kyros(f"prepare --batch {SECOND} --run-id first")
+    killed_run(portfolio, monkeypatch, f"prepare --batch {SECOND} --run-id first", call, when)
     assert rows(portfolio, spark) == expected, "no reader sees a part"
     standing = portfolio.must("status")["standings"]
     (found,) = [s for s in standing if (s["stage"], s["batch"]) == ("prepare", SECOND)]
@@ -101,10 +98,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
 
 def test_a_new_feature_is_seen_with_its_values_and_not_before(portfolio, spark, monkeypatch):
     portfolio.set("prepare.features.old", {"kind": "numeric", "sql": "age - 18"})
-    with monkeypatch.context() as dying:
-        killed_at(dying, "write", -2)
-        with pytest.raises(Killed):
-            portfolio.kyros(f"prepare --batch {SECOND}")
+    killed_run(portfolio, monkeypatch, f"prepare --batch {SECOND}", "write", -2)
     assert "old" not in portfolio.read(spark, "prepared").columns
     portfolio.must(f"prepare --batch {SECOND}")
     found = portfolio.read(spark, "prepared", SECOND).where("old IS NULL OR old < 0")
@@ -114,10 +108,7 @@ def test_a_new_feature_is_seen_with_its_values_and_not_before(portfolio, spark, 
 def test_micro_batches_that_were_compacted_meanwhile_count_once(
     portfolio, finished, spark, monkeypatch
 ):
-    with monkeypatch.context() as dying:
-        killed_at(dying, "show", 1)
-        with pytest.raises(Killed):
-            portfolio.kyros(f"prepare --batch {SECOND}")
+    killed_run(portfolio, monkeypatch, f"prepare --batch {SECOND}", "show", 1)
     (log,) = staged_logs(portfolio, "prepared")
     spark.sql(f"OPTIMIZE delta.`{log.parent}`")
     portfolio.must(f"prepare --batch {SECOND}")

@@ -28,11 +28,11 @@ FOLDER = Path("build/bench/storm").resolve()
 POLICIES = 6_000
 PARTS = 3  # micro-batches a batch, at least
 BATCHES = ("2023", "2024")
-LATEST = 0.25  # of the undisturbed time: what is done is not done again, so later steps come too
+LATEST = 0.2  # of the undisturbed time: what is done is not done again, so later steps come too
 LONGER = 1.2  # that, times this, where a run was killed before it came further than the one before
 AWAY = 5  # attempts in a row that may find the work still held by the JVM of a driver that is gone
 LANES = 2  # portfolios side by side: starting a session leaves a core idle
-WEIGHTS = (1, 1, 2)  # a run outlives its workers: they are killed more than once in one
+WEIGHTS = (1, 1, 3)  # a run outlives its workers: they are killed more than once in one
 
 
 def main(short=False, kills=None, seed=7):

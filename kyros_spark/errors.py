@@ -7,10 +7,14 @@ contract (nothing was written), 4 a gate refused.
 
 import re
 
-# The last is where xgboost's own workers miss one another, as it tells it.
+# The last but one is where xgboost's own workers miss one another, as it tells it. The last is where
+# Spark's talk to a worker breaks off, as in `PythonWorkerFactory.stopWorker`: its stack tells it
+# from a store's streams.
 _LOST_WORKER = re.compile(
     r"Python worker exited unexpectedly|reading the port number from pyspark.daemon|"
-    r"ExecutorLostFailure|src/collective/"
+    r"ExecutorLostFailure|src/collective/|"
+    r"(?:Stream closed|Broken pipe|Connection reset)\b[^\n]*(?:\n\s+at (?:java|scala|sun)[^\n]*)*"
+    r"\n\s+at org\.apache\.spark\.(?:api|sql\.execution)\.python\."
 )
 
 
@@ -173,7 +177,7 @@ class ModelFileError(ModelFormatError):
 def lost_worker(error: Exception) -> str:
     """Return how Spark says that a Python worker or an executor died; "" where it does not."""
     found = _LOST_WORKER.search(str(error))
-    return found[0] if found else ""
+    return found[0].splitlines()[0] if found else ""
 
 
 def first_line(error: Exception) -> str:

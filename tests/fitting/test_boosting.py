@@ -219,6 +219,15 @@ def test_a_worker_killed_in_a_fit_costs_that_attempt_and_the_model_is_the_same(r
     ("told", "error", "attempts"),
     [("Job aborted.\nSparkException: Python worker exited unexpectedly (crashed)\n at",
       WorkerLostError, 4),
+     ("Job aborted.\njava.io.IOException: Stream closed\n"  # as Spark 4.1.4 tells it of its daemon
+      "\tat java.base/java.io.DataOutputStream.flush(DataOutputStream.java:128)\n"
+      "\tat org.apache.spark.api.python.PythonWorkerFactory.$anonfun$stopWorker$1(Python.scala:479)",
+      WorkerLostError, 4),
+     ("Job aborted.\njava.io.IOException: Stream closed\n"
+      "\tat java.base/java.io.DataInputStream.read(DataInputStream.java:149)\n"
+      "\tat org.apache.hadoop.fs.FSDataInputStream.read(FSDataInputStream.java:104)\n"
+      "\tat org.apache.spark.api.python.PythonRDD$.write(PythonRDD.scala:320)",
+      PySparkException, 1),
      ("Job aborted.\nxgboost.core.XGBoostError: [07:01] label must be non-negative\n at",
       FitError, 1),
      ("Job aborted.\njava.io.IOException: No space left on device", PySparkException, 1)],
@@ -233,6 +242,6 @@ def test_a_fit_that_fails_each_time_is_named(rows, monkeypatch, told, error, att
         raise PySparkException(told)
 
     monkeypatch.setattr(SparkXGBRegressor, "fit", fails)
-    with pytest.raises(error, match="unexpectedly|label must be|No space left"):
+    with pytest.raises(error, match="unexpectedly|Stream closed|label must be|No space left"):
         fit_boosting(rows, FEATURES, settings())
     assert len(calls) == attempts

@@ -7,9 +7,9 @@ contract (nothing was written), 4 a gate refused.
 
 import re
 
-# The last but one is where xgboost's own workers miss one another, as it tells it. The last is where
-# Spark's talk to a worker breaks off, as in `PythonWorkerFactory.stopWorker`: its stack tells it
-# from a store's streams.
+# The last but one is where xgboost's own workers miss one another, as it tells it. The last is
+# where Spark's talk to a worker breaks off, as in `PythonWorkerFactory.stopWorker`: its stack
+# tells it from a store's streams.
 _LOST_WORKER = re.compile(
     r"Python worker exited unexpectedly|reading the port number from pyspark.daemon|"
     r"ExecutorLostFailure|src/collective/|"

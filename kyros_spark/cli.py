@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from kyros_spark.errors import KyrosError
+from kyros_spark.errors import KyrosError, spark_is_gone, spark_lost
 from kyros_spark.log import configure_logging, event
 from kyros_spark.parser import parser
 from kyros_spark.profiler import FOLDER, profiled
@@ -32,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         return _fail(stage, error, 130)
     except Exception as error:  # the contract: a result line whatever happens
+        if spark_is_gone(error):  # between two stages, or under a command that is none
+            lost = spark_lost(f"kyros {stage}")
+            return _fail(stage, lost, lost.exit_code)
         event("unforeseen failure", level=40, error=type(error).__name__)
         return _fail(stage, error, 1)
     if line is not None:

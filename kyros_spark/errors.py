@@ -75,7 +75,7 @@ class ConcurrentRunError(KyrosError):
 
 
 class SparkLostError(KyrosError):
-    """Spark's JVM ended under a running stage; what was committed before is kept."""
+    """Spark's JVM ended under a running command; what was committed before is kept."""
 
 
 class WorkerLostError(KyrosError):
@@ -178,6 +178,23 @@ def lost_worker(error: Exception) -> str:
     """Return how Spark says that a Python worker or an executor died; "" where it does not."""
     found = _LOST_WORKER.search(str(error))
     return found[0].splitlines()[0] if found else ""
+
+
+def spark_is_gone(error: BaseException) -> bool:
+    """Tell whether a call failed since Spark's JVM, or its server, no longer answers."""
+    # By name, since Spark Connect's own client comes without py4j.
+    kind = type(error).__name__
+    cut_off = kind == "Py4JError" and "Trace:" not in str(error)
+    return isinstance(error, ConnectionError) or kind == "Py4JNetworkError" or cut_off
+
+
+def spark_lost(work: str) -> SparkLostError:
+    """Return the error of work under which Spark's JVM ended."""
+    return SparkLostError(
+        f"{work}: expected Spark to answer, found its JVM gone: it was killed, often for memory "
+        "(kyros plan tells what is bounded by which setting); give the same command again, what "
+        "was committed before is kept"
+    )
 
 
 def first_line(error: Exception) -> str:

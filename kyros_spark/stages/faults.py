@@ -12,10 +12,11 @@ from kyros_spark.errors import (
     KyrosError,
     PlatformError,
     SourceSchemaError,
-    SparkLostError,
     StorageFullError,
     WorkerLostError,
     lost_worker,
+    spark_is_gone,
+    spark_lost,
 )
 from kyros_spark.runs import Run
 
@@ -50,12 +51,8 @@ def failures_named(run: Run) -> Iterator[None]:
 def _name_failure(run: Run, error: Exception) -> None:
     """Raise what we call Spark's failure, where it has a name."""
     text = str(error)
-    if _spark_is_gone(error):
-        raise SparkLostError(
-            f"{run.stage} {run.batch}: expected Spark to answer, found its JVM gone: it was "
-            "killed, often for memory (kyros plan tells what is bounded by which setting); give "
-            "the same command again, what was committed before is kept"
-        ) from error
+    if spark_is_gone(error):
+        raise spark_lost(f"{run.stage} {run.batch}") from error
     file = _FILE.search(text)
     if file is not None and "header does not conform" in text:
         raise SourceSchemaError(
@@ -87,10 +84,3 @@ def _name_failure(run: Run, error: Exception) -> None:
             f"{run.stage} {run.batch}: an expression of the settings failed on the data: {line}; "
             "use try_divide, try_cast or nullif in it"
         ) from error
-
-
-def _spark_is_gone(error: Exception) -> bool:
-    # By name, since Spark Connect's own client comes without py4j.
-    kind = type(error).__name__
-    cut_off = kind == "Py4JError" and "Trace:" not in str(error)
-    return isinstance(error, ConnectionError) or kind == "Py4JNetworkError" or cut_off

@@ -8,22 +8,31 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from portfolio import FIRST
 
 
+@pytest.mark.parametrize(
+    ("command", "at"),
+    [
+        (f"clean --batch {FIRST}", f"clean {FIRST}: check policies"),
+        ("status", f"clean {FIRST}: inputs"),
+    ],
+)
 def test_a_killed_jvm_is_told_in_a_sentence_and_the_same_command_ends_well(
-    finished, spark, tmp_path
+    finished, spark, tmp_path, command, at
 ):
     portfolio = finished.copy_to(tmp_path)
     portfolio.spoil_cells("age", {5: "33"})
-    words = [sys.executable, "-m", "kyros_spark", "clean", "--config", portfolio.config_file()]
+    stage, *given = command.split()
+    words = [sys.executable, "-m", "kyros_spark", stage, "--config", portfolio.config_file()]
     log = tmp_path / "log.txt"
     with log.open("w") as err:
         process = subprocess.Popen(
-            [*map(str, words), "--batch", FIRST], stdout=subprocess.PIPE, stderr=err, text=True
+            [*map(str, words), *given], stdout=subprocess.PIPE, stderr=err, text=True
         )
         deadline = time.monotonic() + 120
-        while f"clean {FIRST}: check policies" not in log.read_text():
+        while at not in log.read_text():
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.02)
         os.kill(java_of(process.pid), signal.SIGKILL)
@@ -31,7 +40,7 @@ def test_a_killed_jvm_is_told_in_a_sentence_and_the_same_command_ends_well(
     assert process.returncode == 1
     assert told["error"]["type"] == "SparkLostError"
     assert "give the same command again" in told["error"]["message"]
-    assert portfolio.must(f"clean --batch {FIRST}")["status"] == "done"
+    assert portfolio.must(command)["status"] == "done"
 
 
 def java_of(pid):

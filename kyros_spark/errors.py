@@ -183,9 +183,11 @@ def lost_worker(error: Exception) -> str:
 def spark_is_gone(error: BaseException) -> bool:
     """Tell whether a call failed since Spark's JVM, or its server, no longer answers."""
     # By name, since Spark Connect's own client comes without py4j.
-    kind = type(error).__name__
-    cut_off = kind == "Py4JError" and "Trace:" not in str(error)
-    return isinstance(error, ConnectionError) or kind == "Py4JNetworkError" or cut_off
+    kind, said = type(error).__name__, str(error)
+    cut_off = kind == "Py4JError" and "Trace:" not in said
+    # While rows come to the driver: pyspark's own EOFError has no words, a short file's has.
+    no_rows = "CANNOT_OPEN_SOCKET" in said or (isinstance(error, EOFError) and not said)
+    return isinstance(error, ConnectionError) or kind == "Py4JNetworkError" or cut_off or no_rows
 
 
 def spark_lost(work: str) -> SparkLostError:

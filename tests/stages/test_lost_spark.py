@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from portfolio import FIRST
 
+from kyros_spark.errors import spark_is_gone
+
 
 @pytest.mark.parametrize(
     ("command", "at"),
@@ -41,6 +43,19 @@ def test_a_killed_jvm_is_told_in_a_sentence_and_the_same_command_ends_well(
     assert told["error"]["type"] == "SparkLostError"
     assert "give the same command again" in told["error"]["message"]
     assert portfolio.must(command)["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "gone"),
+    [
+        (EOFError(), True),
+        (EOFError("Compressed file ended before the end-of-stream marker was reached"), False),
+        (RuntimeError("[CANNOT_OPEN_SOCKET] Can not open socket: connection refused"), True),
+        (FileNotFoundError("no such file"), False),
+    ],
+)
+def test_rows_that_stop_coming_are_told_from_files_that_end_too_soon(error, gone):
+    assert spark_is_gone(error) == gone
 
 
 def java_of(pid):

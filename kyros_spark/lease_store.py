@@ -17,6 +17,9 @@ _S3 = re.compile(r"^(s3|s3a|s3n)://")
 # Hadoop's option of a write that S3 itself refuses where the object is there (If-None-Match).
 _CONDITIONAL = "fs.option.create.conditional.overwrite"
 _THERE = re.compile(r"FileAlreadyExists|RemoteFileChanged|PreconditionFailed|Status Code: 412")
+# Hadoop looks at an object before it reads it, and refuses one that was replaced in between.
+_REPLACED = re.compile(r"RemoteFileChanged|PreconditionFailed|Status Code: 412")
+_LOOKS = 10
 
 
 def lease_of(spark: SparkSession, settings: TableSettings) -> Lease | None:
@@ -73,13 +76,19 @@ class HadoopStore:
 
     def get(self, name: str) -> bytes | None:
         """Return a file's bytes, or None where there is none."""
+        for looks_left in reversed(range(_LOOKS)):
+            try:
+                return self._read(name)
+            except Exception as error:  # Hadoop's own classes, which reach Python as one
+                if "FileNotFoundException" in str(error):
+                    break
+                if not looks_left or not _REPLACED.search(str(error)):
+                    raise
+        return None
+
+    def _read(self, name: str) -> bytes:
         path, system = hadoop(self._spark, f"{self._folder}/{name}")
-        try:
-            stream = system.open(path)
-        except Exception as error:
-            if "FileNotFoundException" in str(error):
-                return None
-            raise
+        stream = system.open(path)
         try:
             return bytes(stream.readAllBytes())
         finally:

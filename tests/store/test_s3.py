@@ -66,9 +66,9 @@ def client(address, wait=False):
 
 
 class Job:
-    """A spark-submit of `run` with the tables on S3."""
+    """A spark-submit of `run`, or of another script, with the tables on S3."""
 
-    def __init__(self, portfolio, address, name, *words, conf=()):
+    def __init__(self, portfolio, address, name, *words, conf=(), script=None):
         jars = ",".join(str(jar) for jar in Path(os.environ["KYROS_S3A_JARS"]).glob("*.jar"))
         settings = [
             "spark.hadoop.fs.s3a.path.style.access=true",
@@ -80,7 +80,7 @@ class Job:
         command = [
             SPARK / "bin/spark-submit", "--properties-file", ROOT / "conf/spark/local.conf",
             "--jars", jars, *(part for one in settings for part in ("--conf", one)),
-            ROOT / "jobs/run.py", "--config", portfolio.config_file(), *words,
+            *(script or (ROOT / "jobs/run.py", "--config", portfolio.config_file())), *words,
         ]  # fmt: skip
         # spark-submit gives the driver's stderr to its own stdout; Spark's log is in the other.
         self.out, spark_log = (portfolio.folder / f"{name}.{end}" for end in ("out", "log"))
@@ -174,12 +174,18 @@ def test_a_second_driver_is_refused_while_the_first_writes_and_nothing_is_lost(
         time.sleep(0.1)
     second = Job(portfolio, server, "second", "--batch", SECOND).line()
     line = first.line()
-    assert line["status"] == "done", line
+    assert line["status"] == "done", json.dumps(line.get("error"))
     if second["status"] == "failed":  # else it came after the end of the first
         assert second["error"]["type"] == "ConcurrentRunError"
         assert "one driver at a time" in second["error"]["message"]
     again = Job(portfolio, server, "third", "--batch", SECOND).line()
     assert again["status"] == "skipped"
+
+
+def test_a_lease_is_read_whole_while_its_holder_changes_it(portfolio, server):
+    words = [Path(__file__).with_name("read_while_replaced.py"), f"s3a://{BUCKET}/lease"]
+    line = Job(portfolio, server, "read", script=words).line()
+    assert line == {"read": 100, "whole": 100, "absent": None}
 
 
 def test_no_log_setting_or_ledger_row_holds_a_credential(killed, portfolio, server):

@@ -16,7 +16,8 @@ from kyros_spark.parser import parser
 SERVERLESS = ["application", *STAGES, "run"]
 LOCAL_ONLY = {"spark.master", "spark.driver.memory", "spark.driver.bindAddress", "spark.driver.host",
               "spark.ui.enabled", "spark.databricks.delta.snapshotPartitions",
-              "spark.sql.shuffle.partitions"}  # fmt: skip
+              "spark.sql.shuffle.partitions",
+              "spark.hadoop.parquet.hadoop.vectored.io.enabled"}  # fmt: skip
 
 
 def operation(name):

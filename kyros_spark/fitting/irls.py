@@ -7,6 +7,7 @@ d the unit deviance and b all coefficients but the constant's, as glum and sciki
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,8 +21,10 @@ from kyros_spark.fitting.design import Layout
 from kyros_spark.fitting.equations import Equations, Law, LevelSums
 from kyros_spark.kernels.compile import compiled, writable
 from kyros_spark.kernels.coordinate_descent import coordinate_descent
+from kyros_spark.log import event
 
 HALVINGS = 30
+TOLD_AFTER = 5.0  # s: an iteration is a pass over the rows, of many a matter of minutes
 INNER_TOLERANCE, INNER_SWEEPS = 1e-11, 100_000
 
 
@@ -101,10 +104,15 @@ def solve(
     active = [column for column in active if column not in set(dropped)]
     l1, l2 = (part[active] for part in penalty.parts(len(start), weight))
     for iteration in range(1, stop.max_iter + 1):
+        began = time.monotonic()
         step = np.zeros_like(start)
         step[active] = _step(equations, active, here[active], l1, l2)
         length = _standard_errors(step, equations, rows.count - len(active), law)
         here, equations = _downhill(rows, law, here, step, equations, (active, l1, l2))
+        if time.monotonic() - began > TOLD_AFTER:
+            event(
+                f"iteration {iteration}: a step of {length:.2g} standard errors (to {stop.tol:g})"
+            )
         if length <= stop.tol:
             return Solution(here, equations, active, dropped, iteration)
     furthest = np.argsort(-np.abs(step))[:3]

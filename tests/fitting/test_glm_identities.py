@@ -8,6 +8,7 @@ import pytest
 import statsmodels.api as sm
 from rows_of_glm import generated, settings
 
+from kyros_spark.fitting import irls
 from kyros_spark.fitting.glm_fit import fit_rows
 
 POWER = 1.6
@@ -109,3 +110,18 @@ def test_a_profiled_theta_is_statsmodels_discrete_models():
     theirs = model.fit(method="bfgs", disp=0, maxiter=500, gtol=1e-7)
     assert ours.theta == pytest.approx(1 / theirs.params[-1], rel=1e-4)
     assert ours.statistics["log_likelihood"] == pytest.approx(theirs.llf, rel=1e-9)
+
+
+def test_an_iteration_that_takes_long_is_told(monkeypatch):
+    said = []
+    monkeypatch.setattr(irls, "event", said.append)
+    fit_rows(generated().rows(), settings("poisson"))
+    assert not said
+    monkeypatch.setattr(irls, "TOLD_AFTER", -1.0)
+    fit = fit_rows(generated().rows(), settings("poisson"))
+    mine = said[-fit.iterations :]
+    assert [line.split(":")[0] for line in mine] == [
+        f"iteration {n}" for n in range(1, fit.iterations + 1)
+    ]
+    lengths = [float(line.split(" a step of ")[1].split()[0]) for line in mine]
+    assert lengths == sorted(lengths, reverse=True) and lengths[-1] <= 1e-8 < lengths[-2]

@@ -10,7 +10,7 @@ import numpy as np
 
 from kyros_spark.config import OWN_PARAMETERS, GlmSettings, ModelSettings
 from kyros_spark.errors import FitError, TrainingDataError
-from kyros_spark.fitting.equations import Law, LevelSums
+from kyros_spark.fitting.equations import Equations, Law, LevelSums
 from kyros_spark.fitting.glm_statistics import Coefficient, coefficients_of, statistics_of
 from kyros_spark.fitting.irls import Penalty, Rows, Solution, Stop, solve
 from kyros_spark.fitting.profile_likelihood import largest
@@ -59,13 +59,13 @@ def fit_rows(
     mean = sums.observed[0] / (sums.exposure[0] if law.link == "log" else sums.weight)
     start[0] = math.log(mean) if law.link == "log" else mean
 
-    def fitted(law: Law, start: np.ndarray) -> Solution:
-        return solve(rows, law, sums.weight, start, penalty, stop)
+    def fitted(law: Law, start: np.ndarray, known: Equations | None = None) -> Solution:
+        return solve(rows, law, sums.weight, start, penalty, stop, known=known)
 
     if _is_profiled(settings):
         law = _profiled(law, fitted, judged, start)
     null = solve(rows, law, sums.weight, start, stop=stop, columns=[0])
-    found = fitted(law, null.coefficients)
+    found = fitted(law, null.coefficients, null.equations)
     _check_finite(found, rows, law, penalty)
     final = found
     if judged is not rows:

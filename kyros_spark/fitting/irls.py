@@ -86,18 +86,20 @@ def solve(
     penalty: Penalty | None = None,
     stop: Stop | None = None,
     columns: Sequence[int] | None = None,
+    known: Equations | None = None,
 ) -> Solution:
     """Return the solution from `start` on (all columns of the design; zero but the constant's).
 
     weight: the sum of the weights, to which a penalty is relative
     columns: those that may be used (default: all but base levels)
+    known: the equations at `start`, where they are known: they cost a pass over the rows
 
     Raises:
         FitError: the steps did not become short enough, or no step led downhill.
     """
     penalty, stop = penalty or Penalty(), stop or Stop()
     layout, here = rows.layout, start
-    equations = rows.equations(law, here)
+    equations = known or rows.equations(law, here)
     bases = set(layout.bases)
     active = [c for c in (columns or range(len(layout.columns))) if c not in bases]
     dropped = _dropped(equations.gram, active, penalty)

@@ -8,8 +8,9 @@ import pytest
 import statsmodels.api as sm
 from rows_of_glm import generated, settings
 
-from kyros_spark.fitting import irls
+from kyros_spark.fitting import glm_fit, irls
 from kyros_spark.fitting.glm_fit import fit_rows
+from kyros_spark.fitting.local_rows import LocalRows
 
 POWER = 1.6
 FAMILIES = {
@@ -125,3 +126,17 @@ def test_an_iteration_that_takes_long_is_told(monkeypatch):
     ]
     lengths = [float(line.split(" a step of ")[1].split()[0]) for line in mine]
     assert lengths == sorted(lengths, reverse=True) and lengths[-1] <= 1e-8 < lengths[-2]
+
+
+def test_no_pass_over_the_rows_is_made_twice(monkeypatch):
+    found, passes = [], []
+    solve, equations = irls.solve, LocalRows.equations
+    monkeypatch.setattr(
+        glm_fit, "solve", lambda *given, **more: found.append(solve(*given, **more)) or found[-1]
+    )
+    monkeypatch.setattr(
+        LocalRows, "equations", lambda *given: passes.append(given) or equations(*given)
+    )
+    fit = fit_rows(generated().rows(), settings("poisson"))
+    assert [one.iterations for one in found] == [1, fit.iterations]  # the mean rate; all columns
+    assert len(passes) == 1 + 1 + fit.iterations

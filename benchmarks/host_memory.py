@@ -56,10 +56,17 @@ def members(session):
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if os.getsid(int(entry.name)) == session:
+                if os.getsid(int(entry.name)) == session and not _is_being_spawned(entry):
                     yield int(entry.name)
             except OSError:  # it ended meanwhile
                 continue
+
+
+def _is_being_spawned(entry):
+    """Tell a child of a JVM that is not yet another program: it shows all of the JVM's memory."""
+    program = (entry / "exe").readlink()
+    parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+    return program.name == "java" and Path(f"/proc/{parent}/exe").readlink() == program
 
 
 def _proportional(entry):

@@ -56,7 +56,7 @@ def members(session):
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if os.getsid(int(entry.name)) == session and not _is_being_spawned(entry):
+                if os.getsid(int(entry.name)) == session:
                     yield int(entry.name)
             except OSError:  # it ended meanwhile
                 continue
@@ -65,12 +65,16 @@ def members(session):
 def _is_being_spawned(entry):
     """Tell a child of a JVM that is not yet another program: it shows all of the JVM's memory."""
     program = (entry / "exe").readlink()
+    if program.name != "java":
+        return False
     parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
-    return program.name == "java" and Path(f"/proc/{parent}/exe").readlink() == program
+    return Path(f"/proc/{parent}/exe").readlink() == program
 
 
 def _proportional(entry):
     try:
+        if _is_being_spawned(entry):
+            return 0, 0
         lines = (entry / "smaps_rollup").read_text().splitlines()[1:]
     except OSError:
         return 0, 0

@@ -16,9 +16,9 @@ FOLDER = "_kyros_lease"
 _S3 = re.compile(r"^(s3|s3a|s3n)://")
 # Hadoop's option of a write that S3 itself refuses where the object is there (If-None-Match).
 _CONDITIONAL = "fs.option.create.conditional.overwrite"
-_THERE = re.compile(r"FileAlreadyExists|RemoteFileChanged|PreconditionFailed|Status Code: 412")
 # Hadoop looks at an object before it reads it, and refuses one that was replaced in between.
 _REPLACED = re.compile(r"RemoteFileChanged|PreconditionFailed|Status Code: 412")
+_THERE = re.compile(rf"FileAlreadyExists|{_REPLACED.pattern}")
 _LOOKS = 10
 
 

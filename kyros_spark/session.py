@@ -47,7 +47,7 @@ LOCAL = {
     # Spark heeds the second only where it is not below the first.
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": "32m",
     "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "32m",
-    # A file's ranges read at once are copied outside the heap: 300 MiB in prepare, for no gain.
+    # Meant for object stores: ranges read at once are copied outside the heap, 300 MiB in prepare.
     "spark.hadoop.parquet.hadoop.vectored.io.enabled": "false",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",

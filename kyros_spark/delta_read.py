@@ -6,14 +6,17 @@ Plain SQL and the DataFrame reader only, so that the same code runs on a Connect
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 
+from kyros_spark import delta_log
 from kyros_spark.config import TableSettings
 from kyros_spark.delta_faults import is_missing, reach_named
 from kyros_spark.errors import BatchMissingError
+from kyros_spark.kept import Kept
 from kyros_spark.spark_version import condition_of
 from kyros_spark.tables.contract import Table
 from kyros_spark.tables.ddl import quoted
@@ -49,12 +52,22 @@ class StoredTables:
         """Tell whether the tables lie under a path, and not in a catalog."""
         return self._settings.catalog is None
 
+    def kept(self, name: str) -> Kept:
+        """Return what is kept of a table's rows from earlier runs."""
+        return Kept(self.spark, self._settings, self.place(name), name)
+
     def history(self, name: str) -> list[Row]:
         """Return the table's commits, the newest first."""
         return self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)}").collect()
 
     def version(self, name: str) -> int | None:
         """Return the latest version, or None where there is no such table."""
+        if self.by_path and delta_log.can_be_asked(self.spark):
+            with suppress(Exception):  # whatever is wrong: the query below tells it by name
+                found = delta_log.version(self.spark, self.place(name))
+                if found is not None:
+                    self._seen[name] = found
+                return found
         try:
             with reach_named(self.place(name)):
                 row = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 1").first()

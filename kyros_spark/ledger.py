@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 
 from kyros_spark import environment, session
 from kyros_spark.delta import Tables
-from kyros_spark.runs import Done, Failed, Run, error_line
+from kyros_spark.kept import At
+from kyros_spark.runs import Done, Failed, Run, done_told, error_line
 from kyros_spark.tables.runs import RUNS
 
 # What later runs ask of the last one that ended well.
@@ -29,6 +30,8 @@ class Ledger:
         self._portfolio = portfolio
         self._done: dict[tuple[str, str], Done] | None = None
         self._newest = 0
+        self._kept = tables.kept(RUNS.name)
+        self._at: At | None = None  # what version of the table the above tells of, where known
 
     def failures(self) -> dict[tuple[str, str], Failed]:
         """Return how each (stage, batch) failed last, where it did."""
@@ -55,9 +58,15 @@ class Ledger:
         return self._done
 
     def _read(self) -> dict[tuple[str, str], Done]:
+        self._at = self._kept.now()
+        told = self._kept.answer(self._at, self._asked)
+        self._newest = told["newest"]
+        return {(stage, batch): done_told(done) for stage, batch, done in told["done"]}
+
+    def _asked(self) -> dict[str, Any]:
         ledger = self._tables.find(RUNS.name)
         if ledger is None:
-            return {}
+            return _told(0, {})
         order = F.struct(_order(ledger), "started_at", "run_id")
         told = F.struct(*_TOLD, _order(ledger).alias("ordinal"))
         is_done = F.col("status") == "done"
@@ -69,23 +78,26 @@ class Ledger:
             )
             .collect()
         )
-        self._newest = max((row["newest"] for row in rows), default=0)
+        newest = max((row["newest"] for row in rows), default=0)
         done = [row for row in rows if row["last"] is not None]
-        return {(row["stage"], row["batch_id"]): _as_done(row["last"]) for row in done}
+        return _told(newest, {(r["stage"], r["batch_id"]): _as_done(r["last"]) for r in done})
 
     def record(self, *runs: Run) -> None:
         """Append one row for each run, in one commit."""
         if not runs:
             return
-        self._known()
+        known, before = self._known(), self._kept.now()
         rows = [{**self._row(run), "ordinal": self._newest + n} for n, run in enumerate(runs, 1)]
         self._newest += len(rows)
         schema = ", ".join(f"`{c.name}` {c.type}" for c in RUNS.columns)
         frame = self._tables.spark.createDataFrame(rows, schema).coalesce(1)
         self._tables.append(RUNS, frame, runs[-1].run_id)
         for run, row in zip(runs, rows, strict=True):
-            if run.status == "done" and self._done is not None:
-                self._done[run.stage, run.batch] = _as_done(row)
+            if run.status == "done":
+                known[run.stage, run.batch] = _as_done(row)
+        # Of what another driver recorded meanwhile this one knows nothing: then nothing is kept.
+        self._at = self._kept.next_to(before) if before == self._at else None
+        self._kept.keep(self._at, _told(self._newest, known))
 
     def _row(self, run: Run) -> dict[str, Any]:
         user, host = environment.user_and_host()
@@ -129,6 +141,11 @@ def _order(ledger: DataFrame) -> Column:
     """Return what orders the ledger's rows: a clock may have been put back between two of them."""
     known = "ordinal" in ledger.columns  # a ledger of an earlier version has none yet
     return F.coalesce(F.col("ordinal"), F.lit(0)) if known else F.lit(0).cast("bigint")
+
+
+def _told(newest: int, done: Mapping[tuple[str, str], Done]) -> dict[str, Any]:
+    """Return what is kept of the ledger, as JSON takes it."""
+    return {"newest": newest, "done": [[*key, one.told()] for key, one in done.items()]}
 
 
 def _as_done(row: Mapping[str, Any] | Row) -> Done:

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -111,6 +111,10 @@ class Done:
     code_hash: str
     ordinal: int
 
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON takes it; ``done_told`` reads it."""
+        return {**asdict(self), "started_at": self.started_at.isoformat()}
+
     def changes(self, run: Run) -> list[str]:
         """Return what a run of today would rest on otherwise than this one did."""
         names = sorted({*self.inputs, *run.inputs})
@@ -118,6 +122,11 @@ class Done:
         changed = [f"input {name}" for name in told]
         changed += ["settings"] if self.settings_hash != run.settings_hash else []
         return changed + (["code"] if self.code_hash != environment.code_hash() else [])
+
+
+def done_told(told: Mapping[str, Any]) -> Done:
+    """Return the finished run that ``Done.told`` gave."""
+    return Done(**{**told, "started_at": datetime.fromisoformat(told["started_at"])})
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from kyros_spark import delta_log
 from kyros_spark.delta import Tables, Written
 from kyros_spark.delta_faults import concurrency_named
 from kyros_spark.files import folder_exists, remove_folder
@@ -147,12 +148,9 @@ class Staged:
 
     def forget(self) -> None:
         """Remove the log that lists the gathered files; those shown belong to the table now."""
-        spark: Any = self._tables.spark
-        remove_folder(spark, self._log)
+        remove_folder(self._tables.spark, self._log)
         self._tables.forget(self._table.name)
-        jvm, session = spark._jvm, spark._jsparkSession
-        place = jvm.org.apache.hadoop.fs.Path(self._tables.place(self._table.name))
-        jvm.org.apache.spark.sql.delta.DeltaLog.invalidateCache(session, place)
+        delta_log.forget(self._tables.spark, self._tables.place(self._table.name))
 
     def _added(self) -> Iterator[dict[str, Any]]:
         """Return the log's entries of the gathered files, by their path from the real table."""
@@ -172,13 +170,7 @@ def can_stage(tables: Tables, name: str) -> bool:
     That takes open-source Delta, by path, in a classic session, and files that name columns as the
     table does.
     """
-    jvm = getattr(tables.spark, "_jvm", None)
-    if jvm is None or not tables.by_path:
-        return False
-    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
-    try:
-        jvm.java.lang.Class.forName("org.apache.spark.sql.delta.DeltaLog", False, loader)
-    except Exception:  # a bare Java error: the platform's Delta is another
+    if not tables.by_path or not delta_log.can_be_asked(tables.spark):
         return False
     if tables.version(name) is None:
         return True
@@ -196,10 +188,9 @@ def _part(commit: Any) -> Part:
 def _transaction(tables: Tables, name: str, run_id: str) -> Iterator[tuple[Any, Any, Any]]:
     """Open a transaction of Delta's on a table, whose commit carries the run id."""
     spark: Any = tables.spark
-    jvm, session = spark._jvm, spark._jsparkSession
-    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session, tables.place(name))
+    parse = spark._jsparkSession.sessionState().sqlParser().parseExpression
     with tables.stamped(run_id):
-        yield log.startTransaction(), jvm, session.sessionState().sqlParser().parseExpression
+        yield delta_log.transaction(spark, tables.place(name)), spark._jvm, parse
 
 
 def _files(jvm: Any, transaction: Any, predicate: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from kyros_spark.errors import GateError, ModelFileError, UnknownModelError
 from kyros_spark.files import read_file, write_file
 from kyros_spark.model.artefact import Model, model_hash, model_to_bytes, read_model
 from kyros_spark.registry import changes, gate
-from kyros_spark.registry.entry import Entry, Trained, entry_of, row_of
+from kyros_spark.registry.entry import Entry, Trained, entry_of, entry_told, row_of
 from kyros_spark.tables.models import MODELS
 
 _REFERENCE = re.compile(r"^(?P<name>[A-Za-z_]\w*)(@(?P<version>\d+|champion))?$")
@@ -61,11 +61,13 @@ class Registry:
 
     def entries(self) -> list[Entry]:
         """Return every registered version, oldest first."""
+        kept = self._tables.kept(MODELS.name)
+        told = kept.answer(kept.now(), self._asked)
+        return sorted(map(entry_told, told), key=lambda entry: (entry.name, entry.version))
+
+    def _asked(self) -> list[dict[str, Any]]:
         table = self._tables.find(MODELS.name)
-        if table is None:
-            return []
-        entries = [entry_of(row.asDict()) for row in table.collect()]
-        return sorted(entries, key=lambda entry: (entry.name, entry.version))
+        return [entry_of(row.asDict()).told() for row in table.collect()] if table else []
 
     def find(self, *references: str) -> list[Entry]:
         """Return the entries that NAME, NAME@VERSION or NAME@champion name.

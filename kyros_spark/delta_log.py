@@ -36,11 +36,13 @@ def version(spark: SparkSession, place: str) -> int | None:
     return None if found < 0 else found
 
 
-def identity(spark: SparkSession, place: str) -> tuple[str, int] | None:
-    """Return the id and the latest version of the table in a folder, or None."""
+def identity(spark: SparkSession, place: str) -> tuple[str, int, int] | None:
+    """Return the table in a folder by its id, its latest version and when that was committed."""
     begun = transaction(spark, place)
     found = int(begun.readVersion())
-    return None if found < 0 else (str(begun.metadata().id()), found)
+    if found < 0:
+        return None
+    return str(begun.metadata().id()), found, int(begun.snapshot().timestamp())
 
 
 def forget(spark: SparkSession, place: str) -> None:

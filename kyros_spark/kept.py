@@ -25,10 +25,14 @@ _MOST = 4 << 20  # bytes: a longer answer is asked for again
 
 @dataclass(frozen=True)
 class At:
-    """What an answer holds for: a table by its id, at a version, read by this package's code."""
+    """What an answer holds for: a table by its id, at a commit, read by this package's code.
+
+    committed: ms since 1970; a log put back from a copy may have come to the same version again.
+    """
 
     table: str
     version: int
+    committed: int
     code: str
 
 

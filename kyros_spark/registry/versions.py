@@ -67,7 +67,9 @@ class Registry:
 
     def _asked(self) -> list[dict[str, Any]]:
         table = self._tables.find(MODELS.name)
-        return [entry_of(row.asDict()).told() for row in table.collect()] if table else []
+        return (
+            [entry_of(row.asDict()).told() for row in table.collect()] if table is not None else []
+        )
 
     def find(self, *references: str) -> list[Entry]:
         """Return the entries that NAME, NAME@VERSION or NAME@champion name.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _EVERY = 0.25  # s
+_AT_MOST = 60.0  # s: a process that was killed and that nobody waits for stays listed
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,15 @@ def watched(words, log, kill_after=None, **given):
                 os.killpg(process.pid, signal.SIGKILL)
             time.sleep(_EVERY)
     seconds = time.perf_counter() - start
+    _outlived(process.pid)
     return Watched(seconds, process.returncode, peak, own, Path(log).read_text())
+
+
+def _outlived(session):
+    """Wait for what outlives its parent: a JVM that removes what it spilled holds memory still."""
+    latest = time.perf_counter() + _AT_MOST
+    while any(members(session)) and time.perf_counter() < latest:
+        time.sleep(_EVERY)
 
 
 def held(session):

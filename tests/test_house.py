@@ -21,7 +21,7 @@ ROOMS = {
     "stages": 3,
     "registry": 4, "runs": 4, "card": 4, "tracking": 4, "fitting": 4, "evaluation": 4,
     "report": 4, "scoring": 4, "extract": 4, "doctor": 4,
-    "transforms": 5, "slices": 4, "staged": 4, "upkeep": 4, "delta": 5, "lease": 6, "beats": 6, "lease_store": 6, "meter": 4, "ledger": 4, "delta_read": 6, "delta_log": 7, "kept": 6, "delta_faults": 6, "session": 5, "files": 6, "java": 5, "runtime": 5,
+    "transforms": 5, "slices": 4, "staged": 4, "upkeep": 4, "delta": 5, "lease": 6, "beats": 6, "lease_store": 6, "meter": 4, "ledger": 4, "delta_read": 6, "delta_log": 7, "kept": 6, "held": 5, "delta_faults": 6, "session": 5, "files": 6, "java": 5, "runtime": 5,
     "model": 6, "tables": 7,
     "kernels": 8, "config": 8, "environment": 8, "digest": 8, "log": 8, "profiler": 8, "spark_version": 8,
     "errors": 9,

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark import StorageLevel
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -19,6 +17,7 @@ from kyros_spark.fitting.irls import Rows
 from kyros_spark.fitting.local_rows import LocalRows
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.fitting.spark_rows import SparkRows
+from kyros_spark.held import held
 from kyros_spark.model.manifest import Feature
 from kyros_spark.transforms.encode import encoded
 
@@ -67,7 +66,7 @@ def glm_rows(
         fitted.count = told["rows"]
         yield Held(fitted, here, f"driver, {told['rows']} rows collapsed")
     else:
-        with _kept(design) as kept:
+        with held(design) as kept:
             there = SparkRows(kept, layout, told["rows"])
             yield Held(there, there, "cluster")
 
@@ -149,17 +148,3 @@ def _collapsed(
     return sums.select(
         *names, F.col("_mean").alias(LABEL), F.col("_total").alias(WEIGHT), offset.alias(OFFSET)
     )
-
-
-@contextmanager
-def _kept(frame: DataFrame) -> Iterator[DataFrame]:
-    """Keep the encoded rows on the executors' disks, where the platform can."""
-    try:
-        kept = frame.persist(StorageLevel.DISK_ONLY)
-    except PySparkException:  # serverless has no cache: the rows are then encoded in every pass
-        yield frame
-        return
-    try:
-        yield kept
-    finally:
-        kept.unpersist()

@@ -11,8 +11,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from kyros_spark.config import Config, SourceSettings
 from kyros_spark.extract import source_fingerprint
+from kyros_spark.held import held
 from kyros_spark.runs import Run
-from kyros_spark.stages.execute import Workplace, execute, held, start
+from kyros_spark.stages.execute import Workplace, execute, start
 from kyros_spark.stages.judge import Judged, count, judge
 from kyros_spark.stages.profile import as_frame, profile_rows, profiled_before
 from kyros_spark.tables.claims import claims as claims_table

@@ -19,10 +19,11 @@ from kyros_spark.evaluation.results import PARTS, Judging
 from kyros_spark.evaluation.rows import WHOLE, with_predictions
 from kyros_spark.evaluation.sample import stratified, whole
 from kyros_spark.evaluation.subjects import Subject
+from kyros_spark.held import held
 from kyros_spark.report.page import check_report
 from kyros_spark.runs import Run
 from kyros_spark.stages.evaluation_report import other_seconds, tell_share, write_report
-from kyros_spark.stages.execute import Workplace, execute, held, start
+from kyros_spark.stages.execute import Workplace, execute, start
 from kyros_spark.stages.measure import by_factor, factor_names, metrics_and_lift
 from kyros_spark.stages.stored import Stored, find_stored
 from kyros_spark.tables.contract import Table

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark import StorageLevel
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from kyros_spark import beats
 from kyros_spark.config import BATCH_PATTERN, Config
@@ -22,10 +19,7 @@ from kyros_spark.ledger import Ledger
 from kyros_spark.log import event
 from kyros_spark.meter import Meter, summary
 from kyros_spark.runs import Done, Run, fingerprint, new_run_id
-from kyros_spark.session import setting
 from kyros_spark.stages.faults import failures_named
-
-_COMPRESSED = "spark.sql.inMemoryColumnarStorage.compressed"
 
 
 @dataclass
@@ -172,24 +166,6 @@ def start(stage: str, batch: str | None, config: Config, run_id: str | None) -> 
             "starting with a letter or a digit"
         )
     return Run(stage, batch, run_id or new_run_id())
-
-
-@contextmanager
-def held(frame: DataFrame) -> Iterator[DataFrame]:
-    """Keep a frame that is read more than once on the executors' disks, where the platform can."""
-    try:
-        with ExitStack() as changed:
-            with suppress(PySparkException):  # where it cannot be set, columns are compressed
-                # It lives for minutes: compressing each column took a tenth of clean.
-                changed.enter_context(setting(frame.sparkSession, _COMPRESSED, "false"))
-            kept = frame.persist(StorageLevel.DISK_ONLY)
-    except PySparkException:  # serverless has no cache: the frame is then computed each time
-        yield frame
-        return
-    try:
-        yield kept
-    finally:
-        kept.unpersist()
 
 
 def _still_there(tables: Tables, run: Run, before: Done) -> bool:

@@ -10,8 +10,8 @@ from kyros_spark.fitting.balance import EXCESS, flat_load, rebalance_factor
 from kyros_spark.fitting.interval import EXCESS_A_UNIT, conformal_interval
 from kyros_spark.fitting.metrics import PREDICTED, quality
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, model_rows
+from kyros_spark.held import held
 from kyros_spark.model.artefact import Model
-from kyros_spark.stages.execute import held
 
 
 def finish(

@@ -19,8 +19,9 @@ from kyros_spark.evaluation.results import Judging, metric_rows
 from kyros_spark.evaluation.rows import SUMS, loss_rows, summed
 from kyros_spark.evaluation.stability import reference_bins, reference_values, stability
 from kyros_spark.evaluation.subjects import Subject
+from kyros_spark.held import held
 from kyros_spark.runs import Run
-from kyros_spark.stages.execute import Workplace, held
+from kyros_spark.stages.execute import Workplace
 from kyros_spark.transforms.bins import bin_labels
 
 Rows = list[dict[str, Any]]

@@ -14,11 +14,12 @@ from kyros_spark.fitting.metrics import PREDICTED, quality
 from kyros_spark.fitting.rows import model_rows
 from kyros_spark.fitting.search import Outcome, Parameters, Trial, search
 from kyros_spark.fitting.train_model import train_model
+from kyros_spark.held import held
 from kyros_spark.log import event
 from kyros_spark.model.artefact import model_to_bytes
 from kyros_spark.runs import Run
 from kyros_spark.scoring.udf import Served, predictions
-from kyros_spark.stages.execute import Workplace, held
+from kyros_spark.stages.execute import Workplace
 from kyros_spark.transforms.folds import with_fold, with_fold_held_out
 
 

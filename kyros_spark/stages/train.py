@@ -13,6 +13,7 @@ from kyros_spark.errors import ConfigError, FitError, UsageError
 from kyros_spark.fitting.leakage import suspects
 from kyros_spark.fitting.relativities import relativities
 from kyros_spark.fitting.train_model import train_model
+from kyros_spark.held import held
 from kyros_spark.model.artefact import Model, model_to_bytes
 from kyros_spark.registry import Entry, Registry, Trained
 from kyros_spark.runs import Run, fingerprint, new_run_id
@@ -21,7 +22,7 @@ from kyros_spark.stages.account import account
 from kyros_spark.stages.asked import check_asked
 from kyros_spark.stages.compose import Piece, compose, pieces, pins
 from kyros_spark.stages.declared import with_declared
-from kyros_spark.stages.execute import Workplace, execute, held
+from kyros_spark.stages.execute import Workplace, execute
 from kyros_spark.stages.finish import finish
 from kyros_spark.stages.search import searched
 from kyros_spark.tables.ddl import text

@@ -131,11 +131,18 @@ bench: setup  ## Measure against peers; ONLY=name for a single benchmark, SHORT=
 
 wheel: setup dist/.done  ## Build dist/*.whl
 
-# Folders too: they change when a file is moved or removed.
-dist/.done: pyproject.toml README.md LICENSE $(shell find kyros_spark -not -path '*/__pycache__*') | setup
+# By names of files, not by folders: a folder is newer as soon as Python caches bytecode in it, and two
+# targets side by side then built the wheel into each other. The list tells of a file that was removed.
+SOURCES := $(sort $(shell find kyros_spark -type f -not -path '*/__pycache__/*'))
+dist/.done: pyproject.toml README.md LICENSE $(SOURCES) build/sources.txt | setup
 	@rm -rf build/lib build/bdist.* dist/*.whl
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 	@touch $@
+
+.PHONY: list-sources
+build/sources.txt: list-sources
+	@mkdir -p $(@D)
+	@cmp -s $@ <(printf '%s\n' $(SOURCES)) 2>/dev/null || printf '%s\n' $(SOURCES) >$@
 
 sql: setup  ## Open a SQL prompt on the demo's tables
 	@$(BIN)/kyros sql --config conf/demo.yaml

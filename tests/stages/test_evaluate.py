@@ -147,6 +147,16 @@ def test_a_model_that_did_not_predict_is_refused_with_those_that_did(evaluated):
     assert outcome.line["error"]["type"] == "UnknownModelError"
 
 
+def test_predictions_of_an_earlier_preparation_are_refused(evaluated, tmp_path):
+    portfolio = evaluated.copy_to(tmp_path)
+    portfolio.must(f"prepare --batch {FIRST} --set prepare.split.train=0.5")
+    outcome = portfolio.kyros(f"evaluate --batch {FIRST}")
+    assert (outcome.code, outcome.line["error"]["type"]) == (3, "BatchMissingError")
+    assert f"kyros predict --batch {FIRST}" in outcome.message
+    portfolio.must(f"predict --batch {FIRST}")
+    assert portfolio.must(f"evaluate --batch {FIRST}")["status"] == "done"
+
+
 def test_a_pair_of_different_targets_is_refused(evaluated):
     words = ["evaluate", "--batch", FIRST, "--set", "evaluate.pairs=[[frequency, premium]]"]
     outcome = evaluated.kyros(words)

@@ -28,8 +28,8 @@ FOLDER = Path("build/bench/storm").resolve()
 POLICIES = 6_000
 PARTS = 3  # micro-batches a batch, at least
 BATCHES = ("2023", "2024")
-LATEST = 0.15  # of the undisturbed time: what is done is not done again, so later steps come too
-LONGER = 1.2  # that, times this, where a run was killed before it came further than the one before
+EACH = {True: 1, False: 4}  # kills aimed at each step of a round, short and in full
+BUSY = 1.5  # times as long as undisturbed takes a step beside another portfolio's
 AWAY = 5  # attempts in a row that may find the work still held by the JVM of a driver that is gone
 LANES = 2  # portfolios side by side: starting a session leaves a core idle
 WEIGHTS = (1, 1, 3)  # a run outlives its workers: they are killed more than once in one
@@ -41,9 +41,10 @@ def main(short=False, kills=None, seed=7):
     calm = Attempt(FOLDER, "calm")
     whole = calm.wait()
     assert calm.code == 0, calm.told()
+    steps = calm.stages(), calm.seconds()
     expected = rows_of(FOLDER / "calm")
     _say(f"undisturbed: {whole:.1f} s, {sum(map(len, expected.values())):,} rows in all tables")
-    storm = _Storm(expected, whole, kills or (15 if short else 200))
+    storm = _Storm(expected, steps, EACH[short], kills or (15 if short else 200))
     with ThreadPoolExecutor(LANES) as lanes:
         chances = [random.Random(seed + n) for n in range(LANES)]
         try:
@@ -56,8 +57,13 @@ def main(short=False, kills=None, seed=7):
 class _Storm:
     """The kills wanted, shared by portfolios that go through the chain side by side."""
 
-    def __init__(self, expected, whole, wanted):
-        self.expected, self.whole, self.wanted = expected, whole, wanted
+    def __init__(self, expected, steps, each, wanted):
+        self.expected, self.wanted = expected, wanted
+        self.stages, self.seconds = steps
+        count = Counter(self.stages.values())
+        # A stage with one step is aimed at as often as one with a step a batch.
+        times = {step: each * max(count.values()) // count[s] for step, s in self.stages.items()}
+        self.aims = [step for step in sorted(times) for _ in range(times[step])]
         self.told, self.rounds, self.redone, self.lock = [], [], 0, threading.Lock()
         self.fault, self.started = None, time.perf_counter()
 
@@ -100,13 +106,15 @@ class _Storm:
         (FOLDER / "storm.json").write_text(json.dumps(result, indent=1))
 
     def _round(self, base, chance):
-        """Give the command until it ends well, and kill it on the way."""
-        written, reach, furthest, away = set(), LATEST * self.whole, 0, 0
+        """Give the command until it ends well; kill it in every step, once it has come there."""
+        written, aims, furthest, away = set(), list(self.aims), 0, 0
         while True:
             attempt, ended = Attempt(FOLDER, base), False
-            while attempt.alive() and not self.over() and not ended:
-                ended = self._kill(attempt, base, chance.uniform(0, reach), chance)
+            while aims and attempt.alive() and not self.over() and not ended:
+                if (aim := aims.pop(0)) >= furthest and attempt.reach(aim):
+                    ended = self._kill(attempt, base, self._after(aim, furthest, chance), chance)
             attempt.wait()
+            furthest = max(furthest, attempt.step)  # all before it are done, and only skipped now
             parts = set(attempt.parts())
             with self.lock:
                 self.redone = max(self.redone, len(parts & written))
@@ -115,16 +123,20 @@ class _Storm:
                 return
             away = away + 1 if "ConcurrentRunError" in attempt.told() else 0
             assert attempt.ended_as_killed() or 0 < away <= AWAY, attempt.told()
-            came = attempt.done()
-            reach = LATEST * self.whole if came > furthest else LONGER * reach
-            furthest = max(furthest, came)
+
+    def _after(self, step, furthest, chance):
+        """Draw an instant of a step; a session's first takes as long as the first of all."""
+        first = step == furthest
+        longest = max(self.seconds.values()) if first else self.seconds[step]
+        return chance.uniform(0, BUSY * longest)
 
     def _kill(self, attempt, base, after, chance):
         """Kill one process after so many seconds; tell whether the run has to end by that."""
         victim = attempt.kill(chance.choices(VICTIMS, WEIGHTS)[0], after)
         if victim in VICTIMS:
+            stage = self.stages[attempt.step]
             with self.lock:
-                self.told.append({"victim": victim, "at": attempt.last_step, "round": base})
+                self.told.append({"victim": victim, "at": stage, "round": base})
         return victim not in ("worker", "gone")  # Spark tries the task of a dead worker again
 
 

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.host_memory import members
@@ -14,7 +16,8 @@ VICTIMS = ("driver", "JVM", "worker")
 TRIES = 4  # of a task, and of a boosted fit
 QUIET = 600  # s without a word: it hangs
 _PART = re.compile(r"predict (\d+): micro-batch (\d+) of \d+ written")
-_STEP = re.compile(r"step \d+ of \d+: (\w+) (\S+)")
+_STEP = re.compile(r'"(\S+)", "level": "info", "message": "step (\d+) of \d+: (\w+)')
+_TIME = re.compile(r'"time": "(\S+)"')
 
 
 class Attempt:
@@ -42,13 +45,14 @@ class Attempt:
             raise AssertionError(f"no word for {QUIET} s: {self.told()}")
         return True
 
-    def kill(self, victim, after):
-        """Kill the victim so many seconds from now, or from its first step if that is yet to come.
-
-        Returns what was killed, if anything was.
-        """
-        while self.last_step == "start" and self.alive():
+    def reach(self, step):
+        """Wait until a step begins; tell whether it runs, and is not behind it already."""
+        while self.step < step and self.alive():
             time.sleep(0.05)
+        return self.step == step and self.alive()
+
+    def kill(self, victim, after):
+        """Kill the victim so many seconds from now; return what was killed, if anything was."""
         time.sleep(after)
         pid = self._pid(victim)
         while pid is None and self.alive():  # workers are there for some steps only
@@ -71,9 +75,13 @@ class Attempt:
             return True
         return "JVM" in self.victims and "SparkLostError" in self.told()
 
-    def done(self):
-        """Return how many steps and micro-batches it left behind it."""
-        return len(_STEP.findall(self.log.read_text())) + len(self.parts())
+    def seconds(self):
+        """Return how long each step of a run that ended well took, by its number."""
+        log = self.log.read_text()
+        begun = [datetime.fromisoformat(at) for at, _, _ in _STEP.findall(log)]
+        ended = datetime.fromisoformat(_TIME.findall(log)[-1])
+        spans = [(b - a).total_seconds() for a, b in pairwise([*begun, ended])]
+        return dict(enumerate(spans, 1))
 
     def wait(self):
         start = time.perf_counter()
@@ -83,9 +91,16 @@ class Attempt:
         return time.perf_counter() - start
 
     @property
-    def last_step(self):
-        steps = _STEP.findall(self.log.read_text())
-        return steps[-1][0] if steps else "start"
+    def step(self):
+        """The number of the step it is in; 0 before the first."""
+        return int(self._steps()[-1][1]) if self._steps() else 0
+
+    def stages(self):
+        """Return the stage of each step that it came to, by its number."""
+        return {int(number): stage for _, number, stage in self._steps()}
+
+    def _steps(self):
+        return _STEP.findall(self.log.read_text())
 
     def parts(self):
         return _PART.findall(self.log.read_text())

@@ -111,8 +111,10 @@ class _Storm:
         while True:
             attempt, ended = Attempt(FOLDER, base), False
             while aims and attempt.alive() and not self.over() and not ended:
-                if (aim := aims.pop(0)) >= furthest and attempt.reach(aim):
-                    ended = self._kill(attempt, base, self._after(aim, furthest, chance), chance)
+                # An aim that the run is past by now is taken where it is.
+                step = max(aims.pop(0), furthest, attempt.step)
+                if attempt.reach(step):
+                    ended = self._kill(attempt, base, self._after(step, furthest, chance), chance)
             attempt.wait()
             furthest = max(furthest, attempt.step)  # all before it are done, and only skipped now
             parts = set(attempt.parts())

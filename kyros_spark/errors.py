@@ -7,6 +7,7 @@ contract (nothing was written), 4 a gate refused.
 
 import re
 
+_FULL = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
 # The last but one is where xgboost's own workers miss one another, as it tells it. The last is
 # where Spark's talk to a worker breaks off, as in `PythonWorkerFactory.stopWorker`: its stack
 # tells it from a store's streams.
@@ -188,6 +189,16 @@ def spark_is_gone(error: BaseException) -> bool:
     # While rows come to the driver: pyspark's own EOFError has no words, a short file's has.
     no_rows = "CANNOT_OPEN_SOCKET" in said or (isinstance(error, EOFError) and not said)
     return isinstance(error, ConnectionError) or kind == "Py4JNetworkError" or cut_off or no_rows
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether a device had no room for what was written."""
+    return _FULL.search(str(error)) is not None
+
+
+def machine_failed(error: Exception) -> bool:
+    """Tell whether a call failed by what it ran on; no settings or data are then to blame."""
+    return spark_is_gone(error) or bool(lost_worker(error)) or is_full(error)
 
 
 def spark_lost(work: str) -> SparkLostError:

@@ -24,6 +24,7 @@ from pyspark.sql import functions as F
 from kyros_spark import delta_log
 from kyros_spark.delta import Tables, Written
 from kyros_spark.delta_faults import concurrency_named
+from kyros_spark.errors import machine_failed
 from kyros_spark.files import folder_exists, remove_folder
 from kyros_spark.log import event
 from kyros_spark.tables.contract import Table
@@ -93,6 +94,8 @@ class Staged:
             written = [commit for commit in commits if commit["operation"] == "WRITE"]
             parts = [_part(commit) for commit in written]
         except Exception as error:  # whatever is wrong with it: some reach Python as Java errors
+            if machine_failed(error):
+                raise  # it says nothing of the log, which would be removed
             return [], f"cannot be read ({str(error).splitlines()[0]})"
         if written and datetime.now() - min(c["timestamp"] for c in written) > KEPT:
             return [], "are too old to be trusted"

@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import ModelSettings
-from kyros_spark.errors import FitError, first_line
+from kyros_spark.errors import FitError, first_line, machine_failed
 from kyros_spark.fitting.glm_fit import GlmFit
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.log import event
@@ -81,6 +81,8 @@ def fit_mllib(rows: DataFrame, features: Sequence[Feature], settings: ModelSetti
             design_rows(rows, features, scales).select(DESIGN, LABEL, WEIGHT, OFFSET)
         )
     except (PySparkException, Py4JError) as error:
+        if machine_failed(error):
+            raise
         line = first_line(error)
         raise FitError(
             f"the GLM did not fit: {line}; look for levels without claims or columns that "

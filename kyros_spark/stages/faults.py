@@ -14,6 +14,7 @@ from kyros_spark.errors import (
     SourceSchemaError,
     StorageFullError,
     WorkerLostError,
+    is_full,
     lost_worker,
     spark_is_gone,
     spark_lost,
@@ -25,7 +26,6 @@ _DATA_FAULTS = re.compile(
     r"DIVIDE_BY_ZERO|CAST_INVALID_INPUT|CAST_OVERFLOW|ARITHMETIC_OVERFLOW|CANNOT_PARSE|"
     r"INVALID_ARRAY_INDEX|NUMERIC_VALUE_OUT_OF_RANGE"
 )
-_FULL = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
 _FILE = re.compile(r"FAILED_READ_FILE.*?reading file (\S+?)\.?\s", re.DOTALL)
 
 
@@ -40,7 +40,7 @@ def failures_named(run: Run) -> Iterator[None]:
     try:
         yield
     except KyrosError as error:
-        if isinstance(error, PlatformError) and _FULL.search(str(error)):
+        if isinstance(error, PlatformError) and is_full(error):
             _name_failure(run, error)
         raise
     except Exception as error:  # some of Spark's reach Python as bare Java errors
@@ -64,7 +64,7 @@ def _name_failure(run: Run, error: Exception) -> None:
             f"{run.stage} {run.batch}: expected to read {file[1]}, found it damaged or cut short; "
             "restore it: deliver the extract again, or run the stage that wrote the table again"
         ) from error
-    if _FULL.search(text):
+    if is_full(error):
         raise StorageFullError(
             f"{run.stage} {run.batch}: expected room for what the stage writes, found a device "
             "full: make room where tables.base is, or in Spark's local folder (spark.local.dir), "

@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import AgeSettings, FeatureSettings, PrepareSettings, SplitSettings
-from kyros_spark.errors import FeatureDefinitionError, first_line
+from kyros_spark.errors import FeatureDefinitionError, first_line, machine_failed
 from kyros_spark.transforms.bins import bin_label
 
 _SPLIT_STEPS = 1_000_000
@@ -150,9 +150,9 @@ def _computable(policies: DataFrame, place: str, sql: str, kind: str = "string")
             f"{place}: '{sql}' cannot be computed from table policies "
             f"({', '.join(policies.columns)}): {line}"
         ) from error
-    except ConnectionError:
-        raise
     except Exception as error:  # a parse error is not an AnalysisException on every Spark
+        if machine_failed(error):
+            raise
         raise FeatureDefinitionError(f"{place}: '{sql}' is not Spark SQL: {error}") from error
 
 

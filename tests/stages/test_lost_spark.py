@@ -7,9 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from portfolio import FIRST
+from py4j.protocol import Py4JNetworkError
+from pyspark.ml.regression import GeneralizedLinearRegression
+from pyspark.sql import functions
 
 from kyros_spark.errors import spark_is_gone
 
@@ -43,6 +47,30 @@ def test_a_killed_jvm_is_told_in_a_sentence_and_the_same_command_ends_well(
     assert told["error"]["type"] == "SparkLostError"
     assert "give the same command again" in told["error"]["message"]
     assert portfolio.must(command)["status"] == "done"
+
+
+def no_answer(*given):
+    raise Py4JNetworkError("Error while sending or receiving")
+
+
+def test_an_expression_is_not_to_blame_where_spark_ended_as_it_was_read(
+    finished, tmp_path, monkeypatch
+):
+    dead = SimpleNamespace(**{**vars(functions), "expr": no_answer})
+    monkeypatch.setattr("kyros_spark.transforms.features.F", dead)
+    portfolio = finished.copy_to(tmp_path)
+    outcome = portfolio.kyros(f"prepare --batch {FIRST} --set prepare.split.train=0.6")
+    assert (outcome.code, outcome.line["error"]["type"]) == (1, "SparkLostError")
+
+
+def test_a_models_levels_are_not_to_blame_where_spark_ended_as_it_was_fitted(
+    finished, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(GeneralizedLinearRegression, "fit", no_answer)
+    portfolio = finished.copy_to(tmp_path)
+    portfolio.set("train.models.frequency.glm.solver", "mllib")
+    outcome = portfolio.kyros(f"train --batch {FIRST}")
+    assert (outcome.code, outcome.line["error"]["type"]) == (1, "SparkLostError")
 
 
 @pytest.mark.parametrize(

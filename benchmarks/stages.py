@@ -21,7 +21,7 @@ from benchmarks import plain_stages
 from kyros_spark.config import SparkSettings, load_config
 from kyros_spark.demo.story import generate
 from kyros_spark.environment import cpu_seconds, peak_memory
-from kyros_spark.session import get_session
+from kyros_spark.spark.session import get_session
 
 FOLDER = Path("build/bench/stages")
 POLICIES = {False: 20_000_000, True: 500_000}

@@ -120,7 +120,7 @@ def _on_spark(solver: str):
     from kyros_spark.fitting.glm import fit_glm
     from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
     from kyros_spark.model.manifest import Feature
-    from kyros_spark.session import get_session
+    from kyros_spark.spark.session import get_session
 
     spark = get_session(SparkSettings(driver_memory="4g"))
     own = {"kyros": {}, "mllib": {"solver": "mllib"}}[solver]

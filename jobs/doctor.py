@@ -4,7 +4,7 @@ spark-submit --properties-file conf/spark/local.conf \\
     jobs/doctor.py --config conf/demo.yaml
 """
 
-from kyros_spark.cli import stage_main
+from kyros_spark.cli.main import stage_main
 
 if __name__ == "__main__":
     stage_main("doctor")

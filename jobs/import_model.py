@@ -4,7 +4,7 @@ spark-submit --properties-file conf/spark/local.conf jobs/import_model.py --conf
     --model-file model.txt --name challenger --target claim_count --per exposure
 """
 
-from kyros_spark.cli import stage_main
+from kyros_spark.cli.main import stage_main
 
 if __name__ == "__main__":
     stage_main("import")

@@ -14,16 +14,16 @@ from kyros_spark.environment import package_version
 
 if TYPE_CHECKING:
     from kyros_spark.config import Config, load_config
-    from kyros_spark.session import get_session
-    from kyros_spark.stages.chain import run
-    from kyros_spark.stages.clean import clean
-    from kyros_spark.stages.evaluate import evaluate
-    from kyros_spark.stages.function import register_predict
-    from kyros_spark.stages.import_model import import_model
-    from kyros_spark.stages.predict import predict
-    from kyros_spark.stages.prepare import prepare
-    from kyros_spark.stages.promote import promote
-    from kyros_spark.stages.train import train
+    from kyros_spark.operations.import_model import import_model
+    from kyros_spark.operations.promote import promote
+    from kyros_spark.operations.sql_function import register_predict
+    from kyros_spark.spark.session import get_session
+    from kyros_spark.stages.clean.stage import clean
+    from kyros_spark.stages.evaluate.stage import evaluate
+    from kyros_spark.stages.pipeline import run
+    from kyros_spark.stages.predict.stage import predict
+    from kyros_spark.stages.prepare.stage import prepare
+    from kyros_spark.stages.train.stage import train
 
 __version__ = package_version()
 __all__ = [
@@ -45,16 +45,16 @@ __all__ = [
 _HOMES = {
     "Config": "config",
     "load_config": "config",
-    "get_session": "session",
-    "run": "stages.chain",
-    "clean": "stages.clean",
-    "prepare": "stages.prepare",
-    "train": "stages.train",
-    "predict": "stages.predict",
-    "evaluate": "stages.evaluate",
-    "import_model": "stages.import_model",
-    "promote": "stages.promote",
-    "register_predict": "stages.function",
+    "get_session": "spark.session",
+    "run": "stages.pipeline",
+    "clean": "stages.clean.stage",
+    "prepare": "stages.prepare.stage",
+    "train": "stages.train.stage",
+    "predict": "stages.predict.stage",
+    "evaluate": "stages.evaluate.stage",
+    "import_model": "operations.import_model",
+    "promote": "operations.promote",
+    "register_predict": "operations.sql_function",
 }
 
 

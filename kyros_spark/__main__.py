@@ -2,6 +2,6 @@
 
 import sys
 
-from kyros_spark.cli import main
+from kyros_spark.cli.main import main
 
 sys.exit(main())

@@ -43,7 +43,7 @@ logging.getLogger("kyros_spark").addHandler(logging.NullHandler())
 def spark():
     """The one session of the test run, made by the package itself, for tables of a few rows."""
     from kyros_spark.config import SparkSettings
-    from kyros_spark.session import get_session
+    from kyros_spark.spark.session import get_session
 
     session = get_session(
         SparkSettings(

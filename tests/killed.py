@@ -2,7 +2,7 @@
 
 import pytest
 
-from kyros_spark.staged import Staged
+from kyros_spark.delta.staging import StagedWrite
 
 
 def staged_logs(portfolio, table):
@@ -15,7 +15,7 @@ class Killed(BaseException):
 
 def _killed_at(monkeypatch, call, when):
     """Make the ``when``-th call of a method of Staged die, before or after it worked."""
-    method, calls = getattr(Staged, call), []
+    method, calls = getattr(StagedWrite, call), []
 
     def dies(self, *given):
         calls.append(given)
@@ -26,7 +26,7 @@ def _killed_at(monkeypatch, call, when):
             raise Killed
         return done
 
-    monkeypatch.setattr(Staged, call, dies)
+    monkeypatch.setattr(StagedWrite, call, dies)
 
 
 def killed_run(portfolio, monkeypatch, command, call, when):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from kyros_spark.cli import main
+from kyros_spark.cli.main import main
 
 FIRST, SECOND = "2023", "2024"
 POLICIES = 120

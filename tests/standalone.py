@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyspark
 
-from kyros_spark.runtime import find_java
+from kyros_spark.spark.runtime import find_java
 
 SPARK = Path(pyspark.__file__).parent
 PACKAGE = "org.apache.spark.deploy"

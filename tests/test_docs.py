@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kyros_spark.cli import main
+from kyros_spark.cli.main import main
 from kyros_spark.config import FeatureSettings, ModelSettings, PrepareSettings
 from kyros_spark.fitting.spec import fit_features
 from kyros_spark.transforms.features import feature_value

@@ -12,11 +12,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config
-from kyros_spark.delta import Tables
+from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.demo import portfolio
 from kyros_spark.log import event
-from kyros_spark.result import chain_line
-from kyros_spark.stages.chain import run
+from kyros_spark.runs.result_line import chain_line
+from kyros_spark.stages.pipeline import run
 
 POLICIES_A_BATCH = 200_000
 
@@ -57,7 +57,7 @@ def _write(frame: DataFrame, folder: Path) -> None:
 
 def summary(spark: SparkSession, config: Config, config_uri: str) -> str:
     """Return the table that the demo ends with."""
-    tables = Tables(spark, config.tables)
+    tables = DeltaTables(spark, config.tables)
     parts = [
         _cleaning(tables),
         _rejections(tables),
@@ -69,7 +69,7 @@ def summary(spark: SparkSession, config: Config, config_uri: str) -> str:
         f"WHERE batch_id = '{config.batches[-1]}' GROUP BY model_name"
     )
     where = [
-        f"tables   {tables.place('policies').rsplit('/', 1)[0]}/",
+        f"tables   {tables.location('policies').rsplit('/', 1)[0]}/",
         f"settings {config_uri}",
         "next     make sql      (a SQL prompt on these tables), or:",
         f'         kyros sql --config {config_uri} -e "{query}"',
@@ -77,7 +77,7 @@ def summary(spark: SparkSession, config: Config, config_uri: str) -> str:
     return "\n".join(["", *parts, *where, ""])
 
 
-def _cleaning(tables: Tables) -> str:
+def _cleaning(tables: DeltaTables) -> str:
     runs = tables.read("runs").where("stage = 'clean' AND status = 'done'")
     told = ("rows_in", "rows_duplicate", "rows_rejected", "rows_out")
     last = runs.groupBy("batch_id").agg(F.max_by(F.struct(*told), "started_at").alias("r"))
@@ -87,14 +87,14 @@ def _cleaning(tables: Tables) -> str:
     return _table("Cleaned (policies and claims)", head, body)
 
 
-def _rejections(tables: Tables) -> str:
+def _rejections(tables: DeltaTables) -> str:
     why = tables.read("rejects").groupBy("source", "rule", "column").count()
     rows = why.orderBy(F.desc("count")).limit(8).collect()
     body = [(r["source"], r["rule"], r["column"], f"{r['count']:,}") for r in rows]
     return _table("Rejected, and why", ("source", "rule", "column", "rows"), body)
 
 
-def _models(tables: Tables) -> str:
+def _models(tables: DeltaTables) -> str:
     rows = tables.read("models").where("status = 'champion'").orderBy("model_name").collect()
     body = []
     for row in rows:
@@ -112,7 +112,7 @@ def _models(tables: Tables) -> str:
     return _table("Models, on the test part of the training batch", head, body)
 
 
-def _actual_against_expected(tables: Tables) -> str:
+def _actual_against_expected(tables: DeltaTables) -> str:
     actual = tables.read("prepared").groupBy("batch_id")
     sums = actual.agg(F.sum("claim_count").alias("counts"), F.sum("claim_amount").alias("amounts"))
     expected = tables.read("predictions").groupBy("batch_id", "model_name")

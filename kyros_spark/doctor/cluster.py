@@ -17,7 +17,7 @@ from kyros_spark.doctor.verdict import Check, fail, ok, warn
 from kyros_spark.doctor.worker import tell
 from kyros_spark.environment import code_hash, package_version
 from kyros_spark.errors import first_line
-from kyros_spark.session import application, spark_conf, task_slots
+from kyros_spark.spark.session import application, spark_conf, task_slots
 
 Hosts = Sequence[dict[str, Any]]
 _MISSING = re.compile(r"No module named '([\w.]+)'")

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pyspark
 
-from kyros_spark import runtime
 from kyros_spark.config import Config, SparkSettings
 from kyros_spark.doctor.memory import local_memory, machine_bytes
 from kyros_spark.doctor.verdict import Check, fail, ok, warn
 from kyros_spark.errors import PlatformError
+from kyros_spark.spark import runtime
 
 
 def machine_checks(config: Config | None) -> Iterator[Check]:
@@ -52,6 +52,6 @@ def _delta_jars() -> Check:
         return warn(
             "delta jars",
             "not on this machine yet",
-            "the first start fetches them; ahead of it: python -m kyros_spark.runtime",
+            "the first start fetches them; ahead of it: python -m kyros_spark.spark.runtime",
         )
     return ok("delta jars", f"{jars[0].name} in {jars[0].parent}")

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from kyros_spark.config import TableSettings
 from kyros_spark.doctor.verdict import Check, fail, ok
 from kyros_spark.errors import PlatformError, first_line, java_cause
-from kyros_spark.files import remove_file, write_file
+from kyros_spark.storage.files import remove_file, write_file
 from kyros_spark.tables.ddl import quoted
 
 _FIX = "check that it exists, and that driver and executors may write, read and delete there"

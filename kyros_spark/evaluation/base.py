@@ -11,21 +11,21 @@ from pyspark.sql import functions as F
 
 from kyros_spark.errors import BatchMissingError, PredictionValueError
 from kyros_spark.evaluation.rows import STANDS_FOR, WHOLE
-from kyros_spark.evaluation.subjects import Subject
+from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.fitting.rows import is_usable
 
 
-class Base:
+class BatchTotals:
     """Counts and sums of a batch by part and model."""
 
-    def __init__(self, wide: DataFrame, subjects: Sequence[Subject]) -> None:
+    def __init__(self, wide: DataFrame, subjects: Sequence[EvaluatedModel]) -> None:
         """Compute them, in one pass."""
         asked = [c.alias(f"{what}_{one.number}") for one in subjects for what, c in _asked(one)]
         rows = F.count(F.lit(1)).alias("rows")
         found = wide.groupBy("split").agg(rows, F.sum("exposure").alias("exposure"), *asked)
         self.parts = {row["split"]: row.asDict() for row in found.collect()}
 
-    def total(self, what: str, one: Subject) -> float:
+    def total(self, what: str, one: EvaluatedModel) -> float:
         """Return a model's sum over all parts."""
         return math.fsum(row[f"{what}_{one.number}"] or 0 for row in self.parts.values())
 
@@ -34,7 +34,7 @@ class Base:
         """Return the rows of the batch (of a sample: of the sample)."""
         return sum(row["rows"] for row in self.parts.values())
 
-    def null_means(self, one: Subject) -> dict[tuple[int, str], float]:
+    def null_means(self, one: EvaluatedModel) -> dict[tuple[int, str], float]:
         """Return the model's mean target a unit, by part and as a whole, where there is one."""
         found = {}
         for part, row in self.parts.items():
@@ -46,7 +46,7 @@ class Base:
             found[one.number, WHOLE] = whole
         return found
 
-    def labelled(self, one: Subject) -> Subject:
+    def labelled(self, one: EvaluatedModel) -> EvaluatedModel:
         """Return the model with whether its target is known in the batch, and why it is not."""
         if one.settings is None:
             return one
@@ -54,7 +54,7 @@ class Base:
             return replace(one, labelled=True)
         return replace(one, reason=f"{one.settings.target} is not known in this batch")
 
-    def check(self, batch: str, subjects: Sequence[Subject]) -> None:
+    def check(self, batch: str, subjects: Sequence[EvaluatedModel]) -> None:
         """Refuse predictions and targets that no metric can be computed of.
 
         Raises:
@@ -81,7 +81,7 @@ class Base:
                 )
 
 
-def _asked(one: Subject) -> list[tuple[str, Column]]:
+def _asked(one: EvaluatedModel) -> list[tuple[str, Column]]:
     value = F.col(one.prediction)
     bad = _no_number(value)
     if one.settings is None:

@@ -8,15 +8,15 @@ from typing import Any
 from kyros_spark.evaluation.curves import CURVE_SUMS, LORENZ_POINTS, Pair
 from kyros_spark.evaluation.factors import BANDS
 from kyros_spark.evaluation.metrics import added, ratio
-from kyros_spark.evaluation.results import Judging
+from kyros_spark.evaluation.results import EvaluationContext
 from kyros_spark.evaluation.rows import SUMS, WHOLE
-from kyros_spark.evaluation.subjects import Subject
+from kyros_spark.evaluation.subjects import EvaluatedModel
 
 
 def curve_rows(
-    judging: Judging,
+    judging: EvaluationContext,
     points: Sequence[Mapping[str, Any]],
-    subjects: Sequence[Subject],
+    subjects: Sequence[EvaluatedModel],
     pairs: Sequence[Pair],
 ) -> Iterator[dict[str, Any]]:
     """Return the rows of `evaluation_lift` that are ordered by a prediction, or by a ratio."""
@@ -48,8 +48,8 @@ def _coarse(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _chart(
-    judging: Judging,
-    one: Subject,
+    judging: EvaluationContext,
+    one: EvaluatedModel,
     part: str,
     points: Sequence[Mapping[str, Any]],
     chart: str,
@@ -79,8 +79,8 @@ def _chart(
 
 
 def factor_rows(
-    judging: Judging,
-    one: Subject,
+    judging: EvaluationContext,
+    one: EvaluatedModel,
     found: Sequence[Mapping[str, Any]],
     levels: Mapping[str, Sequence[str]],
 ) -> Iterator[dict[str, Any]]:
@@ -104,7 +104,7 @@ def factor_rows(
 
 
 def dislocation_rows(
-    judging: Judging,
+    judging: EvaluationContext,
     pair: Pair,
     found: Sequence[Mapping[str, Any]],
     levels: Mapping[str, Sequence[str]],

@@ -32,7 +32,7 @@ from kyros_spark.evaluation.rows import (
     measures,
 )
 from kyros_spark.evaluation.sample import NO_GROUP
-from kyros_spark.evaluation.subjects import Subject
+from kyros_spark.evaluation.subjects import EvaluatedModel
 
 LORENZ_POINTS = 10  # points of the Lorenz curve a quantile
 CURVE = ("curve", "part", "group")
@@ -44,8 +44,8 @@ class Pair:
     """Two models of the same target: the first is the new price, the second the old one."""
 
     number: int
-    new: Subject
-    old: Subject
+    new: EvaluatedModel
+    old: EvaluatedModel
 
     @property
     def ratio(self) -> Column:
@@ -55,7 +55,7 @@ class Pair:
 
 def curve_groups(
     wide: DataFrame,
-    subjects: Sequence[Subject],
+    subjects: Sequence[EvaluatedModel],
     pairs: Sequence[Pair],
     rows: int,
     rows_a_range: int = ROWS_A_RANGE,
@@ -67,7 +67,7 @@ def curve_groups(
     values = {one.number: F.col(one.prediction) for one in subjects}
     values |= {pair.number: pair.ratio for pair in pairs}
     bounds = range_bounds(wide, values, rows // rows_a_range)
-    told: list[tuple[Subject, Subject | None, int]]
+    told: list[tuple[EvaluatedModel, EvaluatedModel | None, int]]
     told = [(one, None, one.number) for one in subjects]
     told += [(pair.new, pair.old, pair.number) for pair in pairs]
     each = [
@@ -93,8 +93,8 @@ def curve_points(
 
 def _rows(
     wide: DataFrame,
-    one: Subject,
-    other: Subject | None,
+    one: EvaluatedModel,
+    other: EvaluatedModel | None,
     number: int,
     value: Column,
     bounds: Sequence[float],

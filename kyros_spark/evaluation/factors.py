@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark.evaluation.curves import Pair
 from kyros_spark.evaluation.rows import STANDS_FOR, SUMS, claims_of, measures, usable
-from kyros_spark.evaluation.subjects import Subject
+from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.transforms.encode import MISSING_LEVEL
 
 OTHER_LEVELS = "(other levels)"
@@ -30,7 +30,7 @@ _BY = ("factor", "level", "part")
 def factor_sums(
     wide: DataFrame,
     levels: Mapping[str, Column],
-    subjects: Sequence[Subject],
+    subjects: Sequence[EvaluatedModel],
     pairs: Sequence[Pair],
     max_levels: int,
 ) -> list[dict[str, Any]]:

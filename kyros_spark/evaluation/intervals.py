@@ -12,7 +12,7 @@ from typing import Any
 from kyros_spark.errors import PlatformError
 
 
-class Interval:
+class ConfidenceInterval:
     """Intervals of one confidence level."""
 
     def __init__(self, confidence: float) -> None:

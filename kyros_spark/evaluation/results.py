@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kyros_spark.evaluation.intervals import Interval
+from kyros_spark.evaluation.intervals import ConfidenceInterval
 from kyros_spark.evaluation.metrics import LOSSES, METRICS, added, metrics, ratio
 from kyros_spark.evaluation.rows import SUMS, WHOLE
 from kyros_spark.evaluation.sample import standard_error
-from kyros_spark.evaluation.subjects import Subject
+from kyros_spark.evaluation.subjects import EvaluatedModel
 
 PARTS = ("train", "valid", "test", WHOLE)
 _SHOWN = tuple(name for name in SUMS if name not in ("spread", "exposure"))
@@ -18,13 +18,13 @@ _NO_CLAIMS = "no claims in this part"
 
 
 @dataclass(frozen=True)
-class Judging:
+class EvaluationContext:
     """What the rows of every table say: which batch, run and tier, at which confidence."""
 
     batch: str
     run_id: str
     tier: str
-    interval: Interval
+    interval: ConfidenceInterval
     now: Any
     parts: tuple[str, ...]
     common: dict[str, Any] = field(init=False)
@@ -34,7 +34,7 @@ class Judging:
         told = {"tier": self.tier, "evaluated_at": self.now, "batch_id": self.batch}
         object.__setattr__(self, "common", {**told, "run_id": self.run_id})
 
-    def row(self, one: Subject, part: str, sums: Mapping[str, Any]) -> dict[str, Any]:
+    def row(self, one: EvaluatedModel, part: str, sums: Mapping[str, Any]) -> dict[str, Any]:
         """Return what sums say in any table: the sums, A/E and its interval, the means."""
         observed, expected = sums["observed"], sums["expected"]
         lower = upper = None
@@ -57,8 +57,8 @@ class Judging:
 
 
 def metric_rows(
-    judging: Judging,
-    one: Subject,
+    judging: EvaluationContext,
+    one: EvaluatedModel,
     losses: Sequence[Mapping[str, Any]],
     ginis: Mapping[tuple[Any, ...], float | None],
     psi: Mapping[tuple[int, str], float],
@@ -96,7 +96,7 @@ def metric_rows(
         }
 
 
-def _empty_row(judging: Judging, one: Subject, part: str) -> dict[str, Any]:
+def _empty_row(judging: EvaluationContext, one: EvaluatedModel, part: str) -> dict[str, Any]:
     known = {"model_name": one.name, "model_version": one.version, "part": part}
     return {
         **known,
@@ -108,7 +108,7 @@ def _empty_row(judging: Judging, one: Subject, part: str) -> dict[str, Any]:
 def _errors(
     losses: Sequence[Mapping[str, Any]],
     ginis: Mapping[tuple[Any, ...], float | None],
-    one: Subject,
+    one: EvaluatedModel,
     part: str,
 ) -> dict[str, float]:
     groups = sorted({row["group"] for row in losses})
@@ -123,7 +123,7 @@ def _errors(
 
 
 def _absent(
-    one: Subject, sums: Mapping[str, Any], found: Mapping[str, Any], psi_absent: str
+    one: EvaluatedModel, sums: Mapping[str, Any], found: Mapping[str, Any], psi_absent: str
 ) -> dict[str, str]:
     reason = one.reason
     if not reason:

@@ -8,7 +8,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from kyros_spark.evaluation.subjects import WITH_EXCESS, Subject
+from kyros_spark.evaluation.subjects import WITH_EXCESS, EvaluatedModel
 from kyros_spark.fitting.metrics import unit_deviance
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, is_usable, model_rows
 
@@ -19,7 +19,7 @@ SUMS = ("rows", "units", "exposure", "claims", "observed", "expected", "spread")
 
 
 def with_predictions(
-    prepared: DataFrame, predictions: Sequence[tuple[Subject, DataFrame]], key: Sequence[str]
+    prepared: DataFrame, predictions: Sequence[tuple[EvaluatedModel, DataFrame]], key: Sequence[str]
 ) -> DataFrame:
     """Add a column of predictions for each model; NULL where a policy has none."""
     told = [
@@ -37,22 +37,22 @@ def with_predictions(
     return prepared.join(wide, on=list(key), how="left")
 
 
-def usable(one: Subject) -> Column:
+def usable(one: EvaluatedModel) -> Column:
     """Tell whether a row judges the model; without labels, whether there is a unit to be per."""
     return is_usable(one.judged) if one.labelled else F.col(one.judged.per) > 0
 
 
-def expected(one: Subject) -> Column:
+def expected(one: EvaluatedModel) -> Column:
     """Return what the model expects of a row: prediction times what it is per."""
     return F.col(one.prediction) * F.col(one.judged.per)
 
 
-def observed(one: Subject) -> Column:
+def observed(one: EvaluatedModel) -> Column:
     """Return the target, or NULL where the batch does not know it."""
     return F.col(one.judged.target) if one.labelled else F.lit(None).cast("double")
 
 
-def spread(one: Subject) -> Column:
+def spread(one: EvaluatedModel) -> Column:
     """Return a row's part in the variance of the sum of the target.
 
     Counts: 0, the interval is Poisson's. Amounts per exposure, compound Poisson: the amount
@@ -64,7 +64,7 @@ def spread(one: Subject) -> Column:
     return left * left
 
 
-def measures(one: Subject, claims: Column, of: Column | None = None) -> list[Column]:
+def measures(one: EvaluatedModel, claims: Column, of: Column | None = None) -> list[Column]:
     """Return the columns of SUMS for one model's rows, before they are summed."""
     return [
         F.lit(1.0).alias("rows"),
@@ -82,7 +82,7 @@ def claims_of(rows: DataFrame) -> Column:
     return F.col("claim_count") if "claim_count" in rows.columns else F.lit(None)
 
 
-def judged_rows(wide: DataFrame, one: Subject) -> DataFrame:
+def judged_rows(wide: DataFrame, one: EvaluatedModel) -> DataFrame:
     """Return the rows that judge a model, with label, weight and offset where they have labels."""
     if one.labelled:
         return model_rows(wide, one.judged)
@@ -90,7 +90,7 @@ def judged_rows(wide: DataFrame, one: Subject) -> DataFrame:
 
 
 def loss_rows(
-    wide: DataFrame, subjects: Sequence[Subject], null_means: Mapping[tuple[int, str], float]
+    wide: DataFrame, subjects: Sequence[EvaluatedModel], null_means: Mapping[tuple[int, str], float]
 ) -> DataFrame:
     """Return a row a labelled model and policy: deviance, null deviances, errors.
 
@@ -100,7 +100,7 @@ def loss_rows(
 
 
 def _losses(
-    wide: DataFrame, one: Subject, null_means: Mapping[tuple[int, str], float]
+    wide: DataFrame, one: EvaluatedModel, null_means: Mapping[tuple[int, str], float]
 ) -> DataFrame:
     rows, settings = model_rows(wide, one.judged), one.judged
     unit = F.exp(OFFSET)

@@ -20,12 +20,14 @@ from kyros_spark.evaluation.ordered import (
     range_totals,
 )
 from kyros_spark.evaluation.rows import STANDS_FOR, WHOLE
-from kyros_spark.evaluation.subjects import Subject
+from kyros_spark.evaluation.subjects import EvaluatedModel
 
 _CURVE = ("subject",)
 
 
-def reference_values(reference: Sequence[tuple[Subject, DataFrame]], count: int) -> DataFrame:
+def reference_values(
+    reference: Sequence[tuple[EvaluatedModel, DataFrame]], count: int
+) -> DataFrame:
     """Return a row a model and distinct prediction of its training batch. Hold it: read twice.
 
     count: about the rows of a batch, to choose in how many ranges it is sorted.
@@ -50,7 +52,7 @@ def reference_bins(values: DataFrame, count: int) -> list[dict[str, Any]]:
 
 
 def stability(
-    wide: DataFrame, subjects: Sequence[Subject], bins: Sequence[Mapping[str, Any]]
+    wide: DataFrame, subjects: Sequence[EvaluatedModel], bins: Sequence[Mapping[str, Any]]
 ) -> dict[tuple[int, str], float]:
     """Return the PSI of each (model, part), by exposure, in one pass."""
     mine = {one.number: [b for b in bins if b["subject"] == one.number] for one in subjects}

@@ -19,7 +19,7 @@ _PART = re.compile(r"^([A-Za-z_]\w*)@(\d+)$")
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluatedModel:
     """A model as it is judged.
 
     settings    family, target, per; None where it cannot be judged, and ``reason`` says why
@@ -64,7 +64,7 @@ def subject(
     stored: tuple[str, str],
     settings: EvaluateSettings,
     version_at: int,
-) -> Subject:
+) -> EvaluatedModel:
     """Return how a stored model, or product of models, is judged.
 
     known: the registry's entries by name and version, so that it is read once for all models.
@@ -79,7 +79,7 @@ def subject(
     entries = [known.get(pair) or registry.find("@".join(pair))[0] for pair in pairs]
     manifests = [registry.load(entry)[0].manifest for entry in entries]
     chosen, reason = _judged_as(name, manifests, settings)
-    return Subject(
+    return EvaluatedModel(
         number,
         name,
         version,

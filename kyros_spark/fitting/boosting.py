@@ -24,7 +24,7 @@ from kyros_spark.errors import (
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
-from kyros_spark.session import fitting_tasks
+from kyros_spark.spark.session import fitting_tasks
 from kyros_spark.transforms.encode import encoded
 from kyros_spark.transforms.exact import exact_sum
 

@@ -18,7 +18,7 @@ INTERCEPT = "(intercept)"
 
 
 @dataclass(frozen=True)
-class Column:
+class DesignColumn:
     """A column of the design: which feature's, and which level's (none for a number)."""
 
     feature: str
@@ -51,7 +51,7 @@ class Block:
 class Layout:
     """Where each column of the design lies; column 0 is the constant."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[DesignColumn, ...]
     factors: tuple[str, ...]
     factor_start: np.ndarray
     factor_levels: np.ndarray
@@ -95,18 +95,19 @@ def layout_of(
     features: Sequence[Feature], centre: Mapping[str, float], scale: Mapping[str, float]
 ) -> Layout:
     """Return the layout of fitted features; a number that never changes has scale 1."""
-    columns = [Column(INTERCEPT, None)]
+    columns = [DesignColumn(INTERCEPT, None)]
     starts, levels, places = [], [], []
     for feature in features:
         if feature.kind == "numeric":
             places.append(len(columns))
-            columns.append(Column(feature.name, None))
+            columns.append(DesignColumn(feature.name, None))
             continue
         starts.append(len(columns))
         levels.append(len(feature.levels))
         base = feature.base_code
         columns += [
-            Column(feature.name, level, code == base) for code, level in enumerate(feature.levels)
+            DesignColumn(feature.name, level, code == base)
+            for code, level in enumerate(feature.levels)
         ]
     numbers = tuple(feature.name for feature in features if feature.kind == "numeric")
     return Layout(

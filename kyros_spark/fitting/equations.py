@@ -19,7 +19,7 @@ BLOCK_ROWS = 16_384  # a block's rows and working arrays stay in a core's cache
 
 
 @dataclass(frozen=True)
-class Law:
+class Family:
     """An error distribution and a link: variance mu^power, or mu + mu^2 / theta."""
 
     power: float
@@ -81,7 +81,7 @@ class LevelSums:
         )
 
 
-def equations_of(block: Block, layout: Layout, law: Law, coefficients: np.ndarray) -> Equations:
+def equations_of(block: Block, layout: Layout, law: Family, coefficients: np.ndarray) -> Equations:
     """Return the equations of a block, all columns of the design in them."""
     size, rows = len(layout.columns), block.label.size
     gram, gradient, sums = np.zeros((size, size)), np.zeros(size), np.zeros(2)
@@ -115,7 +115,7 @@ def whole(equations: Equations, layout: Layout) -> Equations:
 
 
 def likelihood_of(
-    block: Block, layout: Layout, law: Law, coefficients: np.ndarray, dispersion: float
+    block: Block, layout: Layout, law: Family, coefficients: np.ndarray, dispersion: float
 ) -> float:
     """Return the log-likelihood of a block's rows."""
     total, add = 0.0, _compiled(log_likelihood)
@@ -128,7 +128,7 @@ def likelihood_of(
     return float(total)
 
 
-def level_sums_of(block: Block, layout: Layout, law: Law) -> LevelSums:
+def level_sums_of(block: Block, layout: Layout, law: Family) -> LevelSums:
     """Return what a block's rows hold by column: rows, weight times exp(offset), weighted label."""
     exposure = block.weight * np.exp(block.offset)
     observed = block.weight * block.label
@@ -145,7 +145,7 @@ def level_sums_of(block: Block, layout: Layout, law: Law) -> LevelSums:
                      _faults(block, layout, law))  # fmt: skip
 
 
-def _faults(block: Block, layout: Layout, law: Law) -> dict[str, int]:
+def _faults(block: Block, layout: Layout, law: Family) -> dict[str, int]:
     finite = {name: np.isfinite(block.numbers[:, k]) for k, name in enumerate(layout.numbers)}
     finite |= {name: np.isfinite(values) for name, values in
                (("label", block.label), ("offset", block.offset))}  # fmt: skip

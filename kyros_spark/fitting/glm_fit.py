@@ -10,7 +10,7 @@ import numpy as np
 
 from kyros_spark.config import OWN_PARAMETERS, GlmSettings, ModelSettings
 from kyros_spark.errors import FitError, TrainingDataError
-from kyros_spark.fitting.equations import Equations, Law, LevelSums
+from kyros_spark.fitting.equations import Equations, Family, LevelSums
 from kyros_spark.fitting.glm_statistics import Coefficient, coefficients_of, statistics_of
 from kyros_spark.fitting.irls import Penalty, Rows, Solution, Stop, solve
 from kyros_spark.fitting.profile_likelihood import largest
@@ -59,7 +59,7 @@ def fit_rows(
     mean = sums.observed[0] / (sums.exposure[0] if law.link == "log" else sums.weight)
     start[0] = math.log(mean) if law.link == "log" else mean
 
-    def fitted(law: Law, start: np.ndarray, known: Equations | None = None) -> Solution:
+    def fitted(law: Family, start: np.ndarray, known: Equations | None = None) -> Solution:
         return solve(rows, law, sums.weight, start, penalty, stop, known=known)
 
     if _is_profiled(settings):
@@ -79,14 +79,14 @@ def fit_rows(
     return _as_fit(rows, coefficients, told, found, law, held)
 
 
-def _law(settings: ModelSettings) -> Law:
+def _law(settings: ModelSettings) -> Family:
     link = settings.glm.link
     if settings.family == "negative_binomial":
-        return Law(1.0, link, 1.0 if settings.theta == "profile" else float(settings.theta))
+        return Family(1.0, link, 1.0 if settings.theta == "profile" else float(settings.theta))
     if settings.family == "tweedie":
         power = settings.tweedie_power
-        return Law(1.5 if power == "profile" else float(power), link)
-    return Law({"poisson": 1.0, "gamma": 2.0}[settings.family], link)
+        return Family(1.5 if power == "profile" else float(power), link)
+    return Family({"poisson": 1.0, "gamma": 2.0}[settings.family], link)
 
 
 def _is_profiled(settings: ModelSettings) -> bool:
@@ -94,7 +94,7 @@ def _is_profiled(settings: ModelSettings) -> bool:
     return own is not None and getattr(settings, own) == "profile"
 
 
-def _check(sums: LevelSums, rows: Rows, law: Law, glm: GlmSettings) -> None:
+def _check(sums: LevelSums, rows: Rows, law: Family, glm: GlmSettings) -> None:
     faults = [f"{what} in {count} rows" for what, count in sums.faults.items() if count]
     if faults:
         raise TrainingDataError(
@@ -121,15 +121,15 @@ def _check(sums: LevelSums, rows: Rows, law: Law, glm: GlmSettings) -> None:
 
 
 def _profiled(
-    law: Law, fitted: Callable[[Law, np.ndarray], Solution], judged: Rows, start: np.ndarray
-) -> Law:
+    law: Family, fitted: Callable[[Family, np.ndarray], Solution], judged: Rows, start: np.ndarray
+) -> Family:
     """Return the law whose own parameter has the largest profile likelihood.
 
     For each candidate the coefficients are fitted anew; a dispersion is Pearson's.
     """
     at = start
 
-    def likelihood(law: Law) -> float:
+    def likelihood(law: Family) -> float:
         nonlocal at
         found = fitted(law, at)
         at = found.coefficients
@@ -146,7 +146,7 @@ def _profiled(
     return replace(law, theta=math.exp(best))
 
 
-def _check_finite(found: Solution, rows: Rows, law: Law, penalty: Penalty) -> None:
+def _check_finite(found: Solution, rows: Rows, law: Family, penalty: Penalty) -> None:
     if law.link != "log" or penalty.alpha:
         return
     far = [
@@ -167,7 +167,7 @@ def _as_fit(
     coefficients: Sequence[Coefficient],
     told: dict[str, float],
     found: Solution,
-    law: Law,
+    law: Family,
     held: str,
 ) -> GlmFit:
     layout = rows.layout

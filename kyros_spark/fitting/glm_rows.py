@@ -17,8 +17,8 @@ from kyros_spark.fitting.irls import Rows
 from kyros_spark.fitting.local_rows import LocalRows
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.fitting.spark_rows import SparkRows
-from kyros_spark.held import held
 from kyros_spark.model.manifest import Feature
+from kyros_spark.spark.persisted import persisted
 from kyros_spark.transforms.encode import encoded
 
 MAX_COLUMNS = 5_000  # X'WX of more would be above 200 MB, on the driver and on each worker
@@ -26,7 +26,7 @@ LOCAL_ROWS, LOCAL_CELLS = 2_000_000, 50_000_000  # at most 400 MB on the driver
 
 
 @dataclass(frozen=True)
-class Held:
+class GlmRows:
     """Rows to fit on, rows to judge on (the same ones unless collapsed), and where they are."""
 
     fitted: Rows
@@ -37,7 +37,7 @@ class Held:
 @contextmanager
 def glm_rows(
     rows: DataFrame, features: Sequence[Feature], settings: ModelSettings
-) -> Iterator[Held]:
+) -> Iterator[GlmRows]:
     """Encode the rows as scoring will, and hold them.
 
     Few rows come to the driver. Of many, equal rows of the design are collapsed first, if few are
@@ -59,16 +59,16 @@ def glm_rows(
     here = SparkRows(design, layout, told["rows"])
     if _is_small(told["rows"], len(features)):
         local = LocalRows(here.collected(), layout)
-        yield Held(local, local, "driver")
+        yield GlmRows(local, local, "driver")
     elif _is_small(int(told["distinct"] * 1.1), len(features)):
         collapsed = SparkRows(_collapsed(design, features, settings), layout, told["rows"])
         fitted = LocalRows(collapsed.collected(), layout)
         fitted.count = told["rows"]
-        yield Held(fitted, here, f"driver, {told['rows']} rows collapsed")
+        yield GlmRows(fitted, here, f"driver, {told['rows']} rows collapsed")
     else:
-        with held(design) as kept:
+        with persisted(design) as kept:
             there = SparkRows(kept, layout, told["rows"])
-            yield Held(there, there, "cluster")
+            yield GlmRows(there, there, "cluster")
 
 
 def _check_size(features: Sequence[Feature]) -> None:

@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 
 from kyros_spark.fitting.design import Layout
-from kyros_spark.fitting.equations import Law, LevelSums
+from kyros_spark.fitting.equations import Family, LevelSums
 from kyros_spark.fitting.irls import Rows, Solution
 
 
@@ -41,7 +41,7 @@ class Coefficient:
     observed: float
 
 
-def statistics_of(rows: Rows, law: Law, found: Solution, null: Solution) -> dict[str, float]:
+def statistics_of(rows: Rows, law: Family, found: Solution, null: Solution) -> dict[str, float]:
     """Return the totals of a fit."""
     count, size = rows.count, len(found.active)
     free = count - size
@@ -69,7 +69,7 @@ def statistics_of(rows: Rows, law: Law, found: Solution, null: Solution) -> dict
 
 def coefficients_of(
     layout: Layout,
-    law: Law,
+    law: Family,
     found: Solution,
     sums: LevelSums,
     dispersion: float,

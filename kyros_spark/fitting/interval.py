@@ -16,7 +16,7 @@ from kyros_spark.config import ModelSettings
 from kyros_spark.errors import TrainingDataError
 from kyros_spark.fitting.metrics import PREDICTED
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
-from kyros_spark.model.manifest import Interval
+from kyros_spark.model.manifest import PredictionInterval
 from kyros_spark.transforms.interval import scaled_residual
 
 EXCESS_A_UNIT = "_excess"
@@ -24,7 +24,7 @@ ACCURACY = 1_000_000  # ranks are exact to so many rows, within some 20 MB
 _POWERS = {"poisson": 1.0, "negative_binomial": 1.0, "gamma": 2.0}
 
 
-def conformal_interval(name: str, scored: DataFrame, settings: ModelSettings) -> Interval:
+def conformal_interval(name: str, scored: DataFrame, settings: ModelSettings) -> PredictionInterval:
     """Return the interval of rows that carry PREDICTED, load included, and EXCESS_A_UNIT.
 
     Raises:
@@ -50,4 +50,4 @@ def conformal_interval(name: str, scored: DataFrame, settings: ModelSettings) ->
     assert row is not None
     below, above = row["ends"]
     level = settings.interval.level
-    return Interval(level=level, below=below, above=above, power=power, rows=count)
+    return PredictionInterval(level=level, below=below, above=above, power=power, rows=count)

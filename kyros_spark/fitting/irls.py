@@ -18,7 +18,7 @@ from numba import types
 from kyros_spark.errors import FitError
 from kyros_spark.fitting.aliased import aliased_columns
 from kyros_spark.fitting.design import Layout
-from kyros_spark.fitting.equations import Equations, Law, LevelSums
+from kyros_spark.fitting.equations import Equations, Family, LevelSums
 from kyros_spark.kernels.compile import compiled, writable
 from kyros_spark.kernels.coordinate_descent import coordinate_descent
 from kyros_spark.log import event
@@ -34,13 +34,13 @@ class Rows(Protocol):
     layout: Layout
     count: int
 
-    def equations(self, law: Law, coefficients: np.ndarray) -> Equations:
+    def equations(self, law: Family, coefficients: np.ndarray) -> Equations:
         """Return normal equations and sums."""
 
-    def likelihood(self, law: Law, coefficients: np.ndarray, dispersion: float) -> float:
+    def likelihood(self, law: Family, coefficients: np.ndarray, dispersion: float) -> float:
         """Return the log-likelihood."""
 
-    def level_sums(self, law: Law) -> LevelSums:
+    def level_sums(self, law: Family) -> LevelSums:
         """Return what each column's rows hold."""
 
 
@@ -80,7 +80,7 @@ class Solution:
 
 def solve(
     rows: Rows,
-    law: Law,
+    law: Family,
     weight: float,
     start: np.ndarray,
     penalty: Penalty | None = None,
@@ -161,7 +161,7 @@ def _step(
     return step
 
 
-def _standard_errors(step: np.ndarray, equations: Equations, free: int, law: Law) -> float:
+def _standard_errors(step: np.ndarray, equations: Equations, free: int, law: Family) -> float:
     """Return a step's length: what it moves the linear predictors, in standard errors."""
     square = float(step @ equations.gram @ step)
     dispersion = equations.pearson / max(free, 1) if law.has_dispersion else 1.0
@@ -172,7 +172,7 @@ def _standard_errors(step: np.ndarray, equations: Equations, free: int, law: Law
 
 def _downhill(
     rows: Rows,
-    law: Law,
+    law: Family,
     here: np.ndarray,
     step: np.ndarray,
     equations: Equations,

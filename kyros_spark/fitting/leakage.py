@@ -32,7 +32,7 @@ GROUPS, ROWS_PER_GROUP = 20, 20
 
 
 @dataclass(frozen=True)
-class _Sums:
+class _LeakageSums:
     rows: int
     observed: float
     units: float
@@ -63,9 +63,9 @@ def one_way_d2(
         .agg(F.count(F.lit(1)).alias("rows"), *map(F.sum, ("observed", "units", "fixed")))
         .collect()
     )
-    by_feature: dict[str, list[_Sums]] = {}
+    by_feature: dict[str, list[_LeakageSums]] = {}
     for name, _, *told in sums:
-        by_feature.setdefault(name, []).append(_Sums(*told))
+        by_feature.setdefault(name, []).append(_LeakageSums(*told))
     found = {name: _adjusted(by_feature[name], settings) for name in groups}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -121,7 +121,7 @@ def _fixed(settings: ModelSettings) -> Column:
     )
 
 
-def _deviance(groups: Sequence[_Sums], settings: ModelSettings) -> float:
+def _deviance(groups: Sequence[_LeakageSums], settings: ModelSettings) -> float:
     fixed = math.fsum(one.fixed for one in groups)
     # A group of recoveries may sum below zero; no family has a mean there, and the fit says so.
     means = [max(one.observed / one.units, 0.0) for one in groups]
@@ -136,10 +136,10 @@ def _deviance(groups: Sequence[_Sums], settings: ModelSettings) -> float:
     return 2 * (fixed - math.fsum(told)) / ((1 - p) * (2 - p))
 
 
-def _adjusted(groups: Sequence[_Sums], settings: ModelSettings) -> float | None:
+def _adjusted(groups: Sequence[_LeakageSums], settings: ModelSettings) -> float | None:
     columns = zip(*((g.rows, g.observed, g.units, g.fixed) for g in groups), strict=True)
     rows, *sums = (math.fsum(column) for column in columns)
-    null = _deviance([_Sums(int(rows), *sums)], settings)
+    null = _deviance([_LeakageSums(int(rows), *sums)], settings)
     if rows <= len(groups) or not null > 0:  # not a number where a label has no deviance
         return None
     left = _deviance(groups, settings)

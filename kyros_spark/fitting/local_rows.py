@@ -15,7 +15,7 @@ import numpy as np
 from kyros_spark.fitting.design import Block, Layout
 from kyros_spark.fitting.equations import (
     Equations,
-    Law,
+    Family,
     LevelSums,
     equations_of,
     level_sums_of,
@@ -47,18 +47,18 @@ class LocalRows:
             for first, last in itertools.pairwise(cuts)
         ]
 
-    def equations(self, law: Law, coefficients: np.ndarray) -> Equations:
+    def equations(self, law: Family, coefficients: np.ndarray) -> Equations:
         """Return normal equations and sums at these coefficients."""
         found = self._sum(lambda part: equations_of(part, self.layout, law, coefficients))
         return whole(found, self.layout)
 
-    def likelihood(self, law: Law, coefficients: np.ndarray, dispersion: float) -> float:
+    def likelihood(self, law: Family, coefficients: np.ndarray, dispersion: float) -> float:
         """Return the log-likelihood."""
         return self._sum(
             lambda part: likelihood_of(part, self.layout, law, coefficients, dispersion)
         )
 
-    def level_sums(self, law: Law) -> LevelSums:
+    def level_sums(self, law: Family) -> LevelSums:
         """Return what each column's rows hold."""
         return self._sum(lambda part: level_sums_of(part, self.layout, law))
 

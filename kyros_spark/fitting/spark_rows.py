@@ -19,7 +19,7 @@ from kyros_spark import profiler
 from kyros_spark.fitting.design import Block, Layout
 from kyros_spark.fitting.equations import (
     Equations,
-    Law,
+    Family,
     LevelSums,
     equations_of,
     level_sums_of,
@@ -44,7 +44,7 @@ class SparkRows:
         size = len(layout.columns)
         self._most_parts = max(1, RESULT_BYTES // (8 * size * size + 1))
 
-    def equations(self, law: Law, coefficients: np.ndarray) -> Equations:
+    def equations(self, law: Family, coefficients: np.ndarray) -> Equations:
         """Return normal equations and sums at these coefficients."""
         layout = self.layout
 
@@ -59,7 +59,7 @@ class SparkRows:
         ]  # fmt: skip
         return whole(functools.reduce(operator.add, parts), layout)
 
-    def likelihood(self, law: Law, coefficients: np.ndarray, dispersion: float) -> float:
+    def likelihood(self, law: Family, coefficients: np.ndarray, dispersion: float) -> float:
         """Return the log-likelihood."""
         layout = self.layout
 
@@ -68,7 +68,7 @@ class SparkRows:
 
         return float(sum(values[0] for values in self._pass(of, lambda one: np.array([one]))))
 
-    def level_sums(self, law: Law) -> LevelSums:
+    def level_sums(self, law: Family) -> LevelSums:
         """Return what each column's rows hold."""
         layout = self.layout
         size = len(layout.columns)

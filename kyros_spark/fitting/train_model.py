@@ -20,7 +20,7 @@ from kyros_spark.fitting.rows import LABEL, WEIGHT, model_rows
 from kyros_spark.fitting.spec import fit_features, spec_hash
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.glm import glm_model
-from kyros_spark.model.import_xgboost import trees_from_xgboost
+from kyros_spark.model.importers.xgboost import trees_from_xgboost
 from kyros_spark.model.manifest import Feature, Manifest, Source
 
 

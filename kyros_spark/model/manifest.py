@@ -90,14 +90,14 @@ class Feature(_Closed):
         return 3 if self.cuts or self.base_code or self.unseen == "other" else 1
 
 
-class Output(_Closed):
+class ModelOutput(_Closed):
     """One of several outputs: a class and what its sum starts from."""
 
     label: str = Field(min_length=1)
     intercept: float = Field(default=0.0, allow_inf_nan=False)
 
 
-class Interval(_Closed):
+class PredictionInterval(_Closed):
     """A prediction interval of a level, learnt on so many rows of the validation part.
 
     A value observed over w units of `per` is expected between prediction + below * spread and
@@ -149,10 +149,10 @@ class Manifest(_Closed):
     sigmoid: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     rebalance: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     large_loss_load: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[ModelOutput, ...] = ()
     category_rule: CategoryRule = "whole"
     parts: tuple[Part, ...] = ()
-    interval: Interval | None = None
+    interval: PredictionInterval | None = None
     features: tuple[Feature, ...]
     feature_spec_hash: str = ""
     training: dict[str, Any] = Field(default_factory=dict)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
 from kyros_spark import environment
-from kyros_spark.delta import Tables, Written
+from kyros_spark.delta.tables import DeltaTables, Written
 from kyros_spark.errors import ConcurrentRunError, KyrosError
 from kyros_spark.log import event
 from kyros_spark.registry.entry import Entry
@@ -68,7 +68,7 @@ def stamp(reason: str) -> Row:
     return dict(zip(_STAMP, (datetime.now(UTC), user, reason), strict=True))
 
 
-def write(tables: Tables, changes: Iterable[Row], run_id: str) -> Written:
+def write(tables: DeltaTables, changes: Iterable[Row], run_id: str) -> Written:
     """Make the changes in one commit, or none of them."""
     schema = ", ".join(f"`{column.name}` {column.type}" for column in MODELS.columns)
     schema += ", action string, keep int, reigning int"

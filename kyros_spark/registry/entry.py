@@ -50,14 +50,14 @@ class Entry:
         """Return NAME@VERSION."""
         return f"{self.name}@{self.version}"
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return it as JSON takes it; ``entry_told`` reads it."""
         moments = {"trained_at": self.trained_at, "promoted_at": self.promoted_at}
         as_text = {name: moment and moment.isoformat() for name, moment in moments.items()}
         return {**asdict(self), **as_text}
 
 
-def entry_told(told: Mapping[str, Any]) -> Entry:
+def entry_from_json(told: Mapping[str, Any]) -> Entry:
     """Return the entry that ``Entry.told`` gave."""
     texts = {name: told[name] for name in ("trained_at", "promoted_at")}
     moments = {name: text and datetime.fromisoformat(text) for name, text in texts.items()}

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kyros_spark.delta import Tables, Written
+from kyros_spark.delta.tables import DeltaTables, Written
 from kyros_spark.errors import GateError, ModelFileError, UnknownModelError
-from kyros_spark.files import read_file, write_file
 from kyros_spark.model.artefact import Model, model_hash, model_to_bytes, read_model
 from kyros_spark.registry import changes, gate
-from kyros_spark.registry.entry import Entry, Trained, entry_of, entry_told, row_of
+from kyros_spark.registry.entry import Entry, Trained, entry_from_json, entry_of, row_of
+from kyros_spark.storage.files import read_file, write_file
 from kyros_spark.tables.models import MODELS
 
 _REFERENCE = re.compile(r"^(?P<name>[A-Za-z_]\w*)(@(?P<version>\d+|champion))?$")
@@ -54,21 +54,23 @@ class Promoted:
 class Registry:
     """The registry among a portfolio's tables."""
 
-    def __init__(self, tables: Tables, artefacts: str) -> None:
+    def __init__(self, tables: DeltaTables, artefacts: str) -> None:
         """Take the tables, and the folder of the model files."""
         self._tables = tables
         self._artefacts = artefacts.rstrip("/")
 
     def entries(self) -> list[Entry]:
         """Return every registered version, oldest first."""
-        kept = self._tables.kept(MODELS.name)
-        told = kept.answer(kept.now(), self._asked)
-        return sorted(map(entry_told, told), key=lambda entry: (entry.name, entry.version))
+        kept = self._tables.version_cache(MODELS.name)
+        told = kept.get_or_compute(kept.now(), self._asked)
+        return sorted(map(entry_from_json, told), key=lambda entry: (entry.name, entry.version))
 
     def _asked(self) -> list[dict[str, Any]]:
         table = self._tables.find(MODELS.name)
         return (
-            [entry_of(row.asDict()).told() for row in table.collect()] if table is not None else []
+            [entry_of(row.asDict()).to_json() for row in table.collect()]
+            if table is not None
+            else []
         )
 
     def find(self, *references: str) -> list[Entry]:

@@ -12,7 +12,7 @@ import numpy as np
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.category_sets import CategorySets, distinct_sets
 from kyros_spark.model.check import check_arrays
-from kyros_spark.model.manifest import Feature, Manifest, Output, Source
+from kyros_spark.model.manifest import Feature, Manifest, ModelOutput, Source
 from kyros_spark.model.trees import distinct_cuts
 
 Arrays = dict[str, np.ndarray]
@@ -43,7 +43,7 @@ def bundle(models: Sequence[Model], arguments: Sequence[Sequence[int]]) -> Model
     reads = [np.array([where[p] for p in places], np.int64) for places in arguments]
     arrays = _merged([model.arrays for model in models], reads, len(columns))
     outputs = [
-        Output(label=f"{number}.{k}", intercept=intercept)
+        ModelOutput(label=f"{number}.{k}", intercept=intercept)
         for number, model in enumerate(models)
         for k, intercept in enumerate(_intercepts(model))
     ]

@@ -13,7 +13,9 @@ from kyros_spark.kernels.sliced import MAX_LEAVES, SCRATCH_BYTES
 from kyros_spark.kernels.walk import ROWS_IN_FLIGHT
 from kyros_spark.model.artefact import Model
 from kyros_spark.scoring import kernel_calls as call
-from kyros_spark.scoring.tables import build_tables
+from kyros_spark.scoring.kernel_tables import (
+    build_tables,
+)
 
 CHUNK_ROWS = 8 * BLOCK_ROWS  # with 50 columns 200 kB of codes: they stay in the cache
 TREES_AT_ONCE = 64

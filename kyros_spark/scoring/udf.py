@@ -22,15 +22,15 @@ from pyspark.sql.types import DoubleType, StructField, StructType
 from kyros_spark import profiler
 from kyros_spark.model.artefact import Model, model_hash, model_to_bytes
 from kyros_spark.scoring.bundle import bundle, groups
-from kyros_spark.scoring.host import load
-from kyros_spark.scoring.report import HostReport
+from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.scorer import Response, Scorer
-from kyros_spark.scoring.spent import Spent
+from kyros_spark.scoring.worker_models import load
+from kyros_spark.scoring.worker_seconds import WorkerSeconds
 from kyros_spark.transforms.encode import encoded_sql
 
 
 @dataclass(frozen=True)
-class Served:
+class ScoringModel:
     """A model ready to be sent to the workers: its name, manifest-bearing model, and bytes."""
 
     name: str
@@ -110,7 +110,7 @@ class ScoreFunction:
 
 def predictions(
     spark: SparkSession,
-    served: list[Served],
+    served: list[ScoringModel],
     paths: list[str] | None = None,
     kernel: str = "auto",
     report: HostReport | None = None,
@@ -121,7 +121,7 @@ def predictions(
 
 def score_function(
     spark: SparkSession,
-    served: list[Served],
+    served: list[ScoringModel],
     paths: list[str] | None = None,
     kernel: str = "auto",
     report: HostReport | None = None,
@@ -157,12 +157,12 @@ def score_function(
 
 def _sent(spark: SparkSession, data: bytes) -> Any:
     """Return the broadcast of a model; on Spark Connect its bytes, which go with the function."""
-    from kyros_spark.session import can_broadcast  # workers do without that module
+    from kyros_spark.spark.session import can_broadcast  # workers do without that module
 
     return spark.sparkContext.broadcast(data) if can_broadcast(spark) else data
 
 
-def _inputs(served: list[Served]) -> tuple[list[str], list[tuple[int, ...]]]:
+def _inputs(served: list[ScoringModel]) -> tuple[list[str], list[tuple[int, ...]]]:
     """Return the distinct inputs as SQL, and of each model which of them its features read."""
     inputs: list[str] = []
     places: dict[str, int] = {}
@@ -180,7 +180,7 @@ def _inputs(served: list[Served]) -> tuple[list[str], list[tuple[int, ...]]]:
     return inputs, arguments
 
 
-def _part(one: Served) -> _Part:
+def _part(one: ScoringModel) -> _Part:
     return _Part(one.name, tuple(one.outputs), Response.of(one.model.manifest))
 
 
@@ -193,18 +193,18 @@ def _scoring(
 
     def scored(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         scorers = [worker.scorer() for worker in workers]
-        spent = Spent()
+        spent = WorkerSeconds()
         for batch in spent.exchanged(batches):
             # Spark passes a single argument bare, not as a tuple of one.
             given = batch if isinstance(batch, tuple) else (batch,)
             columns = [series.to_numpy() for series in given]
-            spent.now("conversion")
+            spent.charge("conversion")
             found: dict[str, np.ndarray] = {}
             for worker, scorer in zip(workers, scorers, strict=True):
                 found |= worker.responses(scorer, columns)
-            spent.now("kernel")
+            spent.charge("kernel")
             rows = pd.DataFrame({name: found[name] for name in names})
-            spent.now("conversion")
+            spent.charge("conversion")
             yield rows
         if report is not None:
             report.spend(spent.moved("kernel", "quantise", [s.quantise_seconds for s in scorers]))

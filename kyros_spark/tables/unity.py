@@ -8,9 +8,11 @@ from __future__ import annotations
 import sys
 
 from kyros_spark.config import Config, load_config
+from kyros_spark.tables.all import (
+    all_tables,
+)
 from kyros_spark.tables.contract import Table
 from kyros_spark.tables.ddl import quoted, text
-from kyros_spark.tables.page import all_tables
 
 # The level of a number's relativity is NULL, and a rejected record may lack any key.
 _NULL_IN_KEY = ("relativities", "rejects")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from kyros_spark.model.manifest import Interval
+from kyros_spark.model.manifest import PredictionInterval
 
 
 def scaled_residual(observed: Column, predicted: Column, units: Column, power: float) -> Column:
@@ -18,7 +18,7 @@ def scaled_residual(observed: Column, predicted: Column, units: Column, power: f
     return (observed - predicted) / _spread(predicted, units, power)
 
 
-def bounds(predicted: Column, units: Column, interval: Interval) -> tuple[Column, Column]:
+def bounds(predicted: Column, units: Column, interval: PredictionInterval) -> tuple[Column, Column]:
     """Return the lower and upper end around predictions a unit; no claim is less than nothing."""
     spread = _spread(predicted, units, interval.power)
     lower = F.greatest(predicted + F.lit(interval.below) * spread, F.lit(0.0))

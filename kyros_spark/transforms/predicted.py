@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from kyros_spark.model.manifest import Feature, Interval
+from kyros_spark.model.manifest import Feature, PredictionInterval
 from kyros_spark.tables.ddl import number_text, quoted
 from kyros_spark.transforms.encode import input_hash, is_unseen
 from kyros_spark.transforms.interval import bounds
 
 
 @dataclass(frozen=True)
-class Output:
+class PredictedColumn:
     """One model name of the result: its version, the outputs it multiplies, and its unit.
 
     column  where its values are on the way; a name may hold a class's label, of any characters
@@ -30,7 +30,7 @@ class Output:
     per_exposure: bool
     factor: float = 1.0
     load: float = 0.0
-    interval: Interval | None = None
+    interval: PredictionInterval | None = None
 
 
 def scored(
@@ -38,7 +38,7 @@ def scored(
     key: Sequence[str],
     features: Sequence[Feature],
     score: Column,
-    outputs: Sequence[Output],
+    outputs: Sequence[PredictedColumn],
 ) -> DataFrame:
     """Return a row a policy: key, exposure, a hash of what it is predicted from, each output."""
     names = [feature.name for feature in features]
@@ -56,7 +56,7 @@ def scored(
     return rows
 
 
-def value_sql(output: Output, score: str) -> str:
+def value_sql(output: PredictedColumn, score: str) -> str:
     """Word an output's value in SQL; ``score``, SQL text too, is the struct of the responses."""
     value = " * ".join(f"{score}.{quoted(part)}" for part in output.parts)
     if output.factor != 1.0:
@@ -66,7 +66,7 @@ def value_sql(output: Output, score: str) -> str:
     return value
 
 
-def counts(features: Sequence[Feature], outputs: Sequence[Output]) -> list[Column]:
+def counts(features: Sequence[Feature], outputs: Sequence[PredictedColumn]) -> list[Column]:
     """Return what rides along with the write: unseen levels and expected totals."""
     levels = [feature for feature in features if feature.kind == "levels"]
     unseen = [F.count_if(is_unseen(f)).alias(f"unseen_{f.name}") for f in levels]
@@ -79,7 +79,7 @@ def counts(features: Sequence[Feature], outputs: Sequence[Output]) -> list[Colum
 
 
 def long_rows(
-    rows: DataFrame, key: Sequence[str], outputs: Sequence[Output], batch: str, run_id: str
+    rows: DataFrame, key: Sequence[str], outputs: Sequence[PredictedColumn], batch: str, run_id: str
 ) -> DataFrame:
     """Return a row a policy and output, as table `predictions` holds them."""
     each = F.array(

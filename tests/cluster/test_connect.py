@@ -13,7 +13,7 @@ import pytest
 from portfolio import FIRST, SECOND, Portfolio
 from standalone import SPARK, environment
 
-from kyros_spark.session import DELTA
+from kyros_spark.spark.session import DELTA
 
 GLMS = ("frequency", "severity", "premium", "pure_premium")
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from portfolio import SETTINGS
 
-from kyros_spark.cli import main
+from kyros_spark.cli.main import main
 from kyros_spark.config import parse_config
 from kyros_spark.errors import ConfigError, UsageError
 

@@ -11,8 +11,8 @@ from deployment import CONF, ROOT, STAGES
 from portfolio import CLAIM_HEADER, FIRST, POLICY_HEADER, Portfolio, claim_rows, policy_rows
 from service_model import faults
 
-from kyros_spark.parser import parser
-from kyros_spark.runtime import find_java
+from kyros_spark.cli.parser import parser
+from kyros_spark.spark.runtime import find_java
 
 DAGS = sorted(path.stem for path in (CONF / "airflow").glob("*.py"))
 AIRFLOW = ROOT / ".venv-airflow/bin"

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from deployment import CONF
 
-from kyros_spark.parser import parser
+from kyros_spark.cli.parser import parser
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from databricks.bundles.jobs import Job
 from deployment import CONF, ROOT, STAGES, spark_conf
 from portfolio import FIRST, SECOND
 
-from kyros_spark import commands
+from kyros_spark.cli import commands
+from kyros_spark.cli.parser import parser
 from kyros_spark.config import load_config
-from kyros_spark.parser import parser
 
 BUNDLE = yaml.safe_load((CONF / "databricks/databricks.yml").read_text())
 JOBS = BUNDLE["resources"]["jobs"]

@@ -11,7 +11,7 @@ import pytest
 from deployment import CONF, ROOT
 from service_model import faults
 
-from kyros_spark.parser import parser
+from kyros_spark.cli.parser import parser
 
 PAGE = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
 _BLOCK = re.compile(r"```bash\n(.*?)```", re.DOTALL)

@@ -11,7 +11,7 @@ from deployment import CONF, GIVEN, ROOT, STAGES, request, spark_conf
 from moto import mock_aws
 from service_model import faults
 
-from kyros_spark.parser import parser
+from kyros_spark.cli.parser import parser
 
 SERVERLESS = ["application", *STAGES, "run"]
 LOCAL_ONLY = {"spark.master", "spark.driver.memory", "spark.driver.bindAddress", "spark.driver.host",

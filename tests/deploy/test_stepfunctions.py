@@ -8,7 +8,7 @@ import pytest
 from deployment import CONF, ROOT, STAGES, lowered, request
 from service_model import faults
 
-from kyros_spark.parser import parser
+from kyros_spark.cli.parser import parser
 
 MACHINE = request("stepfunctions/kyros.asl.json")
 TASKS = {name: state for name, state in MACHINE["States"].items() if state["Type"] == "Task"}

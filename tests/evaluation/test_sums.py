@@ -15,18 +15,18 @@ from sklearn import metrics as sk
 
 from kyros_spark.config import ModelSettings
 from kyros_spark.errors import BatchMissingError, PredictionValueError
-from kyros_spark.evaluation.base import Base
+from kyros_spark.evaluation.base import BatchTotals
 from kyros_spark.evaluation.charts import curve_rows, dislocation_rows, factor_rows
 from kyros_spark.evaluation.curves import Pair, curve_groups, curve_points
 from kyros_spark.evaluation.factors import OTHER_LEVELS, factor_sums, ordered_levels
-from kyros_spark.evaluation.intervals import Interval
+from kyros_spark.evaluation.intervals import ConfidenceInterval
 from kyros_spark.evaluation.metrics import LOSSES
 from kyros_spark.evaluation.numbers import number_groups, number_values
-from kyros_spark.evaluation.results import PARTS, Judging, metric_rows
+from kyros_spark.evaluation.results import PARTS, EvaluationContext, metric_rows
 from kyros_spark.evaluation.rows import SUMS, loss_rows, summed
 from kyros_spark.evaluation.sample import whole
 from kyros_spark.evaluation.stability import reference_bins, reference_values, stability
-from kyros_spark.evaluation.subjects import Subject
+from kyros_spark.evaluation.subjects import EvaluatedModel
 
 ROWS, QUANTILES = 3000, 10
 FAMILIES = {
@@ -62,11 +62,11 @@ def judged(spark):
     frame = spark.createDataFrame(data).repartition(2, "key")
     wide = whole(frame.withColumn("power", F.when(~F.isnan("power"), F.col("power")))).cache()
     subjects = [
-        Subject(n, name, "1", ModelSettings(method="glm", family=f, target=t, per=p),
+        EvaluatedModel(n, name, "1", ModelSettings(method="glm", family=f, target=t, per=p),
                 used=frozenset({"area"}), labelled=True)
         for n, (name, (f, t, p)) in enumerate(FAMILIES.items())
     ]  # fmt: skip
-    base = Base(wide, subjects)
+    base = BatchTotals(wide, subjects)
     base.check("b", subjects)
     means = {of: mean for one in subjects for of, mean in base.null_means(one).items()}
     by = ("subject", "part", "_group")
@@ -75,7 +75,7 @@ def judged(spark):
     pair = Pair(len(subjects), subjects[3], subjects[0])
     groups = curve_groups(wide, subjects, [pair], ROWS, rows_a_range=1000).cache()
     ginis, points = curve_points(groups, QUANTILES)
-    judging = Judging("b", "r", "full", Interval(0.95), None, PARTS)
+    judging = EvaluationContext("b", "r", "full", ConfidenceInterval(0.95), None, PARTS)
     rows = [
         row
         for one in subjects
@@ -259,14 +259,14 @@ def test_psi_is_the_twins(judged, spark):
 def test_a_prediction_that_is_no_positive_number_is_refused(judged, value):
     spoilt = judged.wide.withColumn("_p0", F.when(F.col("key") < 3, F.expr(value)).otherwise(1.0))
     with pytest.raises(PredictionValueError, match=r"frequency@1.*found 3 rows"):
-        Base(spoilt, judged.subjects[:1]).check("b", judged.subjects[:1])
+        BatchTotals(spoilt, judged.subjects[:1]).check("b", judged.subjects[:1])
 
 
 def test_a_target_that_is_nan_is_refused_and_a_missing_prediction_named(judged):
     one = judged.subjects[:1]
     nan = judged.wide.withColumn("claim_count", F.when(F.col("key") == 5, F.lit(float("nan"))))
     with pytest.raises(PredictionValueError, match=r"claim_count.*found 1 rows"):
-        Base(nan, one).check("b", one)
+        BatchTotals(nan, one).check("b", one)
     gone = judged.wide.withColumn("_p0", F.when(F.col("key") > 0, F.col("_p0")))
     with pytest.raises(BatchMissingError, match="kyros predict --batch b"):
-        Base(gone, one).check("b", one)
+        BatchTotals(gone, one).check("b", one)

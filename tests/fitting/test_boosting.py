@@ -20,14 +20,14 @@ from kyros_spark.config import ModelSettings, load_config
 from kyros_spark.errors import ConfigError, FitError, WorkerLostError
 from kyros_spark.fitting import boosting
 from kyros_spark.fitting.boosting import fit_boosting
+from kyros_spark.fitting.calibrate import calibrate
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.fitting.train_model import train_model
 from kyros_spark.model.artefact import Model, model_hash, model_to_bytes, read_model
-from kyros_spark.model.import_xgboost import trees_from_xgboost
+from kyros_spark.model.importers.xgboost import trees_from_xgboost
 from kyros_spark.model.manifest import Feature, Manifest, Source
 from kyros_spark.scoring.scorer import Scorer
-from kyros_spark.scoring.udf import Served, predictions
-from kyros_spark.stages.finish import finish
+from kyros_spark.scoring.udf import ScoringModel, predictions
 
 ROWS = 3000
 LEVELS = tuple("abcdefgh")
@@ -108,8 +108,8 @@ def test_the_registered_file_is_what_the_same_rows_give_on_other_partitions(fini
     prepared = finished.read(spark, "prepared", FIRST).orderBy("log_bonus").repartition(2, "power")
     told = {k: v for k, v in stored.manifest.training.items() if k not in ("rounds", "importance")}
     model = train_model("boosted", prepared, asked, config.prepare, told)
-    score = predictions(spark, [Served("boosted", model, model_to_bytes(model))])
-    model, _ = finish("boosted", model, score.getField("boosted"), prepared, asked)
+    score = predictions(spark, [ScoringModel("boosted", model, model_to_bytes(model))])
+    model, _ = calibrate("boosted", model, score.getField("boosted"), prepared, asked)
     assert model_hash(model_to_bytes(model)) == row["sha256"]
 
 

@@ -6,13 +6,13 @@ import pytest
 from rows_of_glm import generated
 
 from kyros_spark.fitting import equations
-from kyros_spark.fitting.equations import Law
+from kyros_spark.fitting.equations import Family
 
 VARIANCES = {
-    "poisson": (Law(1.0), lambda mu: mu),
-    "gamma": (Law(2.0), lambda mu: mu * mu),
-    "tweedie": (Law(1.7), lambda mu: mu**1.7),
-    "negative_binomial": (Law(1.0, theta=3.0), lambda mu: mu + mu * mu / 3.0),
+    "poisson": (Family(1.0), lambda mu: mu),
+    "gamma": (Family(2.0), lambda mu: mu * mu),
+    "tweedie": (Family(1.7), lambda mu: mu**1.7),
+    "negative_binomial": (Family(1.0, theta=3.0), lambda mu: mu + mu * mu / 3.0),
 }
 
 

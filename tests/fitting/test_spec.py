@@ -7,14 +7,14 @@ import statsmodels.api as sm
 
 from kyros_spark.config import ModelSettings, PrepareSettings
 from kyros_spark.errors import TrainingDataError
+from kyros_spark.fitting.calibrate import calibrate
 from kyros_spark.fitting.glm import fit_glm
 from kyros_spark.fitting.quantiles import spreads
 from kyros_spark.fitting.rows import model_rows
 from kyros_spark.fitting.spec import fit_features
 from kyros_spark.model.artefact import model_to_bytes, read_model
 from kyros_spark.model.manifest import Feature, Manifest
-from kyros_spark.scoring.udf import Served, predictions
-from kyros_spark.stages.finish import finish
+from kyros_spark.scoring.udf import ScoringModel, predictions
 from kyros_spark.transforms import encode
 from kyros_spark.transforms.encode import encoded, is_unseen
 
@@ -201,10 +201,12 @@ def test_a_changed_encoding_reaches_the_fit_the_judgement_and_the_prediction(
 
     def all_three():
         rows = model_rows(prepared, settings)
-        score = predictions(spark, [Served("frequency", model, model_to_bytes(model))])
+        score = predictions(spark, [ScoringModel("frequency", model, model_to_bytes(model))])
         return (
             fit_glm(rows, features, settings).tables,
-            finish("frequency", model, score["frequency"], prepared, settings)[1]["train_deviance"],
+            calibrate("frequency", model, score["frequency"], prepared, settings)[1][
+                "train_deviance"
+            ],
             [row[0] for row in prepared.select(score["frequency"]).collect()],
         )
 

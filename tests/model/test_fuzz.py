@@ -31,7 +31,7 @@ import xgboost
 
 from kyros_spark.errors import KyrosError
 from kyros_spark.model.artefact import Model, model_to_bytes, read_model
-from kyros_spark.model.import_any import import_model
+from kyros_spark.model.importers.recognise import import_model
 from kyros_spark.scoring.scorer import Scorer
 from tests import naive
 from tests.model.fuzz_library import LIBRARIES

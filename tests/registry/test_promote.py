@@ -8,7 +8,7 @@ from portfolio import FIRST, SETTINGS
 
 import kyros_spark
 from kyros_spark.config import load_config
-from kyros_spark.delta import Tables
+from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.registry import Registry, Trained
 from kyros_spark.tables.models import MODELS
 
@@ -33,7 +33,7 @@ def commits(portfolio):
 
 def opened(portfolio, spark):
     config = load_config(str(portfolio.config_file()))
-    return config, Registry(Tables(spark, config.tables), config.tables.artefact_folder())
+    return config, Registry(DeltaTables(spark, config.tables), config.tables.artefact_folder())
 
 
 def add_candidates(portfolio, spark, count=1, **declared):
@@ -143,7 +143,7 @@ def test_promoted_at_the_same_time_one_reigns_and_none_is_lost(portfolio, spark)
 def test_overtaken_between_judging_and_writing_it_is_judged_again(portfolio, spark, monkeypatch):
     """Another process promotes version 2 and adds 4, after this one read the registry."""
     registry = add_candidates(portfolio, spark, 2)
-    merge, others = Tables.merge, [True]
+    merge, others = DeltaTables.merge, [True]
 
     def overtaken(tables, *arguments):
         if others:
@@ -152,7 +152,7 @@ def test_overtaken_between_judging_and_writing_it_is_judged_again(portfolio, spa
             add_candidates(portfolio, spark)
         return merge(tables, *arguments)
 
-    monkeypatch.setattr(Tables, "merge", overtaken)
+    monkeypatch.setattr(DeltaTables, "merge", overtaken)
     done = registry.promote("frequency@3", "second", "mine")
     assert done.before.version == 2, "judged against the champion that it replaces"
     assert statuses(portfolio, spark) == {

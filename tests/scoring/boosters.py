@@ -4,7 +4,7 @@ import numpy as np
 import xgboost
 
 from kyros_spark.model.artefact import Model
-from kyros_spark.model.import_xgboost import trees_from_xgboost
+from kyros_spark.model.importers.xgboost import trees_from_xgboost
 from kyros_spark.model.manifest import Feature, Manifest, Source
 
 

@@ -8,9 +8,9 @@ from boosters import adversarial_rows, boost, model_of
 from pyspark.sql import SparkSession
 
 from kyros_spark.model.artefact import model_to_bytes
-from kyros_spark.scoring.report import HostReport
+from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.scorer import Scorer
-from kyros_spark.scoring.udf import Served, predictions
+from kyros_spark.scoring.udf import ScoringModel, predictions
 
 ROWS, PARTITIONS = 20_000, 8
 KERNELS = ("auto", "avx512vbmi")
@@ -35,7 +35,7 @@ def main(master):
     frame = spark.createDataFrame(told, f"n long, {', '.join(f'{name} float' for name in names)}")
     frame = frame.repartition(PARTITIONS, "n")
     own = Scorer(model, "portable").response([np.ascontiguousarray(c) for c in rows.T])
-    served = [Served("boosted", model, model_to_bytes(model))]
+    served = [ScoringModel("boosted", model, model_to_bytes(model))]
     return {kernel: scored(spark, frame, served, kernel, own) for kernel in KERNELS}
 
 

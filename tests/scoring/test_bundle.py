@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kyros_spark.model.artefact import Model
-from kyros_spark.model.import_any import import_model
+from kyros_spark.model.importers.recognise import import_model
 from kyros_spark.scoring.bundle import bundle, groups
 from kyros_spark.scoring.scorer import Scorer
 from tests.scoring.boosters import adversarial_rows, boost, columns_of, model_of

@@ -10,7 +10,7 @@ import xgboost
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
 from kyros_spark.kernels.cpu import KERNELS, missing_features
 from kyros_spark.model.artefact import Model, model_to_bytes, read_model
-from kyros_spark.model.import_any import import_model
+from kyros_spark.model.importers.recognise import import_model
 from kyros_spark.scoring.scorer import Scorer
 from tests import naive
 from tests.scoring.boosters import columns_of, margins

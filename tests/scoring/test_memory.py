@@ -11,7 +11,7 @@ import pytest
 from kyros_spark.model.artefact import Model, model_hash, model_to_bytes
 from kyros_spark.model.manifest import Feature, Manifest, Source
 from kyros_spark.model.trees import RawNodes, trees_from_nodes
-from kyros_spark.scoring.store import ModelOnHost
+from kyros_spark.scoring.host_store import ModelOnHost
 from tests.scoring.boosters import boost, model_of
 
 WORKER = """

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kyros_spark.kernels.cpu import KERNELS, missing_features
-from kyros_spark.model.import_any import import_model
+from kyros_spark.model.importers.recognise import import_model
 from kyros_spark.scoring.scorer import Scorer
 from tests.scoring.boosters import adversarial_rows, boost, margins, model_of
 

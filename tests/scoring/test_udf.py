@@ -5,9 +5,9 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from kyros_spark.model.artefact import model_to_bytes
-from kyros_spark.scoring.report import HostReport
+from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.scorer import Scorer
-from kyros_spark.scoring.udf import Served, predictions
+from kyros_spark.scoring.udf import ScoringModel, predictions
 from tests.scoring.boosters import adversarial_rows, boost, model_of
 from tests.scoring.test_bundle import grown
 
@@ -28,7 +28,7 @@ def test_models_of_every_kind_share_a_pass(spark, tmp_path):
     table = pd.DataFrame(rows, columns=names).assign(n=range(ROWS))
     frame = spark.createDataFrame(table).repartition(3, "n")
     report = HostReport(spark)
-    served = [Served(name, model, model_to_bytes(model)) for name, model in models.items()]
+    served = [ScoringModel(name, model, model_to_bytes(model)) for name, model in models.items()]
     score = predictions(spark, served, report=report)
     found = frame.select("n", score.alias("s")).select("n", "s.*").orderBy("n").toPandas()
     columns = [np.ascontiguousarray(column) for column in rows.T]
@@ -42,7 +42,7 @@ def test_models_of_every_kind_share_a_pass(spark, tmp_path):
 
 def test_a_table_of_no_rows(spark):
     model = model_of(boost(rounds=3))
-    served = [Served("m", model, model_to_bytes(model))]
+    served = [ScoringModel("m", model, model_to_bytes(model))]
     columns = [F.lit(None).cast("double").alias(f"f{k}") for k in range(6)]
     none = spark.range(0).select(*columns)
     assert none.select(predictions(spark, served).alias("s")).count() == 0

@@ -8,7 +8,7 @@ import pytest
 import statsmodels.api as sm
 from pyspark.sql import functions as F
 
-from kyros_spark.cli import main
+from kyros_spark.cli.main import main
 
 CONF = Path(__file__).parents[2] / "conf" / "bemtpl97.yaml"
 # The paper's levels as (first, last), in its own words and order; the base is what is left.

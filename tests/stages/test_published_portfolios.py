@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kyros_spark.cli import main
+from kyros_spark.cli.main import main
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from kyros_spark.cli import main
+from kyros_spark.cli.main import main
 
 CONFIG = Path(__file__).parents[2] / "conf" / "pg17.yaml"
 

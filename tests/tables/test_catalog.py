@@ -4,7 +4,7 @@ import pytest
 from portfolio import FIRST
 
 from kyros_spark.config import load_config
-from kyros_spark.delta import Tables
+from kyros_spark.delta.tables import DeltaTables
 
 SCHEMA = "spark_catalog.kyros_tiny"
 
@@ -37,7 +37,7 @@ def test_a_second_run_skips(catalogued):
 
 
 def test_a_version_read_by_name_is_that_version(spark, catalogued):
-    tables = Tables(spark, load_config(str(catalogued.config_file())).tables)
+    tables = DeltaTables(spark, load_config(str(catalogued.config_file())).tables)
     assert tables.read("predictions", 0).count() == 0
     assert tables.read("predictions").count() == 120
 

@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from kyros_spark.config import load_config
-from kyros_spark.tables.page import all_tables, page
+from kyros_spark.tables.all import (
+    all_tables,
+)
+from kyros_spark.tables.page import (
+    page,
+)
 
 ROOT = Path(__file__).parents[2]
 

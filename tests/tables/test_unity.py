@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from kyros_spark.config import load_config
-from kyros_spark.tables.page import all_tables
+from kyros_spark.tables.all import (
+    all_tables,
+)
 from kyros_spark.tables.unity import statements
 
 DEMO = str(Path(__file__).parents[2] / "conf" / "demo.yaml")

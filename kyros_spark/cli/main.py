@@ -1,0 +1,90 @@
+"""The command line: `kyros STAGE ...`, its exit codes and its result line.
+
+The last line on stdout is one JSON object; logs go to stderr. Exit codes: 0 done or skipped,
+2 wrong usage or settings, 3 the data broke its contract, 4 a gate refused, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from kyros_spark.cli.parser import parser
+from kyros_spark.errors import KyrosError, spark_is_gone, spark_lost
+from kyros_spark.log import configure_logging, event
+from kyros_spark.profiler import FOLDER, profiled
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    configure_logging()
+    words = list(sys.argv[1:] if argv is None else argv)
+    stage = words[0] if words else ""
+    try:
+        arguments = parser().parse_args(words)
+        line = _worked(arguments)
+    except KyrosError as error:
+        return _fail(stage, error, error.exit_code)
+    except KeyboardInterrupt as error:
+        return _fail(stage, error, 130)
+    except Exception as error:  # the contract: a result line whatever happens
+        if spark_is_gone(error):  # between two stages, or under a command that is none
+            lost = spark_lost(f"kyros {stage}")
+            return _fail(stage, lost, lost.exit_code)
+        event("unforeseen failure", level=40, error=type(error).__name__)
+        return _fail(stage, error, 1)
+    if line is not None:
+        _write_line(line)
+    return int(line.get("exit_code", 0)) if line is not None else 0
+
+
+def _worked(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """Do the work, and profile it where that is asked for."""
+    folder = getattr(arguments, "profile", None)
+    if folder is None:
+        return arguments.work(arguments)  # type: ignore[no-any-return]
+    os.environ[FOLDER] = os.path.abspath(folder)
+    try:
+        with profiled(f"{arguments.command}-driver"):
+            return arguments.work(arguments)  # type: ignore[no-any-return]
+    finally:
+        del os.environ[FOLDER]
+        event(
+            f"profiles are in {folder}: open the .folded files at speedscope.app, or with inferno"
+        )
+
+
+def stage_main(stage: str) -> None:
+    """Run a stage as a job: exit on failure only, since Databricks takes any exit for one."""
+    _job([stage, *sys.argv[1:]])
+
+
+def job_main() -> None:
+    """Run a command as a job of the wheel: what a python_wheel_task names as its entry point.
+
+    Not `main`, whose exit code Databricks would not look at: a failed stage would be a success.
+    """
+    _job(sys.argv[1:])
+
+
+def _job(words: Sequence[str]) -> None:
+    code = main(words)
+    if code:
+        sys.exit(code)
+
+
+def _fail(stage: str, error: BaseException, code: int) -> int:
+    from kyros_spark.runs.result_line import failure_line
+
+    event(f"{stage or 'kyros'} failed: {error}", level=40)
+    _write_line(failure_line(stage, error))
+    return code
+
+
+def _write_line(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line, default=str) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,200 @@
+"""Word the command line: what each command takes, with an example."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from kyros_spark.cli import commands
+from kyros_spark.errors import UsageError
+
+_STAGES = {
+    "clean": "check an extract; write policies, claims, and rejects with their reasons",
+    "prepare": "join claims to policies; compute exposure, targets, split and features",
+    "train": "train the settings' models on their batches and register them",
+    "predict": "apply registered models to a prepared batch",
+    "evaluate": "judge a batch's stored predictions: metrics, factors, lift, a report",
+    "run": "run the stages in order for one or more batches",
+}
+
+
+_PROFILE = "sample driver and Python workers; leave stacks for a flame-graph viewer there"
+_FUSE = "compute features on the way, without table prepared where nobody needs it"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    made = _Parser(
+        prog="kyros",
+        description="Pricing models over very large portfolios, as Spark jobs over Delta tables.",
+        epilog="example: kyros run --config conf/demo.yaml --batch 2023",
+    )
+    stages = made.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    for name, told in _STAGES.items():
+        example = f"example: kyros {name} --config conf/demo.yaml --batch 2023"
+        command = _asked(stages, name, told, example)
+        command.add_argument("--run-id", help="id of this run (default: made from the time)")
+        command.add_argument("--profile", metavar="FOLDER", help=_PROFILE)
+        if name == "run":
+            command.add_argument("--batch", action="append", default=[], help="again for more")
+            command.add_argument("--stages", default="clean,prepare,train,predict")
+            command.add_argument("--fuse", action="store_true", help=_FUSE)
+            command.set_defaults(work=commands.run_chain)
+            continue
+        command.add_argument("--batch", help="the extract's id, for example 2023 or 2024-05")
+        if name in ("predict", "evaluate"):
+            command.add_argument("--model", action="append", default=[], help="NAME[@VERSION]")
+        if name == "predict":
+            command.add_argument("--fuse", action="store_true", help=_FUSE)
+        if name == "evaluate":
+            command.add_argument("--tier", choices=("fast", "full"), help="a sample, or all rows")
+        command.set_defaults(work=commands.run_stage)
+    _add_import(stages)
+    _add_export(stages)
+    _add_registry(stages)
+    demo = stages.add_parser("demo", help="generate a motor portfolio and run everything on it")
+    demo.add_argument("--config", default="conf/demo.yaml")
+    demo.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    demo.add_argument("--policies", type=int, default=None, help="policies a batch")
+    demo.set_defaults(work=commands.run_demo)
+    _add_profile(stages)
+    _add_suggest(stages)
+    _add_upkeep(stages)
+    _add_doctor(stages)
+    sql = stages.add_parser("sql", help="ask the tables in SQL")
+    _common(sql)
+    sql.add_argument("-e", "--execute", help="one query; without it a prompt opens")
+    sql.add_argument("--views", action="store_true", help="write the views for spark-sql -i")
+    sql.set_defaults(work=commands.run_sql)
+    return made
+
+
+def _add_profile(stages: Any) -> None:
+    told = "show what a batch's columns hold, or what differs between two batches"
+    example = "example: kyros profile --config conf/demo.yaml --diff 2023 2024"
+    command = _asked(stages, "profile", told, example)
+    asked = command.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--batch", help="the batch to show")
+    asked.add_argument("--diff", nargs=2, metavar=("A", "B"), help="what B has otherwise than A")
+    command.set_defaults(work=commands.run_profile)
+
+
+def _add_upkeep(stages: Any) -> None:
+    told = "show of each stage and batch whether it is current, stale, missing or failed, and why"
+    example = "example: kyros status --config conf/demo.yaml"
+    command = _asked(stages, "status", told, example)
+    command.add_argument("--batch", action="append", default=[], help="again for more")
+    command.set_defaults(work=commands.run_status)
+    told = "show what run would do, with which settings, and what it is likely to take"
+    example = "example: kyros plan --config conf/demo.yaml --set plan.price_per_hour=4.20"
+    command = _asked(stages, "plan", told, example)
+    command.add_argument("--batch", action="append", default=[], help="again for more")
+    command.set_defaults(work=commands.run_plan)
+    told = "run one stage alone on pinned table versions, and compare with earlier times"
+    example = "example: kyros benchmark predict --config conf/demo.yaml --batch 2023 --rows 50000"
+    command = _asked(stages, "benchmark", told, example)
+    command.add_argument("stage", choices=("clean", "prepare", "train", "predict"))
+    command.add_argument("--batch", help="the extract's id")
+    command.add_argument("--rows", type=int, help="about so many of the batch (default: all)")
+    command.add_argument("--repeat", type=int, default=3, choices=range(1, 101), metavar="TIMES")
+    command.set_defaults(work=commands.run_benchmark)
+    told = "compact the small tables, remove files older than tables.keep_days that none names"
+    example = "example: kyros maintain --config conf/demo.yaml"
+    command = _asked(stages, "maintain", told, example)
+    command.set_defaults(work=commands.run_maintain)
+
+
+def _add_suggest(stages: Any) -> None:
+    told = "write a first commented settings file for a source that is not described yet"
+    example = "example: kyros suggest --source extract.csv.gz --out conf/new.yaml"
+    command = _command(stages, "suggest", told, example)
+    command.add_argument("--source", required=True, help="a path, or any Spark address")
+    command.add_argument("--format", choices=("csv", "parquet", "json", "delta"))
+    command.add_argument("--out", default="suggested.yaml", help="the file to write")
+    command.set_defaults(work=commands.run_suggest)
+
+
+def _add_doctor(stages: Any) -> None:
+    told = "check this machine, or the cluster it submits to, and say what to mend"
+    example = "example: kyros doctor --config conf/demo.yaml"
+    command = _command(stages, "doctor", told, example)
+    command.add_argument("--config", help="settings, for tables and memory too (default: none)")
+    command.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    command.set_defaults(work=commands.run_doctor)
+
+
+def _add_import(stages: Any) -> None:
+    told = "register a model of XGBoost, LightGBM, ONNX or Spark MLlib, within the budgets"
+    example = "example: kyros import --config conf/demo.yaml --model-file model.txt --name new"
+    command = _asked(stages, "import", told, example)
+    command.add_argument("--run-id", help="id of this run (default: made from the time)")
+    command.add_argument("--model-file", required=True, help="file, or a saved MLlib folder")
+    command.add_argument("--name", required=True, help="the model's name in table models")
+    command.add_argument("--target", help="what it predicts (default: as train's of that name)")
+    command.add_argument("--per", help="per unit of what, for example exposure")
+    command.add_argument("--format", help="xgboost, lightgbm, onnx or mllib (default: by content)")
+    command.add_argument("--features", help="a,b,c: the inputs in order, if the file has no names")
+    command.add_argument("--iterations", type=int, help="the first so many boosting rounds")
+    command.add_argument("--family", help="instead of the file's, for example poisson")
+    command.add_argument("--link", help="instead of the file's: log, identity or logit")
+    command.add_argument("--intercept", type=float, help="instead of the file's")
+    command.add_argument("--status", default="champion", help="candidate or champion")
+    command.set_defaults(work=commands.run_import)
+
+
+def _add_registry(stages: Any) -> None:
+    told = "make a registered version champion, if it meets what was declared of it"
+    example = (
+        "example: kyros promote --config conf/demo.yaml frequency_glm@2 --reason 'tariff 2026'"
+    )
+    promote = _asked(stages, "promote", told, example)
+    promote.add_argument("model", metavar="NAME@VERSION")
+    promote.add_argument("--reason", default="", help="why, for the registry")
+    promote.add_argument("--run-id", help="id of this run (default: made from the time)")
+    promote.set_defaults(work=commands.run_promote)
+    told = "list the registered versions"
+    models = stages.add_parser("models", help=told, description=told)
+    _common(models)
+    models.set_defaults(work=commands.run_models)
+    told = "write a version's model card, as Markdown and JSON"
+    example = "example: kyros card --config conf/demo.yaml frequency_glm@1 --out cards"
+    card = _asked(stages, "card", told, example)
+    card.add_argument("model", metavar="NAME[@VERSION]")
+    card.add_argument("--out", help="a folder (default: beside the model's file)")
+    card.set_defaults(work=commands.run_card)
+
+
+def _add_export(stages: Any) -> None:
+    told = "write a registered model as ONNX, compared with ONNX Runtime first"
+    example = "example: kyros export frequency_glm --config conf/demo.yaml --out model.onnx"
+    command = _asked(stages, "export", told, example)
+    command.add_argument("model", help="NAME, NAME@VERSION or NAME@champion")
+    command.add_argument("--out", required=True, help="the file to write")
+    command.add_argument("--run-id", help="id of this run (default: made from the time)")
+    command.set_defaults(work=commands.run_export)
+
+
+def _asked(stages: Any, name: str, told: str, example: str) -> argparse.ArgumentParser:
+    """Add a command that works on a portfolio's settings."""
+    command = _command(stages, name, told, example)
+    _common(command)
+    return command
+
+
+def _command(stages: Any, name: str, told: str, example: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = stages.add_parser(
+        name, help=told, description=told, epilog=example
+    )
+    return made
+
+
+def _common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", required=True, help="settings: a path, or any Spark address")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="section.key=value", help="override a setting"
+    )

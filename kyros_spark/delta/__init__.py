@@ -1,0 +1,1 @@
+"""Everything that knows Delta: reading, writing, versions, micro-batches, upkeep, leases."""

@@ -1,0 +1,182 @@
+"""Draw one chart as SVG from a few numbers.
+
+`python -m kyros_spark.evaluation.report.plots` draws many.
+
+Figures are made without pyplot, which keeps a state of its own. Text stays text, so that the
+page's fonts are used and a chart is some kilobytes. Colours: Okabe and Ito, told apart by
+colour-blind eyes.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+INK, FAINT, BAR = "#1b1b1b", "#8a8a8a", "#e3e6ea"
+MARKS = ("o", "s", "^", "D", "v", "P")
+Spec = Mapping[str, Any]
+
+rcParams.update(
+    {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "kyros",
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": FAINT,
+        "axes.labelcolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.axisbelow": True,
+        "legend.frameon": False,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 4,
+    }
+)
+
+
+def draw(spec: Spec) -> str:
+    """Return a chart as an SVG element."""
+    figure = Figure(figsize=spec.get("size", (4.6, 3.3)), layout="constrained")
+    _KINDS[spec["kind"]](figure.subplots(), spec)
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Type", "Format")))
+    text = out.getvalue()
+    label = html.escape(str(spec["title"]))
+    return text[text.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+
+
+def lorenz(axes: Axes, spec: Spec) -> None:
+    """Draw cumulative share of the target against that of exposure, by rising prediction."""
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9, linestyle="--", label="no order")
+    for number, one in enumerate(spec["lines"]):
+        gini = f"  Gini {one['gini']:.3f}" if one["gini"] is not None else ""
+        x, y, label = [0, *one["x"]], [0, *one["y"]], one["name"] + gini
+        axes.plot(x, y, color=COLOURS[number % 6], label=label)
+    axes.set(xlabel="share of exposure, lowest predictions first", ylabel="share of observed")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend(loc="upper left", fontsize=8)
+
+
+def calibration(axes: Axes, spec: Spec) -> None:
+    """Draw observed against predicted mean by equal-exposure quantile, with intervals."""
+    x, y = spec["expected"], spec["observed"]
+    most = max([*x, *y, *(spec["upper"] or [0])]) * 1.05 or 1.0
+    axes.plot([0, most], [0, most], color=FAINT, linewidth=0.9, linestyle="--")
+    low = [max(0.0, v - e) for v, e in zip(y, spec["lower"], strict=True)]
+    high = [max(0.0, e - v) for v, e in zip(y, spec["upper"], strict=True)]
+    axes.errorbar(x, y, yerr=[low, high], fmt="o", color=COLOURS[spec["number"] % 6], elinewidth=1)
+    axes.set(xlabel="mean prediction of the quantile", ylabel="mean observed")
+    axes.set(xlim=(0, most), ylim=(0, most), aspect="equal")
+    axes.locator_params(nbins=5)
+    _plain(axes)
+
+
+def lift(axes: Axes, spec: Spec) -> None:
+    """Draw observed and predicted by quantile, over the mean of all."""
+    axes.axhline(1, color=FAINT, linewidth=0.9, linestyle="--")
+    for number, one in enumerate(spec["lines"]):
+        colour = COLOURS[number % 6]
+        axes.plot(one["x"], one["y"], MARKS[number % 6] + "-", color=colour, label=one["name"])
+    axes.set(xlabel="quantile of prediction, by exposure", ylabel="observed mean / overall")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper left", fontsize=8)
+
+
+def factor(axes: Axes, spec: Spec) -> None:
+    """Draw actual over expected by level with intervals, above bars of exposure."""
+    labels = spec["levels"]
+    places = range(len(labels))
+    bars = axes.twinx()
+    bars.bar(places, spec["shares"], color=BAR, width=0.8)
+    bars.set_ylim(0, max(spec["shares"]) * 3.2)
+    bars.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    bars.set_ylabel("share of exposure", color=FAINT)
+    bars.set_yticks([t for t in bars.get_yticks() if t <= max(spec["shares"]) * 1.15])
+    bars.tick_params(axis="y", colors=FAINT)
+    axes.set_zorder(bars.get_zorder() + 1)
+    axes.patch.set_visible(False)
+    axes.axhline(1, color=INK, linewidth=0.8)
+    count = len(spec["lines"])
+    for number, one in enumerate(spec["lines"]):
+        shift = (number - (count - 1) / 2) * 0.22
+        known = [n for n in places if one["y"][n] is not None]
+        y = [one["y"][n] for n in known]
+        low = [max(0.0, one["y"][n] - one["lower"][n]) for n in known]
+        high = [max(0.0, one["upper"][n] - one["y"][n]) for n in known]
+        axes.errorbar(
+            [n + shift for n in known], y, yerr=[low, high], fmt=MARKS[number % 6],
+            color=COLOURS[number % 6], elinewidth=1, label=one["name"],
+        )  # fmt: skip
+    axes.set_ylabel("actual / expected")
+    axes.set_ylim(*_limits(spec))
+    tilt = 60 if sum(map(len, labels)) > 70 else 0
+    axes.set_xticks(list(places), labels, rotation=tilt, fontsize=8 if len(labels) < 30 else 6.5)
+    axes.legend(loc="upper left", fontsize=8, ncols=count)
+
+
+def double_lift(axes: Axes, spec: Spec) -> None:
+    """Draw what was observed and what either model expects, by quantile of their ratio."""
+    axes.axhline(1, color=FAINT, linewidth=0.9, linestyle="--")
+    for number, one in enumerate(spec["lines"]):
+        black = one["name"] == "observed"
+        axes.plot(
+            one["x"], one["y"], MARKS[number % 6] + ("-" if black else "--"),
+            color=INK if black else COLOURS[number % 6], label=one["name"],
+        )  # fmt: skip
+    axes.set(xlabel="quantile of new / old prediction, by exposure", ylabel=spec["ylabel"])
+    axes.legend(loc="best", fontsize=8)
+
+
+def dislocation(axes: Axes, spec: Spec) -> None:
+    """Draw the share of exposure by change of price."""
+    axes.bar(range(len(spec["bands"])), spec["shares"], color=COLOURS[0], width=0.75)
+    for place, share in enumerate(spec["shares"]):
+        axes.annotate(f"{share:.0%}", (place, share), ha="center", va="bottom", fontsize=8)
+    axes.set_xticks(range(len(spec["bands"])), spec["bands"], rotation=35, ha="right", fontsize=8)
+    axes.set_ylabel("share of exposure")
+    axes.set_yticks([])  # each bar says its own
+
+
+def _limits(spec: Spec) -> tuple[float, float]:
+    """Return the limits of A/E: by the large levels, whose intervals matter; bars lie below."""
+    least, most = 0.8, 1.2
+    for one in spec["lines"]:
+        for n, share in enumerate(spec["shares"]):
+            if share >= 0.01 and one["y"][n] is not None:
+                least, most = min(least, one["lower"][n]), max(most, one["upper"][n])
+    least, most = max(0.0, least), min(most, 3.0)
+    return least - 0.35 * (most - least), most + 0.12 * (most - least)
+
+
+def _plain(axes: Axes) -> None:
+    told = FuncFormatter(lambda value, _: f"{value:,.4g}")
+    axes.xaxis.set_major_formatter(told)
+    axes.yaxis.set_major_formatter(told)
+
+
+_KINDS: dict[str, Callable[[Axes, Spec], None]] = {
+    "lorenz": lorenz,
+    "calibration": calibration,
+    "lift": lift,
+    "factor": factor,
+    "double_lift": double_lift,
+    "dislocation": dislocation,
+}
+
+
+if __name__ == "__main__":
+    json.dump({name: draw(spec) for name, spec in json.load(sys.stdin).items()}, sys.stdout)

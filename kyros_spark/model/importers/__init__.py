@@ -1,0 +1,1 @@
+"""Read the model files of other libraries, one module a format."""

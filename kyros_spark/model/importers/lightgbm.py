@@ -1,0 +1,226 @@
+"""Import a LightGBM model from its text form (Booster.save_model, model_to_string).
+
+What LightGBM means by its text, checked against version 4.7: values are float64, and those within
+1e-35 of zero are zero before a tree sees them; `value <= threshold` goes left; leaves are summed
+in float64, tree by tree from 0. How a missing value is told is in import_lightgbm_splits.py. The
+text holds the iterations its saver kept: the best one of early stopping, unless asked otherwise.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+from kyros_spark.model.category_sets import CategorySets, joined_sets
+from kyros_spark.model.importers.imported import Imported
+from kyros_spark.model.importers.lightgbm_levels import pandas_levels
+from kyros_spark.model.importers.lightgbm_splits import Splits, nodes_of_splits
+from kyros_spark.model.manifest import Family, Link, ModelOutput
+from kyros_spark.model.trees import trees_from_nodes
+
+Block = dict[str, str]
+
+OBJECTIVES: dict[str, tuple[Family, Link]] = {
+    "regression": ("gaussian", "identity"),
+    "regression_l1": ("gaussian", "identity"),
+    "huber": ("gaussian", "identity"),
+    "fair": ("gaussian", "identity"),
+    "quantile": ("gaussian", "identity"),
+    "mape": ("gaussian", "identity"),
+    "poisson": ("poisson", "log"),
+    "gamma": ("gamma", "log"),
+    "tweedie": ("tweedie", "log"),
+    "binary": ("binomial", "logit"),
+    "cross_entropy": ("binomial", "logit"),
+    "multiclass": ("multinomial", "softmax"),
+    "multiclassova": ("multinomial", "logit"),
+}
+MAX_CLASSES = 10_000
+
+SPLIT_COLUMNS: dict[str, type] = {
+    "split_feature": np.int64,
+    "threshold": np.float64,
+    "decision_type": np.int64,
+    "left_child": np.int64,
+    "right_child": np.int64,
+}
+
+
+def import_lightgbm(text: str, iterations: int | None = None) -> Imported:
+    """Import a booster; `iterations` keeps the first so many rounds, by default all in the text.
+
+    A round has a tree for each class. Averaged output (rf) is the sum divided by the rounds, as
+    LightGBM predicts; its `raw_score` leaves the sum undivided.
+
+    Raises ModelFormatError for a damaged text, ModelNotSupportedError for what the engine does
+    not do: linear trees, objectives not listed here.
+    """
+    try:
+        return _import(text, iterations)
+    except (KeyError, IndexError, ValueError, OverflowError) as error:
+        raise ModelFormatError(f"LightGBM model: {type(error).__name__} {error}") from error
+
+
+def _import(text: str, iterations: int | None) -> Imported:
+    header, blocks = _parse(text)
+    objective, family, link, sigmoid = _objective(header)
+    classes = _classes(header, objective)
+    blocks, rounds = _rounds(blocks, classes, iterations)
+    n_features = int(header["max_feature_idx"]) + 1
+    names = tuple(header["feature_names"].split())
+    if len(names) != n_features:
+        raise ModelFormatError(f"LightGBM model: {n_features} features, {len(names)} names")
+    nodes = nodes_of_splits([_splits(number, block) for number, block in enumerate(blocks)])
+    trees = trees_from_nodes(nodes, n_features).as_dict()
+    outputs = tuple(ModelOutput(label=str(k)) for k in range(classes) if classes > 1)
+    if outputs:
+        trees["output_start"] = np.arange(classes + 1) * rounds
+    return Imported(
+        kind="trees",
+        library="lightgbm",
+        version=header["version"],
+        objective=objective,
+        family=family,
+        link=link,
+        intercept=0.0,
+        feature_names=names,
+        n_features=n_features,
+        arrays=trees,
+        levels=pandas_levels(text, header),
+        category_rule="truncate",
+        divisor=float(rounds) if "average_output" in header else 1.0,
+        sigmoid=sigmoid,
+        outputs=outputs,
+    )
+
+
+def _classes(header: Block, objective: str) -> int:
+    """Return the number of outputs: one for each class, or one."""
+    outputs = {int(header["num_class"]), int(header["num_tree_per_iteration"])}
+    several = objective.startswith("multiclass")
+    if len(outputs) != 1 or (max(outputs) > 1) != several or min(outputs) < 1:
+        found = f"{max(outputs)} outputs with objective {objective!r}"
+        raise ModelNotSupportedError(f"LightGBM model: {found} is not supported")
+    if max(outputs) > MAX_CLASSES:
+        raise ModelNotSupportedError(f"LightGBM model: {max(outputs)} classes, {MAX_CLASSES} taken")
+    return max(outputs)
+
+
+def _rounds(blocks: list[Block], classes: int, asked: int | None) -> tuple[list[Block], int]:
+    """Return the trees of the rounds asked for, class by class, and how many rounds they are."""
+    rounds = len(blocks) // classes
+    if rounds * classes != len(blocks):
+        raise ModelFormatError(f"LightGBM model: {len(blocks)} trees of {classes} classes")
+    if asked is not None and not 1 <= asked <= rounds:
+        raise ModelFormatError(f"LightGBM model: {asked} iterations asked for, it has {rounds}")
+    rounds = rounds if asked is None else asked
+    if not rounds:
+        raise ModelFormatError("LightGBM model: no trees; it has not been fitted")
+    kept = blocks[: rounds * classes]
+    return [block for k in range(classes) for block in kept[k::classes]], rounds
+
+
+def _objective(header: Block) -> tuple[str, Family, Link, float]:
+    """Return the objective, its family and link, and what the logit link multiplies scores by."""
+    if "objective" not in header:
+        raise ModelNotSupportedError("LightGBM model: no objective; a custom one is not supported")
+    name, *options = header["objective"].split()
+    if name not in OBJECTIVES:
+        raise ModelNotSupportedError(f"LightGBM model: objective {name!r} is not supported")
+    if "sqrt" in options:
+        raise ModelNotSupportedError("LightGBM model: reg_sqrt (a squared output) is not supported")
+    factor = 1.0
+    for option in options:
+        key, _, value = option.partition(":")
+        factor = float(value) if key == "sigmoid" else factor
+    if not 0 < factor < np.inf:
+        raise ModelFormatError(f"LightGBM model: sigmoid: expected above 0, found {factor}")
+    return name, *OBJECTIVES[name], factor
+
+
+def _parse(text: str) -> tuple[Block, list[Block]]:
+    """Return the header's keys, and those of every tree."""
+    if "\0" in text:  # LightGBM reads no further
+        raise ModelFormatError("LightGBM model: the text holds a zero byte")
+    head, end, _ = text.partition("\nend of trees")
+    if not head.startswith("tree"):
+        raise ModelFormatError("LightGBM model: expected the first line 'tree', found another")
+    if not end:
+        raise ModelFormatError("LightGBM model: the text ends before the line 'end of trees'")
+    first, *trees = head.split("\nTree=")
+    header = _keys(first)
+    blocks = [_tree_keys(number, part) for number, part in enumerate(trees)]
+    sizes = header.get("tree_sizes")  # absent in old texts
+    if sizes is not None:
+        _check_sizes(sizes.split(), head)
+    return header, blocks
+
+
+def _tree_keys(number: int, part: str) -> Block:
+    """Return a tree's keys; it must end at its first empty line, where LightGBM stops reading."""
+    told, *lines = part.rstrip().split("\n")
+    block = _keys("\n".join(lines))
+    if told.strip() != str(number) or len(block) != len(lines):
+        raise ModelFormatError(
+            f"LightGBM model: tree {number}: its number, an empty line or a line twice: damaged"
+        )
+    return block
+
+
+def _check_sizes(sizes: list[str], head: str) -> None:
+    """Refuse trees that do not lie where the header says, which is where LightGBM reads them."""
+    _, *blocks = head.split("\nTree=")
+    found = [len(f"Tree={block}\n".encode()) for block in blocks]
+    if [int(size) for size in sizes] != found:
+        raise ModelFormatError(
+            f"LightGBM model: tree_sizes {' '.join(sizes[:3])} ... for {len(found)} trees of sizes "
+            f"{found[:3]} ...; leave the line tree_sizes out of a text edited by hand"
+        )
+
+
+def _keys(part: str) -> Block:
+    pairs = (line.partition("=") for line in part.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs if key.strip()}
+
+
+def _splits(number: int, block: Block) -> Splits:
+    """Read one tree; a tree of one leaf has no splits, and no lines for them."""
+    if int(block.get("is_linear", "0")):
+        raise ModelNotSupportedError(f"LightGBM model: tree {number} is a linear tree")
+    leaves = int(block["num_leaves"])
+    if leaves < 1:
+        raise ModelFormatError(f"LightGBM model: tree {number} has {leaves} leaves")
+    value = _numbers(number, block, "leaf_value", np.float64, leaves)
+    feature, threshold, decision, left, right = (
+        _numbers(number, block, name, kind, leaves - 1) for name, kind in SPLIT_COLUMNS.items()
+    )
+    if (decision < 0).any() or (decision > 11).any():
+        raise ModelFormatError(f"LightGBM model: tree {number}: decision_type {decision.max()}")
+    sets = _sets(number, block)
+    asked = threshold[decision & 1 == 1]
+    if asked.size and not ((asked >= 0) & (asked < sets.other_right.size)).all():
+        raise ModelFormatError(f"LightGBM model: tree {number}: a category set that is not there")
+    return Splits(feature, threshold, decision, left, right, value, sets)
+
+
+def _sets(number: int, block: Block) -> CategorySets:
+    """Read a tree's category sets: words of 32 bits, set where a category goes left."""
+    count = int(block.get("num_cat", "0"))
+    if count <= 0:
+        return joined_sets([], [])
+    borders = _numbers(number, block, "cat_boundaries", np.int64, count + 1)
+    words = _numbers(number, block, "cat_threshold", np.int64, int(borders[-1]))
+    sound = borders[0] == 0 and (borders[1:] >= borders[:-1]).all()
+    if not sound or (words.size and (words.min() < 0 or words.max() >> 32)):
+        raise ModelFormatError(f"LightGBM model: tree {number}: damaged category sets")
+    left = words.astype("<u4").view(np.uint8)
+    return CategorySets(start=4 * borders, bits=~left, other_right=np.ones(count, np.uint8))
+
+
+def _numbers(tree: int, block: Block, name: str, kind: type, size: int) -> np.ndarray:
+    read: Any = float if kind is np.float64 else int
+    values = [read(word) for word in block.get(name, "").split()] if size else []
+    if len(values) != size:
+        found = f"expected {size} values of {name}, found {len(values)}"
+        raise ModelFormatError(f"LightGBM model: tree {tree}: {found}")
+    return np.array(values, kind)

@@ -1,0 +1,164 @@
+"""Import a Spark MLlib model from the folder that its `save` wrote; no Spark is needed to read it.
+
+The folder holds JSON (metadata/) and Parquet (data/, for ensembles treesMetadata/), the same from
+Spark 3.0 to 4.1 but for a few column names, which are not relied on. Everything is float64.
+`value <= threshold` goes left; a NaN is not at most anything and goes right.
+Raw scores are MLlib's own bit for bit for a tree and a forest of regression; boosting weighs each
+leaf instead of each tree's result, and a forest's probabilities are divided by the number of trees
+instead of their sum, which agrees to the rounding of the sums.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+from kyros_spark.model.importers.imported import Imported, slopes_only
+from kyros_spark.model.importers.mllib_trees import read_rows, tree_arrays
+from kyros_spark.model.manifest import Family, Link, ModelOutput
+from kyros_spark.model.trees import MAX_FEATURES
+
+TREES: dict[str, tuple[Family, Link]] = {
+    "DecisionTreeRegressionModel": ("gaussian", "identity"),
+    "RandomForestRegressionModel": ("gaussian", "identity"),
+    "GBTRegressionModel": ("gaussian", "identity"),
+    "DecisionTreeClassificationModel": ("binomial", "identity"),
+    "RandomForestClassificationModel": ("binomial", "identity"),
+    "GBTClassificationModel": ("binomial", "logit"),
+}
+MAX_CLASSES = 10_000
+LINKS: dict[str, Link] = {"log": "log", "identity": "identity", "logit": "logit"}
+USUAL_LINKS = {"gaussian": "identity", "binomial": "logit", "poisson": "log", "gamma": "inverse"}
+FAMILIES: dict[str, Family] = {
+    "gaussian": "gaussian", "binomial": "binomial", "poisson": "poisson", "gamma": "gamma",
+    "tweedie": "tweedie",
+}  # fmt: skip
+
+
+def import_mllib(folder: Path) -> Imported:
+    """Import a tree, forest, boosted trees or (generalised) linear model, alone or in a pipeline.
+
+    In a PipelineModel one VectorAssembler may come before it, and names the features. A GLM's
+    offset column is not part of the model: scores are those of an offset of 0.
+
+    Raises ModelFormatError for a damaged folder, ModelNotSupportedError for models, stages, links
+    and splits that the engine does not do, by name.
+    """
+    try:
+        return _import(folder)
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+        raise ModelFormatError(f"MLlib model: {type(error).__name__} {error}") from error
+
+
+def _import(folder: Path) -> Imported:
+    metadata = _metadata(folder)
+    names: tuple[str, ...] = ()
+    if _class(metadata) == "PipelineModel":
+        folder, metadata, names = _pipeline(folder)
+    kind = _class(metadata)
+    if kind in TREES:
+        return _trees(folder, kind, metadata, names)
+    if kind in ("GeneralizedLinearRegressionModel", "LinearRegressionModel"):
+        return _linear(folder, kind, metadata, names)
+    raise ModelNotSupportedError(f"MLlib model: {kind} is not supported")
+
+
+def _pipeline(folder: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+    """Return the folder and metadata of a pipeline's model, and the names of its features."""
+    found: list[tuple[Path, dict[str, Any]]] = []
+    names: tuple[str, ...] = ()
+    stages = sorted((folder / "stages").iterdir(), key=lambda path: int(path.name.split("_")[0]))
+    for stage in stages:
+        metadata = _metadata(stage)
+        kind = _class(metadata)
+        if kind == "VectorAssembler" and not names and not found:
+            names = tuple(metadata["paramMap"]["inputCols"])
+        elif kind.endswith("Model") and not found:
+            found.append((stage, metadata))
+        else:
+            raise ModelNotSupportedError(f"MLlib model: pipeline stage {kind} is not supported")
+    if not found:
+        raise ModelNotSupportedError("MLlib model: a pipeline without a model")
+    return *found[0], names
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    parts = sorted((folder / "metadata").glob("part-*"))
+    lines = [line for part in parts for line in part.read_text().splitlines() if line.strip()]
+    if len(lines) != 1:
+        raise ModelFormatError(f"MLlib model: {folder.name}/metadata: {len(lines)} lines, not one")
+    metadata: dict[str, Any] = json.loads(lines[0])
+    return metadata
+
+
+def _class(metadata: dict[str, Any]) -> str:
+    return str(metadata["class"]).rpartition(".")[2]
+
+
+def _trees(folder: Path, kind: str, metadata: dict[str, Any], names: tuple[str, ...]) -> Imported:
+    classes = int(metadata.get("numClasses", 2)) if "Classification" in kind else 2
+    boosted = kind.startswith("GBT")
+    if not 2 <= classes <= (2 if boosted else MAX_CLASSES):
+        raise ModelNotSupportedError(f"MLlib model: {kind} of {classes} classes")
+    n_features = int(metadata["numFeatures"])
+    arrays, trees = tree_arrays(folder, kind, n_features, classes)
+    family, link = TREES[kind]
+    found = _imported("trees", kind, metadata, family, link, 0.0, names, n_features, arrays)
+    outputs = tuple(ModelOutput(label=str(k)) for k in range(classes) if classes > 2)
+    return replace(
+        found,
+        family="multinomial" if outputs else family,
+        divisor=float(trees) if kind.startswith("RandomForest") else 1.0,
+        outputs=outputs,
+    )
+
+
+def _linear(folder: Path, kind: str, metadata: dict[str, Any], names: tuple[str, ...]) -> Imported:
+    family, link = _glm_link(metadata) if kind.startswith("General") else ("gaussian", "identity")
+    if family not in FAMILIES or link not in LINKS:
+        raise ModelNotSupportedError(f"MLlib model: family {family} with link {link}")
+    (row,) = read_rows(folder / "data")
+    vector = row["coefficients"]
+    slopes = list(vector["values"])
+    if vector["type"] == 0:  # sparse
+        if not 0 <= vector["size"] <= MAX_FEATURES:
+            raise ModelNotSupportedError(f"MLlib model: {vector['size']} features")
+        slopes = [0.0] * int(vector["size"])
+        for index, value in zip(vector["indices"], vector["values"], strict=True):
+            slopes[index] = value
+    return _imported(
+        "glm", kind, metadata, FAMILIES[family], LINKS[link], float(row["intercept"]), names,
+        len(slopes), slopes_only(slopes),
+    )  # fmt: skip
+
+
+def _glm_link(metadata: dict[str, Any]) -> tuple[str, str]:
+    """Return family and link; tweedie has a power instead, where 0 is log and 1 identity."""
+    given = {**metadata["defaultParamMap"], **metadata["paramMap"]}
+    family = str(given["family"]).lower()
+    if family == "tweedie":
+        power = float(given.get("linkPower", 1.0 - float(given["variancePower"])))
+        return family, {0.0: "log", 1.0: "identity"}.get(power, f"power {power:g}")
+    return family, str(given.get("link", USUAL_LINKS.get(family, "unknown"))).lower()
+
+
+def _imported(
+    form: Any, kind: str, metadata: dict[str, Any], family: Family, link: Link, intercept: float,
+    names: tuple[str, ...], n_features: int, arrays: dict[str, Any],
+) -> Imported:  # fmt: skip
+    if names and len(names) != n_features:
+        found = f"{n_features} features assembled from {len(names)} columns"
+        raise ModelNotSupportedError(f"MLlib model: {found}; a column that is a vector")
+    return Imported(
+        kind=form,
+        library="spark-mllib",
+        version=str(metadata["sparkVersion"]),
+        objective=kind,
+        family=family,
+        link=link,
+        intercept=intercept,
+        feature_names=names,
+        n_features=n_features,
+        arrays=arrays,
+    )

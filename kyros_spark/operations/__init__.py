@@ -1,0 +1,1 @@
+"""What a user asks for beside the stages: import, export, promote, status, plan and others."""

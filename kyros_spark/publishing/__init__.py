@@ -1,0 +1,1 @@
+"""Publish registered versions outside the tables: model cards as files, and MLflow."""

@@ -1,0 +1,139 @@
+"""Gather a model card's content from the registry: everything in it is as it was registered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kyros_spark.model.artefact import Model
+from kyros_spark.publishing.changes import champion_before, change
+from kyros_spark.publishing.factors import factors
+from kyros_spark.registry import Entry, champion_of
+from kyros_spark.registry.gate import budget_measures, faults, incomparable
+
+_PARTS = ("train", "valid", "test")
+
+
+def card(
+    entry: Entry,
+    model: Model,
+    known: Sequence[Entry],
+    relativities: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return the card as JSON takes it.
+
+    known: every registered version. relativities: this version's rows of that table, if any.
+    """
+    told = entry.settings
+    content = {
+        "model": {
+            "name": entry.name,
+            "version": entry.version,
+            "status": entry.status,
+            "description": told.get("description"),
+            "method": entry.method,
+            "family": entry.family,
+            "link": model.manifest.link,
+            "target": entry.target,
+            "per": entry.per,
+        },
+        "purpose": told.get("purpose"),
+        "exclusions": list(told.get("exclusions") or ()),
+        "limits": list(told.get("limits") or ()),
+        "data": _data(entry),
+        "factors": factors(entry, model, relativities),
+        "validation": _validation(entry),
+        "gate": _gate(entry, champion_of(entry.name, known)),
+        "change": change(entry, champion_before(entry, known)),
+        "provenance": _provenance(entry),
+    }
+    return {key: _finite(value) for key, value in content.items()}
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with None for each number that JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _data(entry: Entry) -> dict[str, Any]:
+    return {
+        "batches": entry.batch.split("+"),
+        "inputs": dict(sorted(entry.inputs.items())),
+        "rows": {
+            part: int(entry.metrics[f"{part}_rows"])
+            for part in _PARTS
+            if f"{part}_rows" in entry.metrics
+        },
+    }
+
+
+def _validation(entry: Entry) -> dict[str, dict[str, float]]:
+    told: dict[str, dict[str, float]] = {}
+    for part in _PARTS:
+        own = {k: v for k, v in sorted(entry.metrics.items()) if k.startswith(f"{part}_")}
+        if own:
+            told[part] = {key.removeprefix(f"{part}_"): value for key, value in own.items()}
+    cost = set(entry.cost)
+    rest = {
+        key: value
+        for key, value in sorted(entry.metrics.items())
+        if key.partition("_")[0] not in _PARTS and key not in cost
+    }
+    return told | ({"all": rest} if rest else {})
+
+
+def _gate(entry: Entry, champion: Entry | None) -> dict[str, Any]:
+    other = None if champion is None or champion.version == entry.version else champion
+    reasons = faults(entry, other)
+    challenge = entry.quality.get("not_worse_than_champion")
+    thresholds = entry.quality.get("thresholds", {})
+    budgets = {key: limit for key, limit in entry.budgets.items() if limit is not None}
+    return {
+        "verdict": _verdict(entry, reasons, bool(thresholds or challenge or budgets)),
+        # A champion was judged against the one before it, not against itself.
+        "reasons": [] if entry.status == "champion" else reasons,
+        "quality": [
+            {"metric": name, **bound, "measured": entry.metrics.get(name)}
+            for name, bound in sorted(thresholds.items())
+        ],
+        "not_worse_than_champion": challenge,
+        "not_compared": incomparable(entry, other) if challenge and other else None,
+        "budgets": [
+            {"budget": name, "declared": limit, "measured": entry.cost.get(budget_measures(name))}
+            for name, limit in sorted(budgets.items())
+        ],
+        "promoted_at": _moment(entry.promoted_at),
+        "promoted_by": entry.promoted_by or None,
+        "promoted_reason": entry.promoted_reason or None,
+    }
+
+
+def _verdict(entry: Entry, reasons: Sequence[str], declared: bool) -> str:
+    if entry.status != "candidate":
+        return "passed" if declared else "passed: nothing was declared"
+    if reasons:
+        return "refused"
+    return "would pass" if declared else "would pass: nothing was declared"
+
+
+def _provenance(entry: Entry) -> dict[str, Any]:
+    return {
+        "trained_at": _moment(entry.trained_at),
+        "run_id": entry.run_id,
+        "file": entry.path,
+        "sha256": entry.sha256,
+        "feature_spec_hash": entry.feature_spec_hash,
+        "fingerprint": entry.fingerprint,
+        "git_commit": entry.git_commit,
+        "code_hash": entry.code_hash,
+        "libraries": dict(sorted(entry.libraries.items())),
+    }
+
+
+def _moment(at: Any) -> str | None:
+    return None if at is None else at.isoformat(timespec="seconds")

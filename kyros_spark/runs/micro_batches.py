@@ -1,0 +1,82 @@
+"""Write a batch slice by slice: a run that is killed goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pyspark.sql import DataFrame
+
+from kyros_spark.config import Config
+from kyros_spark.delta.slices import slices
+from kyros_spark.delta.staging import StagedWrite, can_stage
+from kyros_spark.delta.tables import Written
+from kyros_spark.digest import digest
+from kyros_spark.log import event
+from kyros_spark.runs.portfolio import (
+    Portfolio,
+)
+from kyros_spark.runs.run import Run
+from kyros_spark.tables.predictions import predictions as predictions_table
+from kyros_spark.tables.prepared import prepared as prepared_table
+from kyros_spark.transforms.features import row_wise
+
+GATHERING = {"prepare": "prepared", "predict": "predictions"}  # written slice by slice
+
+
+def rows_each(config: Config, stage: str, batch: str) -> int | None:
+    """Return how many rows a micro-batch of a stage has; None where the batch is needed whole."""
+    if stage == "predict":
+        return config.predict.rows_per_micro_batch
+    # A policy's claims may be anywhere among the batch's, and so may a duplicate of clean's.
+    if stage == "prepare" and not config.claims_known(batch) and row_wise(config.prepare):
+        return config.prepare.rows_per_micro_batch
+    return None
+
+
+def parts_of(
+    portfolio: Portfolio, run: Run, table: str, version: int, held: int, rows: int
+) -> list[DataFrame]:
+    """Return the run's batch of ``held`` rows in slices of about ``rows``; one where it must be."""
+    if held <= rows or not can_stage(portfolio.tables, GATHERING[run.stage]):
+        return [portfolio.tables.read(table, version, [run.batch])]
+    return slices(portfolio.tables, table, version, run.batch, rows)
+
+
+def gathered(portfolio: Portfolio, run: Run) -> StagedWrite:
+    """Return the micro-batches of a run's work, which are those of any run of the same work."""
+    config = portfolio.config
+    work = digest([run.fingerprint, rows_each(config, run.stage, run.batch)])
+    if run.stage == "prepare":
+        table = prepared_table(config.sources.policies, config.prepare)
+        return StagedWrite(portfolio.tables, table, work, config.tables.rows_per_file)
+    return StagedWrite(portfolio.tables, predictions_table(config.sources.policies), work)
+
+
+def in_micro_batches(
+    run: Run,
+    staged: StagedWrite,
+    parts: Sequence[DataFrame],
+    make: Callable[[DataFrame], DataFrame],
+    where: str,
+) -> Written:
+    """Write what earlier runs of the same work have not, then show all of it in one commit.
+
+    make: returns a slice's rows. Not to be observed: Delta leaves a micro-batch out that another
+    run committed meanwhile, and who asks an observation of a plan that never ran waits for ever.
+    """
+    before = staged.resume()
+    if before:
+        event(f"{len(before)} of {len(parts)} micro-batches are there, going on behind them")
+    for number, part in enumerate(parts):
+        if number < len(before):
+            continue
+        with run.phase("write"):
+            staged.write(number, make(part), run.run_id)
+        event(f"{run.stage} {run.batch}: micro-batch {number + 1} of {len(parts)} written")
+    with run.phase("show"):
+        written = staged.publish(run.run_id, where)
+    run.details["micro_batches"] = {"all": len(parts), "of_earlier_runs": len(before)}
+    if before:
+        run.details["went_on_from"] = sorted({part.run_id for part in before})
+    run.afterwards.append(staged.discard)
+    return written

@@ -1,0 +1,90 @@
+"""Word the result line: the last line of every job on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kyros_spark.errors import KyrosError, PlatformError
+from kyros_spark.log import event
+from kyros_spark.runs.run import error_line
+
+
+def failure_line(stage: str, error: BaseException) -> dict[str, Any]:
+    """Return the result line of a job that failed, with what is known of its run."""
+    run = getattr(error, "kyros_run", None)
+    line: dict[str, Any] = (
+        run.result()
+        if run is not None
+        else {
+            "stage": stage,
+            "status": "failed",
+            "run_id": None,
+            "batch": None,
+            "rows_in": 0,
+            "rows_out": 0,
+            "rows_rejected": 0,
+            "seconds": 0.0,
+            "outputs": {},
+        }
+    )
+    line["error"] = error_line(error)
+    return line
+
+
+def doctor_line(checks: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """Return the result line of `doctor`: failed where a check failed, with exit code 2."""
+    failed = [f"{one['name']}: {one['found']}" for one in checks if one["verdict"] == "fail"]
+    line: dict[str, Any] = {"stage": "doctor", "status": "failed" if failed else "done"}
+    line["checks"] = list(checks)
+    if failed:
+        line["error"] = {"type": PlatformError.__name__, "message": "; ".join(failed)}
+        line["exit_code"] = PlatformError.exit_code
+    return line
+
+
+def chain_line(chain: Any, config_uri: str) -> dict[str, Any]:
+    """Return the result line of a chain: its own, with a short one for each step.
+
+    chain: a `stages.chain.Chain`.
+    """
+    runs = chain.runs
+    statuses = {run.status for run in runs}
+    failed = chain.error is not None
+    status = "failed" if failed else "skipped" if statuses == {"skipped"} else "done"
+    line: dict[str, Any] = {
+        "stage": "run",
+        "status": status,
+        "run_id": runs[-1].run_id if runs else None,
+        "batch": ",".join(dict.fromkeys(run.batch for run in runs)),
+        "rows_in": sum(run.rows_in for run in runs if run.stage == "clean"),
+        "rows_out": sum(run.rows_out for run in runs if run.stage == "predict"),
+        "rows_rejected": sum(run.rows_rejected for run in runs),
+        "seconds": round(sum(run.seconds for run in runs), 3),
+        "outputs": {},
+        "steps": [
+            {
+                "stage": run.stage,
+                "batch": run.batch,
+                "status": run.status,
+                "run_id": run.run_id,
+                "rows_out": run.rows_out,
+                "seconds": run.seconds,
+            }
+            for run in runs
+        ],
+    }
+    for run in runs:
+        line["outputs"] |= run.result()["outputs"]
+    if failed:
+        stage, batch = chain.stopped_at
+        line["error"] = error_line(chain.error)
+        line["stopped_at"] = {"stage": stage, "batch": batch}
+        line["exit_code"] = chain.error.exit_code if isinstance(chain.error, KyrosError) else 1
+        line["next"] = (
+            f"mend the cause and give the same command again (finished steps are skipped), or: "
+            f"kyros {stage} --config {config_uri} --batch {batch}"
+        )
+        event(f"stopped at {stage} {batch}: {chain.error}", level=40)
+        event(line["next"], level=40)
+    return line

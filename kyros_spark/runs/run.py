@@ -1,0 +1,144 @@
+"""Describe runs: ids, fingerprints, phases, results, and what the ledger tells of earlier ones."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from kyros_spark import environment
+from kyros_spark.delta.tables import Written
+from kyros_spark.digest import digest
+from kyros_spark.log import event
+
+
+def new_run_id() -> str:
+    """Return a run id: the time, so that ids sort, and a random part."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+
+
+def fingerprint(stage: str, inputs: Mapping[str, str], settings_hash: str) -> str:
+    """Return the hash that decides whether work is already done: inputs, settings, code."""
+    return digest([stage, dict(inputs), settings_hash, environment.code_hash()])
+
+
+@dataclass
+class Run:
+    """A run in flight: what the ledger and the result line will tell."""
+
+    stage: str
+    batch: str
+    run_id: str
+    started: float = field(default_factory=lambda: time.time())
+    status: str = "failed"
+    fingerprint: str = ""
+    settings_hash: str = ""
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Written] = field(default_factory=dict)
+    phases: dict[str, float] = field(default_factory=dict)
+    rows_in: int = 0
+    rows_out: int = 0
+    rows_rejected: int = 0
+    rows_duplicate: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
+    error: BaseException | None = None
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
+    ended: float | None = None
+    resources: dict[str, float] = field(default_factory=dict)
+    in_python: Callable[[], dict[str, float]] | None = None  # what workers tell of their seconds
+
+    @property
+    def seconds(self) -> float:
+        """Return the wall time so far, or of the whole run once it ended."""
+        return round((self.ended or time.time()) - self.started, 3)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a part of the run, and say that it began."""
+        event(f"{self.stage} {self.batch}: {name}")
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - start
+            self.phases[name] = round(self.phases.get(name, 0.0) + spent, 3)
+
+    def result(self) -> dict[str, Any]:
+        """Return the result line's content."""
+        line: dict[str, Any] = {
+            "stage": self.stage,
+            "status": self.status,
+            "run_id": self.run_id,
+            "batch": self.batch,
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "rows_rejected": self.rows_rejected,
+            "rows_duplicate": self.rows_duplicate,
+            "seconds": self.seconds,
+            "outputs": {
+                name: {"path": w.location, "version": w.version} for name, w in self.outputs.items()
+            },
+            "details": self.details,
+            "resources": self.resources,
+        }
+        if self.error is not None:
+            line["error"] = error_line(self.error)
+        return line
+
+
+def error_line(error: BaseException) -> dict[str, str]:
+    """Return an error as the result line tells it."""
+    told = str(error).strip().partition("\n\tat ")[0]  # Java's stack is for the log
+    return {"type": type(error).__name__, "message": told[:4000]}
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The last finished run of a stage on a batch."""
+
+    run_id: str
+    fingerprint: str
+    outputs: dict[str, int]
+    rows_out: int
+    details: dict[str, Any]
+    started_at: datetime
+    inputs: dict[str, str]
+    settings_hash: str
+    code_hash: str
+    ordinal: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON takes it; ``done_told`` reads it."""
+        return {**asdict(self), "started_at": self.started_at.isoformat()}
+
+    def changes(self, run: Run) -> list[str]:
+        """Return what a run of today would rest on otherwise than this one did."""
+        names = sorted({*self.inputs, *run.inputs})
+        told = [n for n in names if self.inputs.get(n) != run.inputs.get(n)]
+        changed = [f"input {name}" for name in told]
+        changed += ["settings"] if self.settings_hash != run.settings_hash else []
+        return changed + (["code"] if self.code_hash != environment.code_hash() else [])
+
+
+def last_run_from_json(told: Mapping[str, Any]) -> LastRun:
+    """Return the finished run that ``Done.told`` gave."""
+    return LastRun(**{**told, "started_at": datetime.fromisoformat(told["started_at"])})
+
+
+@dataclass(frozen=True)
+class LastFailure:
+    """The last failed run of a stage on a batch."""
+
+    ordinal: int
+    started_at: datetime
+    error: str
+
+    def is_after(self, done: LastRun | None) -> bool:
+        """Tell whether it failed after it was last done."""
+        if done is None:
+            return True
+        return (self.ordinal, self.started_at) >= (done.ordinal, done.started_at)

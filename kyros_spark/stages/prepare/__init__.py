@@ -1,0 +1,1 @@
+"""prepare: exposure, targets, split and features of a batch."""

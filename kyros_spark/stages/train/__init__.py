@@ -1,0 +1,1 @@
+"""train: fit models on prepared batches and register them."""

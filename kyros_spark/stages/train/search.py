@@ -1,0 +1,124 @@
+"""Search a model's parameters on folds of its training part; every trial is a row of `runs`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from kyros_spark.config import ModelSettings, SearchSettings
+from kyros_spark.errors import ConfigError, FitError
+from kyros_spark.fitting.metrics import PREDICTED, quality
+from kyros_spark.fitting.rows import model_rows
+from kyros_spark.fitting.search import Outcome, Parameters, Trial, search
+from kyros_spark.fitting.train_model import train_model
+from kyros_spark.log import event
+from kyros_spark.model.artefact import model_to_bytes
+from kyros_spark.runs.portfolio import (
+    Portfolio,
+)
+from kyros_spark.runs.run import Run
+from kyros_spark.scoring.udf import ScoringModel, predictions
+from kyros_spark.spark.persisted import persisted
+from kyros_spark.transforms.folds import with_fold, with_fold_held_out
+
+
+def searched(
+    portfolio: Portfolio, run: Run, name: str, settings: ModelSettings, prepared: DataFrame
+) -> ModelSettings:
+    """Return the model's settings with the best parameters found, and record the trials.
+
+    Each fold is held out in turn as validation part; the own validation and test parts are left
+    for what is trained in the end.
+
+    Raises:
+        ConfigError: the folds' columns are in neither table prepared nor table policies.
+        FitError: every trial was given up.
+    """
+    asked = settings.search
+    if asked is None:
+        return settings
+    train = prepared.where(F.col("split") == "train")
+    with run.phase(f"search {name}"), persisted(_folded(portfolio, name, asked, train)) as rows:
+
+        def judge(parameters: Parameters) -> Iterator[tuple[float, float]]:
+            event(f"trial of {name}: {parameters}")
+            tried = with_parameters(settings, parameters)
+            for fold in range(asked.folds):
+                yield _deviances(portfolio, name, tried, with_fold_held_out(rows, fold))
+
+        section = settings.glm if settings.method == "glm" else settings.boosting
+        outcome = search(asked, section, judge)
+    portfolio.ledger.record(*(_row(run, name, trial, outcome) for trial in outcome.trials))
+    best = outcome.best()
+    event(f"search {name}: {outcome.stopped}; trial {best.number} is best: {best.parameters}")
+    return with_parameters(settings, best.parameters)
+
+
+def with_parameters(settings: ModelSettings, parameters: Parameters) -> ModelSettings:
+    """Return the settings with parameters of their method's section replaced."""
+    section = settings.glm if settings.method == "glm" else settings.boosting
+    return settings.model_copy(update={settings.method: section.model_copy(update=parameters)})
+
+
+def _folded(portfolio: Portfolio, name: str, asked: SearchSettings, train: DataFrame) -> DataFrame:
+    """Add the fold; columns that prepared does not have come from table policies."""
+    sources = portfolio.config.sources.policies
+    by = asked.by or portfolio.config.prepare.split.by or sources.key
+    others = [column for column in by if column not in train.columns]
+    unknown = [column for column in others if column not in sources.columns]
+    if unknown:
+        raise ConfigError(
+            f"train.models.{name}.search.by: expected columns of table policies or prepared, found "
+            f"{', '.join(unknown)}"
+        )
+    if others:
+        key = ["batch_id", *sources.key]
+        policies = portfolio.tables.read("policies").select(*key, *others)
+        train = train.join(policies, key, how="left")
+    return with_fold(train, by, asked.folds).drop(*others)
+
+
+def _deviances(
+    portfolio: Portfolio, name: str, settings: ModelSettings, parts: DataFrame
+) -> tuple[float, float]:
+    """Return the held-out fold's deviance under a fit to the others, and the null model's."""
+    try:
+        model = train_model(name, parts, settings, portfolio.config.prepare, {})
+    except FitError as error:
+        event(f"trial of {name}: {error}")
+        return math.nan, math.nan
+    score = predictions(portfolio.spark, [ScoringModel(name, model, model_to_bytes(model))])
+    rows = model_rows(parts, settings).withColumn(PREDICTED, score.getField(name))
+    found = quality(rows, settings)
+    return found.get("valid_deviance", math.nan), found.get("valid_null_deviance", math.nan)
+
+
+def _row(run: Run, name: str, trial: Trial, outcome: Outcome) -> Run:
+    """Return a trial as the ledger keeps it."""
+    details = {
+        "model": name,
+        "parameters": trial.parameters,
+        "fold_deviances": [_number(one) for one in trial.deviances],
+        "fold_null_deviances": [_number(one) for one in trial.null_deviances],
+        "deviance": _number(trial.score),
+        "exploded": trial.exploded,
+        "search": outcome.stopped,
+    }
+    return Run(
+        "trial",
+        f"{name}.{trial.number}",
+        run.run_id,
+        started=trial.began,
+        ended=trial.began + trial.seconds,
+        status="done",
+        inputs=run.inputs,
+        details=details,
+    )
+
+
+def _number(value: float) -> float | None:
+    """Return a number that JSON has; it has no NaN."""
+    return value if math.isfinite(value) else None

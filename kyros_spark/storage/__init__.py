@@ -1,0 +1,1 @@
+"""Files at any address, through plain file calls or Spark's file systems."""

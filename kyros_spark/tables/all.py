@@ -1,0 +1,39 @@
+"""List every table of a portfolio."""
+
+from __future__ import annotations
+
+from kyros_spark.config import Config
+from kyros_spark.tables.claims import claims
+from kyros_spark.tables.contract import Table
+from kyros_spark.tables.evaluation_factors import EVALUATION_FACTORS
+from kyros_spark.tables.evaluation_lift import EVALUATION_LIFT
+from kyros_spark.tables.evaluation_metrics import EVALUATION_METRICS
+from kyros_spark.tables.feature_log import FEATURE_LOG
+from kyros_spark.tables.models import MODELS
+from kyros_spark.tables.policies import policies
+from kyros_spark.tables.predictions import predictions
+from kyros_spark.tables.prepared import prepared
+from kyros_spark.tables.profiles import PROFILES
+from kyros_spark.tables.rejects import REJECTS
+from kyros_spark.tables.relativities import RELATIVITIES
+from kyros_spark.tables.runs import RUNS
+
+
+def all_tables(config: Config) -> tuple[Table, ...]:
+    """Return the contracts of every table of a portfolio, in the order of the stages."""
+    sources = config.sources
+    return (
+        policies(sources.policies),
+        *((claims(sources.claims),) if sources.claims is not None else ()),
+        REJECTS,
+        PROFILES,
+        prepared(sources.policies, config.prepare),
+        FEATURE_LOG,
+        MODELS,
+        RELATIVITIES,
+        predictions(sources.policies),
+        EVALUATION_METRICS,
+        EVALUATION_FACTORS,
+        EVALUATION_LIFT,
+        RUNS,
+    )

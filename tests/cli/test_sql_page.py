@@ -1,0 +1,241 @@
+"""Every query of docs/sql.md is run, and its answer compared with what is known otherwise."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from portfolio import FIRST, POLICIES, SECOND, UNSEEN_FUEL, claim_rows, policy_rows
+
+from kyros_spark.cli.sql_prompt import rows_of, views
+from kyros_spark.cli.sql_query import check_reads
+from kyros_spark.config import load_config
+from kyros_spark.errors import PlatformError, UsageError
+from kyros_spark.operations import sql_function
+from kyros_spark.spark.runtime import find_java
+from kyros_spark.spark_version import has_sql_functions
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "sql.md"
+SECTIONS = {
+    part.splitlines()[0]: re.findall(r"```sql\n(.*?)```", part, re.DOTALL)
+    for part in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
+}
+TOO_YOUNG, REFUELLED = 3, 10
+
+
+@pytest.fixture(scope="module")
+def world(finished, tmp_path_factory):
+    """The second batch corrected (one driver too young, one car on another fuel), priced again, and
+    then prepared by another definition of one feature, whose meaning is the same."""
+    portfolio = finished.copy_to(tmp_path_factory.mktemp("sql"))
+    portfolio.spoil_cells("age", {TOO_YOUNG: "17"}, batch=SECOND)
+    portfolio.spoil_cells("fuel", {REFUELLED: "diesel"}, batch=SECOND)
+    assert policy_rows(SECOND)[REFUELLED][5] == "electric"
+    line = portfolio.must(f"run --batch {SECOND} --stages clean,prepare,predict --run-id corrected")
+    assert line["status"] == "done"
+    config = portfolio.config_file()
+    portfolio.set("prepare.features.log_bonus.sql", "log(bonus)")
+    portfolio.must(f"prepare --batch {SECOND} --run-id redefined")
+    return portfolio, load_config(str(config))
+
+
+def answers(spark, world, title):
+    """Return the rows of each query below a heading of the page."""
+    portfolio, config = world
+    found = []
+    for query in SECTIONS[title]:
+        query = query.replace("'2026-10-31 23:59:59'", f"'{before_correction(spark, portfolio)}'")
+        found.append(rows_of(spark, config, query).collect())
+    return found
+
+
+def before_correction(spark, portfolio):
+    history = spark.sql(f"DESCRIBE HISTORY delta.`{portfolio.base}/policies`")
+    before = history.where("userMetadata <> 'corrected'")
+    return before.selectExpr("CAST(max(timestamp) AS STRING) AS moment").first()["moment"]
+
+
+def stored(spark, portfolio, batch, model):
+    rows = portfolio.read(spark, "predictions", batch).where(f"model_name = '{model}'").collect()
+    return {row["policy_id"]: row for row in rows}
+
+
+def test_why_a_policy_was_rejected(spark, world):
+    ((row,),) = answers(spark, world, "Why was this policy rejected?")
+    assert tuple(row) == ("min", "age", "at least 18", "17")
+
+
+def test_what_changed_between_prices(spark, world):
+    (rows,) = answers(spark, world, "What changed between two batches' prices?")
+    assert {row["model_name"] for row in rows} >= {"frequency", "pure_premium", "product"}
+    for row in rows:
+        old, new = (stored(spark, world[0], b, row["model_name"]) for b in (FIRST, SECOND))
+        ratios = [new[p]["prediction"] / old[p]["prediction"] - 1 for p in new]
+        assert row["policies"] == len(ratios) == POLICIES - 1
+        assert row["mean_change"] == pytest.approx(sum(ratios) / len(ratios), abs=1e-6)
+        assert row["moved_10_percent"] == sum(abs(ratio) > 0.1 for ratio in ratios)
+
+
+def test_whether_model_or_policy_changed_a_price(spark, world):
+    (rows,) = answers(spark, world, "Did this price change because of the model or of the policy?")
+    changed = {row["policy_id"] for row in rows if row["changed"] == "the policy"}
+    assert changed == {f"P{n:03d}" for n in (*range(UNSEEN_FUEL), REFUELLED)} - {"P003"}
+    assert {row["changed"] for row in rows} == {"the policy", "neither"}
+    assert all(r["before"] == r["now"] for r in rows if r["changed"] == "neither")
+
+
+def test_which_model_priced_a_policy(spark, world):
+    title = "Which model priced this policy, and from which inputs?"
+    ((row,), (inputs,)) = answers(spark, world, title)
+    assert hashlib.sha256(Path(row["path"]).read_bytes()).hexdigest() == row["sha256"]
+    assert list(row["trained_on"]) == [f"prepared {FIRST}"]
+    assert row["prediction"] == stored(spark, world[0], SECOND, "frequency")["P010"]["prediction"]
+    version, _, run = row["priced_from"].partition(" of run ")
+    assert (version, run) == ("3", "corrected")
+    assert inputs["fuel"] == "diesel" and inputs["run_id"] == "corrected"
+
+
+def test_actual_against_expected(spark, world):
+    (rows,) = answers(spark, world, "Actual against expected, by any factor?")
+    fuel = {row[0]: row[5] for row in policy_rows(FIRST)}
+    actual, expected = defaultdict(int), defaultdict(float)
+    for claim in claim_rows(FIRST):
+        actual[fuel[claim[1]]] += 1
+    for policy, row in stored(spark, world[0], FIRST, "frequency").items():
+        expected[fuel[policy]] += row["expected"]
+    assert [row["fuel"] for row in rows] == sorted(expected)
+    for row in rows:
+        assert row["actual"] == actual[row["fuel"]]
+        assert row["expected"] == pytest.approx(expected[row["fuel"]], abs=1e-6)
+        assert row["actual_expected"] == pytest.approx(row["actual"] / row["expected"], abs=1e-5)
+
+
+def test_loss_ratio(spark, world):
+    (rows,) = answers(spark, world, "Which loss ratio would these prices have had?")
+    area = {row[0]: row[6] for row in policy_rows(FIRST)}
+    city = {policy: {"": None, "city": True, "country": False}[area[policy]] for policy in area}
+    claims, premium = defaultdict(float), defaultdict(float)
+    for claim in claim_rows(FIRST):
+        claims[city[claim[1]]] += float(claim[3])
+    for policy, row in stored(spark, world[0], FIRST, "premium").items():
+        premium[city[policy]] += row["expected"]
+    assert {row["city"] for row in rows} == {None, True, False}
+    for row in rows:
+        assert row["claims"] == pytest.approx(claims[row["city"]])
+        assert row["loss_ratio"] == pytest.approx(
+            claims[row["city"]] / premium[row["city"]], abs=1e-6
+        )
+
+
+def test_what_the_table_looked_like(spark, world):
+    moment, versions, gone = answers(spark, world, "What did the table look like last month?")
+    assert moment[0]["policies"] == POLICIES
+    assert [row["rows_out"] for row in versions] == [POLICIES, POLICIES - 1]
+    assert versions[0]["version"] == 2 and versions[1]["run_id"] == "corrected"
+    young, refuelled = (policy_rows(SECOND)[n] for n in (TOO_YOUNG, REFUELLED))
+    assert [tuple(row) for row in gone] == [(row[0], row[5]) for row in (young, refuelled)]
+
+
+def test_whether_definition_or_data_changed(spark, world):
+    (rows,) = answers(spark, world, "Did the definition change, or the data?")
+    assert {row["feature"]: row["definition_changed"] for row in rows} == {
+        "fuel": False, "place": False, "driver": False, "power": False, "log_bonus": True,
+    }  # fmt: skip
+    fuel = next(row for row in rows if row["feature"] == "fuel")
+    assert fuel["unseen"] == UNSEEN_FUEL - 1  # one of them is the rejected policy
+    place = next(row for row in rows if row["feature"] == "place")
+    nowhere = [n for n, row in enumerate(policy_rows(SECOND)) if row[6] == ""]
+    assert place["missing_before"] == len(nowhere)
+    assert place["missing_now"] == len(set(nowhere) - {TOO_YOUNG})
+
+
+def test_tariff_of_a_level_and_the_what_if(spark, world):
+    """A GLM with log link: paying as in the city is the price times a quotient of relativities."""
+    (levels,) = answers(spark, world, "What does the tariff say of this level?")
+    told = {row["level"]: row["relativity"] for row in levels}
+    assert [row["relativity"] for row in levels if row["is_base"]] == [1.0]
+    if not has_sql_functions(spark.version):
+        pytest.skip(f"Spark {spark.version} has no SQL functions; 4.0 has")
+    (rows,) = answers(spark, world, "What would it cost if ...?")
+    assert len(rows) == POLICIES
+    assert all(row["by_hand"] == row["prediction"] for row in rows)
+    area = {row[0]: row[6].upper() or "(missing)" for row in policy_rows(FIRST)}
+    for row in rows:
+        quotient = told["CITY"] / told[area[row["policy_id"]]]
+        assert row["in_the_city"] / row["prediction"] == pytest.approx(quotient, rel=1e-5)
+
+
+def test_a_spark_without_sql_functions_says_so(spark, world, monkeypatch):
+    if has_sql_functions(spark.version):
+        monkeypatch.setattr(sql_function, "has_sql_functions", lambda version: False)
+    with pytest.raises(PlatformError, match="expected Spark 4.0 or later"):
+        rows_of(spark, world[1], "SELECT kyros_predict_severity(fuel, power) FROM prepared")
+
+
+def test_where_rows_went(spark, world):
+    ((row,),) = answers(spark, world, "Where did the rows go?")
+    assert tuple(row) == ("corrected", POLICIES, POLICIES - 1, 0, 1)
+
+
+def test_which_version_is_in_use(spark, world):
+    (rows,) = answers(spark, world, "Which version is in use, since when, and why?")
+    assert [row["model_name"] for row in rows] == sorted(world[0].settings["train"]["models"])
+    assert all("status champion, asked for by run" in row["promoted_reason"] for row in rows)
+
+
+def test_every_section_of_the_page_has_its_test():
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert len(SECTIONS) == 12
+    for title, queries in SECTIONS.items():
+        assert queries and f'"{title}"' in source
+
+
+@pytest.mark.slow  # a JVM of its own
+def test_the_views_name_every_table_in_spark_sql(spark, world, tmp_path):
+    (tmp_path / "views.sql").write_text(views(spark, world[1]), encoding="utf-8")
+    line = re.search(r"^    (spark-sql .*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)[1]
+    words = [*line.replace("conf/spark", str(ROOT / "conf/spark")).split()[1:], "-S", "-e"]
+    query = "SELECT (SELECT count(*) FROM policies), (SELECT count(*) FROM rejects)"
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "spark-sql"), *words, query],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "JAVA_HOME": str(find_java().home)},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split("\n")[-2].split("\t") == [str(2 * POLICIES - 1), "1"]
+
+
+def test_history_and_comments_are_told_of_the_table_itself(spark, world):
+    history = rows_of(spark, world[1], "DESCRIBE HISTORY policies").collect()
+    assert "corrected" in {row["userMetadata"] for row in history}
+    properties = rows_of(spark, world[1], "SHOW TBLPROPERTIES policies").collect()
+    told = {row["key"]: row["value"] for row in properties}
+    assert told["kyros.key"] == "batch_id,policy_id"
+    assert told["delta.constraints.batch_given"] == "batch_id IS NOT NULL"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM policies",
+        "with a as (select 1) insert into policies select * from a",
+        "FROM rejects INSERT INTO policies SELECT *",
+        "/* SELECT */ DROP TABLE policies",
+        "",
+    ],
+)
+def test_the_prompt_refuses_what_writes(query):
+    with pytest.raises(UsageError, match="only reads"):
+        check_reads(query)
+
+
+def test_words_in_texts_names_and_comments_are_no_writing():
+    check_reads("(SELECT 'delete from x', `insert` FROM policies -- update\n)")

@@ -1,0 +1,47 @@
+"""A job through spark-submit, as a scheduler starts it: a process of its own, from another folder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from portfolio import FIRST, Portfolio
+
+from kyros_spark.spark.runtime import find_java
+
+ROOT = Path(__file__).parents[2]
+
+
+def submit(job, portfolio):
+    words = [
+        Path(sys.executable).parent / "spark-submit",
+        "--properties-file", ROOT / "conf/spark/local.conf",
+        "--driver-memory", "1g",
+        ROOT / f"jobs/{job}.py",
+        f"--config={portfolio.config_file()}", "--batch", FIRST,
+    ]  # fmt: skip
+    env = {**os.environ, "JAVA_HOME": str(find_java().home)}
+    env.pop("PYSPARK_GATEWAY_PORT", None)
+    return subprocess.run(
+        [str(word) for word in words],
+        capture_output=True, text=True, cwd=portfolio.folder, env=env, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.mark.slow  # two Spark applications, each with a JVM of its own to warm up
+def test_a_job_ends_with_its_result_line_and_exit_code(tmp_path):
+    portfolio = Portfolio(tmp_path).write_sources()
+    done = submit("clean", portfolio)
+    assert done.returncode == 0, done.stderr[-2000:]
+    line = json.loads(done.stdout.splitlines()[-1])
+    assert (line["stage"], line["status"], line["batch"]) == ("clean", "done", FIRST)
+    assert (line["rows_in"], line["rows_out"], line["rows_rejected"]) == (172, 172, 0)
+    assert line["outputs"]["policies"]["path"] == str(portfolio.base / "policies")
+
+    portfolio.source().unlink()
+    failed = submit("clean", portfolio)
+    assert failed.returncode == 3, failed.stderr[-2000:]
+    line = json.loads(failed.stdout.splitlines()[-1])
+    assert (line["status"], line["error"]["type"]) == ("failed", "SourceNotFoundError")

@@ -1,4 +1,4 @@
-# Everything happens in .venv, made by `make setup`, which the targets that need it call themselves.
+# Everything happens in .venv. `make setup` creates it, and the targets that need it call setup first.
 # Choose another interpreter with `make setup PYTHON=/path/to/python3.12`.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -51,7 +51,7 @@ demo: setup  ## Run the four stages on a generated motor portfolio, on this mach
 test: setup  ## Run every test, in two processes (WORKERS=4 for more)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0
 
-# Hadoop's S3 file system and the parts of Amazon's library that it calls: 15 MB, not the 640 of all.
+# Hadoop's S3 file system and the parts of Amazon's library that it calls: 15 MB instead of 640 MB.
 test-s3: setup build/s3a/.done  ## Run the chain on s3a:// against an S3 server on loopback
 	@KYROS_S3A_JARS=$(CURDIR)/build/s3a/jars $(BIN)/python -m pytest -m s3 tests/delta
 
@@ -92,8 +92,8 @@ build/audit/.done: conf/requirements-audit.txt
 	  --progress-bar off --require-hashes -r conf/requirements-audit.txt
 	@touch $@
 
-# Each other Spark has an environment of its own, made again only when its lock file changed. The
-# tests run in a folder without the package's source, so that what they import is the wheel.
+# Each other Spark version has its own environment, rebuilt only when its lock file has changed. The
+# tests run in a folder without the package's source, so that they import the wheel.
 MATRIX := 35 40
 MATRIX_TESTS := tests/stages/test_outcomes.py tests/stages/test_truth.py tests/scoring/test_udf.py \
   tests/tables/test_catalog.py tests/cli/test_sql_page.py
@@ -110,7 +110,7 @@ test-spark%: .venv-spark%/.setup-done wheel
 test-cluster: setup wheel  ## Run the chain by spark-submit on a standalone cluster of two workers
 	@KYROS_WHEEL=$$(ls -t $(CURDIR)/dist/*.whl | head -1) $(BIN)/python -m pytest tests/cluster
 
-# Else make takes the stamp for an intermediate file, and removes it.
+# Otherwise make would treat the stamp as an intermediate file and remove it.
 .PRECIOUS: .venv-spark%/.setup-done
 .venv-spark%/.setup-done: conf/requirements-spark%.txt conf/requirements-build.txt
 	@echo "test-matrix: installing the locked packages for Spark $* (600 MB the first time)"
@@ -131,8 +131,9 @@ bench: setup  ## Measure against peers; ONLY=name for a single benchmark, SHORT=
 
 wheel: setup dist/.done  ## Build dist/*.whl
 
-# By names of files, not by folders: a folder is newer as soon as Python caches bytecode in it, and two
-# targets side by side then built the wheel into each other. The list tells of a file that was removed.
+# The wheel depends on files, not on folders: a folder becomes newer as soon as Python caches bytecode
+# in it, and then two targets side by side built the wheel into each other's folder. The list
+# build/sources.txt changes when a file is removed.
 SOURCES := $(sort $(shell find kyros_spark -type f -not -path '*/__pycache__/*'))
 dist/.done: pyproject.toml README.md LICENSE $(SOURCES) build/sources.txt | setup
 	@rm -rf build/lib build/bdist.* dist/*.whl

@@ -1,6 +1,7 @@
 """Register a model of another library: XGBoost, LightGBM, ONNX or Spark MLlib.
 
-spark-submit --properties-file conf/spark/local.conf jobs/import_model.py --config conf/demo.yaml
+spark-submit --properties-file conf/spark/local.conf \\
+    jobs/import_model.py --config conf/demo.yaml \\
     --model-file model.txt --name challenger --target claim_count --per exposure
 """
 

@@ -1,4 +1,4 @@
-"""Tell what a run ran on: code, commit, libraries, host, memory."""
+"""Describe what a run ran on: code, commit, libraries, host, memory."""
 
 from __future__ import annotations
 
@@ -34,18 +34,19 @@ def code_hash() -> str:
 
 
 def _sources(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
-    found = []
+    """Return the path and content of each Python file below a folder."""
+    sources = []
     for entry in folder.iterdir():
         if entry.is_dir():
-            found += _sources(entry, f"{prefix}{entry.name}/")
+            sources += _sources(entry, f"{prefix}{entry.name}/")
         elif entry.name.endswith(".py"):
-            found.append((prefix + entry.name, entry.read_bytes()))
-    return found
+            sources.append((prefix + entry.name, entry.read_bytes()))
+    return sources
 
 
 @functools.cache
 def git_commit() -> str:
-    """Return the checkout's commit ('+' appended where files differ from it), or ''."""
+    """Return the checkout's commit ('+' appended if files differ from it), or '' without one."""
     folder = Path(__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return ""
@@ -66,17 +67,17 @@ def git_commit() -> str:
 @functools.cache
 def libraries() -> dict[str, str]:
     """Return the versions of Python and of the libraries a run depends on."""
-    found = {"python": platform.python_version(), "kyros-spark": package_version()}
+    versions = {"python": platform.python_version(), "kyros-spark": package_version()}
     for name in (*_LIBRARIES, "xgboost", "xgboost-cpu"):
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def user_and_host() -> tuple[str, str]:
-    """Return who runs this, and where."""
+    """Return the names of the user and the host that run this process."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's numeric user has no name
@@ -85,32 +86,33 @@ def user_and_host() -> tuple[str, str]:
 
 
 def peak_memory() -> tuple[float | None, float | None]:
-    """Return peak resident MiB of (driver and its JVM, largest Python worker) on this host.
+    """Return the peak resident MiB of (driver and its JVM, largest Python worker) on this host.
 
-    Read from /proc, so None where there is none; workers of other hosts are not seen here.
+    They come from /proc, so both are None without it. Workers on other hosts are not included.
     """
+    # The ledger stores them as driver_peak_mb and worker_peak_mb: MiB, despite the names.
     if not sys.platform.startswith("linux"):
         return None, None
-    driver, worker = _peak(os.getpid()), 0.0
-    for pid, command in _family():
+    driver, worker = _peak_mib(os.getpid()), 0.0
+    for pid, command in _related_processes():
         if "java" in command:
-            driver += _peak(pid)
+            driver += _peak_mib(pid)
         elif "pyspark" in command or "python" in command:
-            worker = max(worker, _peak(pid))
+            worker = max(worker, _peak_mib(pid))
     return driver, worker or None
 
 
 def machine_memory_mib() -> int | None:
-    """Return this host's memory, or what its control group allows; None where neither is told."""
+    """Return this host's memory, or its control group's limit if lower; None if unknown."""
     try:
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):
         return None
-    limits = [pages]
+    limits = [total]
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
             limits.append(int(Path(path).read_text()))
-        except (OSError, ValueError):  # none, or 'max'
+        except (OSError, ValueError):  # no such file, or 'max'
             continue
     return min(limits) // (1 << 20)
 
@@ -118,33 +120,35 @@ def machine_memory_mib() -> int | None:
 def cpu_seconds() -> float:
     """Return the processor seconds so far of this process, its JVM and its workers on this host.
 
-    Read from /proc, so 0.0 where there is none. Workers that ended count with who waited for them.
+    They come from /proc, so the result is 0.0 without it. A worker that has ended counts with the
+    process that waited for it.
     """
     if not sys.platform.startswith("linux"):
         return 0.0
-    ticks = sum(_ticks(pid) for pid in (os.getpid(), *(pid for pid, _ in _family())))
+    ticks = sum(_ticks(pid) for pid in (os.getpid(), *(pid for pid, _ in _related_processes())))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _family() -> list[tuple[int, str]]:
-    """Return the processes that work for this one, with their commands."""
+def _related_processes() -> list[tuple[int, str]]:
+    """Return the processes that work for this one, as pid and command."""
     children = _children()
     queue, seen = list(children.get(os.getpid(), ())), {os.getpid()}
     parent = os.getppid()
-    if "java" in _command(parent):  # spark-submit: the JVM started us
+    if "java" in _command(parent):  # under spark-submit the JVM started this process
         queue.append(parent)
-    found = []
+    processes = []
     while queue:
         pid = queue.pop()
         if pid in seen:
             continue
         seen.add(pid)
-        found.append((pid, _command(pid)))
+        processes.append((pid, _command(pid)))
         queue += children.get(pid, ())
-    return found
+    return processes
 
 
 def _children() -> dict[int, list[int]]:
+    """Return the pids of each process's children, by its own pid."""
     tree: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -156,7 +160,7 @@ def _children() -> dict[int, list[int]]:
     return tree
 
 
-def _peak(pid: int) -> float:
+def _peak_mib(pid: int) -> float:
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -167,11 +171,12 @@ def _peak(pid: int) -> float:
 
 
 def _ticks(pid: int) -> int:
+    """Return the clock ticks spent by a process and by its ended children."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0
-    return sum(int(one) for one in told[11:15])  # user and system, its own and its ended children's
+    return sum(int(ticks) for ticks in fields[11:15])  # user and system time of both
 
 
 def _command(pid: int) -> str:

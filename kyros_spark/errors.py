@@ -1,16 +1,16 @@
-"""Name every error this package raises: one class, one sentence each.
+"""Define every error this package raises, each described in one sentence.
 
-An error message says table, column, expected, found, and what to do next. The class decides the
-exit code of the job: 1 anything unforeseen, 2 wrong usage or settings, 3 the data broke its
-contract (nothing was written), 4 a gate refused.
+An error message states the table, the column, what was expected, what was found, and what to do
+next. The class decides the job's exit code: 1 for anything unforeseen, 2 for wrong usage or
+settings, 3 if the data broke its contract (nothing was written), 4 if a gate refused.
 """
 
 import re
 
 _FULL = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
-# The last but one is where xgboost's own workers miss one another, as it tells it. The last is
-# where Spark's talk to a worker breaks off, as in `PythonWorkerFactory.stopWorker`: its stack
-# tells it from a store's streams.
+# The last but one matches xgboost's report that its workers lost one another. The last matches a
+# broken connection between Spark and a worker, as in `PythonWorkerFactory.stopWorker`; the stack
+# distinguishes it from a broken stream of a store.
 _LOST_WORKER = re.compile(
     r"Python worker exited unexpectedly|reading the port number from pyspark.daemon|"
     r"ExecutorLostFailure|src/collective/|"
@@ -20,13 +20,13 @@ _LOST_WORKER = re.compile(
 
 
 class KyrosError(Exception):
-    """Something this package foresaw went wrong; the base of all errors below."""
+    """Something went wrong in a way this package foresaw; the base of all errors below."""
 
     exit_code = 1
 
 
 class UsageError(KyrosError):
-    """The command line or the API was called with something it does not take."""
+    """The command line or the API was called with an argument it does not accept."""
 
     exit_code = 2
 
@@ -60,11 +60,11 @@ class ModelFormatError(DataContractError):
 
 
 class ModelNotSupportedError(UsageError):
-    """The model is sound but uses something the engine does not do; the message names it."""
+    """The model is sound but needs a feature the engine lacks; the message names it."""
 
 
 class KernelNotAvailableError(PlatformError):
-    """The settings force a kernel that this host's CPU cannot run."""
+    """The settings demand a kernel that this host's CPU cannot run."""
 
 
 class HostStoreError(PlatformError):
@@ -76,15 +76,15 @@ class ConcurrentRunError(KyrosError):
 
 
 class SparkLostError(KyrosError):
-    """Spark's JVM ended under a running command; what was committed before is kept."""
+    """Spark's JVM ended during a command; earlier commits are kept."""
 
 
 class WorkerLostError(KyrosError):
-    """A Python worker or an executor died again and again; what was committed before is kept."""
+    """A Python worker or an executor died repeatedly; earlier commits are kept."""
 
 
 class StorageFullError(KyrosError):
-    """A device has no room for what a stage writes; what was committed before is kept."""
+    """A device has no room for what a stage writes; earlier commits are kept."""
 
 
 class SourceNotFoundError(DataContractError):
@@ -116,11 +116,11 @@ class RuleFailedError(DataContractError):
 
 
 class BatchChangedError(DataContractError):
-    """A batch differs from the one before in ways that the settings do not allow."""
+    """A batch differs from the previous one in ways that the settings do not allow."""
 
 
 class BatchMissingError(DataContractError):
-    """A stage needs a batch that the stage before it has not written."""
+    """A stage needs a batch that the preceding stage has not written."""
 
 
 class TableSchemaError(DataContractError):
@@ -136,7 +136,7 @@ class ExposureError(DataContractError):
 
 
 class SplitError(DataContractError):
-    """The settings' split does not say of every policy which part it belongs to."""
+    """The settings' split does not assign every policy to a part."""
 
 
 class FeatureDefinitionError(ConfigError):
@@ -148,15 +148,15 @@ class ExpressionError(DataContractError):
 
 
 class TrainingDataError(DataContractError):
-    """The training part cannot carry the model: no rows, no claims, one level only."""
+    """The training part cannot support the model: no rows, no claims, or only one level."""
 
 
 class LeakageError(GateError):
-    """A feature alone explains more of the target than what is known beforehand could."""
+    """A feature alone explains more of the target than facts known beforehand could."""
 
 
 class FitError(KyrosError):
-    """The solver did not arrive at a model."""
+    """The solver did not converge to a model."""
 
 
 class UnknownModelError(UsageError):
@@ -168,41 +168,41 @@ class FeatureMismatchError(DataContractError):
 
 
 class PredictionValueError(DataContractError):
-    """A stored prediction, or a target, is not a number that a model can be judged by."""
+    """A stored prediction or a target is not a number by which a model can be judged."""
 
 
 class ModelFileError(ModelFormatError):
-    """The registered model file is missing, or its bytes are not those that were registered."""
+    """The registered model file is missing, or its bytes differ from those registered."""
 
 
 def lost_worker(error: Exception) -> str:
-    """Return how Spark says that a Python worker or an executor died; "" where it does not."""
-    found = _LOST_WORKER.search(str(error))
-    return found[0].splitlines()[0] if found else ""
+    """Return Spark's words for a Python worker or executor that died, or "" if none did."""
+    match = _LOST_WORKER.search(str(error))
+    return match[0].splitlines()[0] if match else ""
 
 
 def spark_is_gone(error: BaseException) -> bool:
-    """Tell whether a call failed since Spark's JVM, or its server, no longer answers."""
-    # By name, since Spark Connect's own client comes without py4j.
-    kind, said = type(error).__name__, str(error)
-    cut_off = kind == "Py4JError" and "Trace:" not in said
-    # While rows come to the driver: pyspark's own EOFError has no words, a short file's has.
-    no_rows = "CANNOT_OPEN_SOCKET" in said or (isinstance(error, EOFError) and not said)
+    """Return whether a call failed because Spark's JVM, or its server, no longer answers."""
+    # The class is compared by name, since Spark Connect's own client comes without py4j.
+    kind, message = type(error).__name__, str(error)
+    cut_off = kind == "Py4JError" and "Trace:" not in message
+    # While rows are collected: pyspark's own EOFError has no message, that of a short file has one.
+    no_rows = "CANNOT_OPEN_SOCKET" in message or (isinstance(error, EOFError) and not message)
     return isinstance(error, ConnectionError) or kind == "Py4JNetworkError" or cut_off or no_rows
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether a device had no room for what was written."""
+    """Return whether a write failed because a device is full."""
     return _FULL.search(str(error)) is not None
 
 
 def machine_failed(error: Exception) -> bool:
-    """Tell whether a call failed by what it ran on; no settings or data are then to blame."""
+    """Return whether the machine failed a call, so that neither settings nor data are to blame."""
     return spark_is_gone(error) or bool(lost_worker(error)) or is_full(error)
 
 
 def spark_lost(work: str) -> SparkLostError:
-    """Return the error of work under which Spark's JVM ended."""
+    """Return the error for work during which Spark's JVM ended."""
     return SparkLostError(
         f"{work}: expected Spark to answer, found its JVM gone: it was killed, often for memory "
         "(kyros plan tells what is bounded by which setting); give the same command again, what "
@@ -211,13 +211,13 @@ def spark_lost(work: str) -> SparkLostError:
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says first, or its kind where it says nothing; Spark's run to pages."""
-    said = str(error).strip().splitlines()
-    return said[0] if said else type(error).__name__
+    """Return the first line of an error's message, or its class; Spark's messages run to pages."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def java_cause(error: Exception) -> str:
-    """Return the line in which a bare Java error says what happened, without its stack."""
-    said = str(error).splitlines() or [type(error).__name__]
-    line = next((line for line in said if line.startswith(("Caused", ": "))), said[0])
+    """Return the line in which a bare Java error names its cause, without the stack."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    line = next((line for line in lines if line.startswith(("Caused", ": "))), lines[0])
     return line.strip().removeprefix(": ")

@@ -1,4 +1,4 @@
-"""Log to stderr: human lines on a terminal, JSON lines elsewhere. Nothing here prints to stdout."""
+"""Log to stderr: readable lines on a terminal, JSON lines elsewhere. Nothing goes to stdout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 LOGGER_NAME = "kyros_spark"
-_OURS = "fields"
+_FIELDS = "fields"
 
 
 def logger() -> logging.Logger:
@@ -18,22 +18,22 @@ def logger() -> logging.Logger:
 
 
 def configure_logging(level: int = logging.INFO) -> None:
-    """Send the package's log to stderr, once; a host program's own handlers stay as they are."""
-    target = logger()
-    if target.handlers:
+    """Send the package's log to stderr; does nothing if the logger has handlers already."""
+    package_logger = logger()
+    if package_logger.handlers:
         return
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_HumanLines() if sys.stderr.isatty() else _JsonLines())
-    target.addHandler(handler)
-    target.setLevel(level)
-    target.propagate = False
-    # PySpark repeats every failure as a page of JSON; ours says it in a sentence.
+    package_logger.addHandler(handler)
+    package_logger.setLevel(level)
+    package_logger.propagate = False
+    # PySpark repeats every failure as a page of JSON; our own error is one sentence.
     logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
 
 
 def event(message: str, level: int = logging.INFO, **fields: Any) -> None:
     """Log one sentence with named fields."""
-    logger().log(level, message, extra={_OURS: fields})
+    logger().log(level, message, extra={_FIELDS: fields})
 
 
 class _JsonLines(logging.Formatter):
@@ -42,7 +42,7 @@ class _JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
-            **getattr(record, _OURS, {}),
+            **getattr(record, _FIELDS, {}),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
@@ -53,6 +53,6 @@ class _HumanLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
-        fields = " ".join(f"{k}={v}" for k, v in getattr(record, _OURS, {}).items())
+        fields = " ".join(f"{name}={value}" for name, value in getattr(record, _FIELDS, {}).items())
         text = f"{clock} {level}{record.getMessage()}" + (f"  ({fields})" if fields else "")
         return text + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")

@@ -1,6 +1,6 @@
-"""What differs between Spark 3.5, 4.0 and 4.1: the only place that knows.
+"""Hold the differences between Spark 3.5, 4.0 and 4.1; no other module depends on them.
 
-Which Delta goes with which Spark, runtime.py knows.
+The Delta release for each Spark version is in spark/runtime.py.
 
 | | 3.5 | 4.0, 4.1 |
 |---|---|---|
@@ -15,27 +15,27 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # settings are read, and models scored, where no Spark is
+if TYPE_CHECKING:  # settings are read, and models scored, without Spark
     from pyspark.errors import PySparkException
 
-# Sessions that we start follow the rules of Spark 4, where an expression that fails says so.
+# Sessions that we start follow Spark 4's rules, under which a failing expression is an error.
 SAME_RULES = {"spark.sql.ansi.enabled": "true"}
 
 
 def condition_of(error: PySparkException) -> str | None:
     """Return the name of an error's condition, such as TABLE_OR_VIEW_NOT_FOUND, if it has one."""
-    named = getattr(error, "getCondition", None) or error.getErrorClass
-    condition: str | None = named()
+    get_condition = getattr(error, "getCondition", None) or error.getErrorClass
+    condition: str | None = get_condition()
     return condition
 
 
 def has_sql_functions(version: str) -> bool:
-    """Tell whether CREATE FUNCTION takes a body in SQL: from 4.0 on, and on Databricks before."""
+    """Return whether CREATE FUNCTION takes a SQL body: from 4.0 on, on Databricks earlier too."""
     if int(version.partition(".")[0]) >= 4:
         return True
     return on_databricks()
 
 
 def on_databricks() -> bool:
-    """Tell whether this driver is one of Databricks."""
+    """Return whether this driver runs on Databricks."""
     return "DATABRICKS_RUNTIME_VERSION" in os.environ

@@ -14,7 +14,7 @@ class Killed(BaseException):
 
 
 def _killed_at(monkeypatch, call, when):
-    """Make the ``when``-th call of a method of Staged die, before or after it worked."""
+    """Make the ``when``-th call of a method of StagedWrite die, before or after it worked."""
     method, calls = getattr(StagedWrite, call), []
 
     def dies(self, *given):

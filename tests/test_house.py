@@ -1,4 +1,4 @@
-"""The house keeps its shape: who may import whom, and what may not occur anywhere."""
+"""The house keeps its shape: who may import whom, how long things are, what may occur nowhere."""
 
 import ast
 import subprocess
@@ -21,8 +21,9 @@ FLOORS = (
     ("operations", "demo"),
     ("stages",),
     ("evaluation", "publishing"),
+    ("runs",),
     ("registry",),
-    ("scoring", "fitting", "runs"),
+    ("scoring", "fitting"),
     ("delta", "transforms", "doctor"),
     ("spark", "tables", "storage"),
     ("model", "config"),
@@ -36,22 +37,38 @@ WITHOUT_JVM = [
     and name not in ("kyros_spark.scoring.udf", "kyros_spark.scoring.host_report")
 ]  # fmt: skip
 
+# What opens a table, or any other data file, by Spark or Arrow, outside delta/: only these may.
+OPENS = {
+    ("stages.clean.extract", "read"): "the extract reader",
+    ("stages.clean.extract", "sql"): "asks a Delta source for its version",
+    ("config.load", "read"): "settings lie at any address that Spark reads",
+    ("storage.files", "read"): "a model file's bytes, from any address",
+    ("model.importers.mllib_trees", "read_table"): "the Parquet inside a saved MLlib model",
+    ("demo.story", "write"): "the demo's extract, as CSV",
+    ("doctor.cluster", "read"): "a table that is not there, to see whether Delta answers",
+    ("doctor.store", "read"): "the text that it has just written",
+    ("doctor.store", "sql"): "a table on trial in a catalog's schema, dropped again",
+    ("cli.sql_prompt", "sql"): "the user's own query",
+    ("operations.sql_function", "sql"): "makes a function of SQL",
+}
+NOT_NAMES = {"told", "found", "one"}  # they say nothing of what they hold
 
-def room(module):
+
+def package_of(module):
     return module.split(".")[1] if "." in module else "__init__"
 
 
 def imports_of(path):
     """Return the modules of ours that a file imports, wherever in it."""
-    found = set()
+    used = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            used |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}: relative import"
             whole = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {name if name in MODULES else str(node.module) for name in whole}
-    return found
+            used |= {name if name in MODULES else str(node.module) for name in whole}
+    return used
 
 
 def ours(path):
@@ -59,13 +76,13 @@ def ours(path):
 
 
 def test_every_package_has_a_floor():
-    assert {room(name) for name in MODULES} == set(FLOOR_OF)
+    assert {package_of(name) for name in MODULES} == set(FLOOR_OF)
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "kyros_spark"])
 def test_imports_go_one_way(name):
     for used in ours(MODULES[name]):
-        assert FLOOR_OF[room(used)] >= FLOOR_OF[room(name)], f"{name} imports {used}"
+        assert FLOOR_OF[package_of(used)] >= FLOOR_OF[package_of(name)], f"{name} imports {used}"
 
 
 def test_no_two_modules_import_each_other():
@@ -84,9 +101,11 @@ def test_no_two_modules_import_each_other():
             walk(name, [])
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if room(name) == "kernels"])
+@pytest.mark.parametrize("name", [name for name in MODULES if package_of(name) == "kernels"])
 def test_kernels_import_numba_and_numpy_only(name):
-    kernels = {used for used in ours(MODULES[name]) if room(used) not in ("kernels", "errors")}
+    kernels = {
+        used for used in ours(MODULES[name]) if package_of(used) not in ("kernels", "errors")
+    }
     assert not kernels
     foreign = {used.split(".")[0] for used in imports_of(MODULES[name])} - set(
         sys.stdlib_module_names
@@ -94,9 +113,14 @@ def test_kernels_import_numba_and_numpy_only(name):
     assert foreign <= {"numba", "numpy", "llvmlite", "kyros_spark"}
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if room(name) == "transforms"])
+@pytest.mark.parametrize("name", [name for name in MODULES if package_of(name) == "transforms"])
 def test_transforms_neither_read_nor_write(name):
-    assert not {room(used) for used in ours(MODULES[name])} & {"delta", "spark", "runs", "stages"}
+    assert not {package_of(used) for used in ours(MODULES[name])} & {
+        "delta",
+        "spark",
+        "runs",
+        "stages",
+    }
     called = {
         node.func.attr
         for node in ast.walk(ast.parse(MODULES[name].read_text()))
@@ -112,7 +136,33 @@ def test_worker_side_modules_import_without_pyspark():
     assert WITHOUT_JVM and done.returncode == 0, done.stderr
 
 
-def test_only_delta_and_extract_read_tables_and_only_delta_writes():
+def openings(path):
+    """Return what in a file opens a table or a data file: `read` for `spark.read.parquet(...)`."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    called = [node.func for node in nodes if isinstance(node, ast.Call)]
+    words = {
+        node.attr
+        for node in nodes
+        if isinstance(node, ast.Attribute) and not any(node is function for function in called)
+    } & {"read", "readStream", "write", "writeStream"}
+    return words | (
+        {function.attr for function in called if isinstance(function, ast.Attribute)}
+        & {"sql", "table", "read_table", "writeTo", "forPath", "forName", "saveAsTable"}
+    )
+
+
+def test_only_delta_and_the_extract_reader_open_tables():
+    opened = {
+        (name.removeprefix("kyros_spark."), word)
+        for name, path in MODULES.items()
+        if package_of(name) != "delta"
+        for word in openings(path)
+    }
+    assert not opened - set(OPENS), f"only delta/ opens tables, found {sorted(opened - set(OPENS))}"
+    assert not set(OPENS) - opened, f"no exceptions any more: {sorted(set(OPENS) - opened)}"
+
+
+def test_one_module_writes_rows_into_tables():
     for name, path in MODULES.items():
         text = path.read_text()
         if name != "kyros_spark.delta.tables":
@@ -150,7 +200,7 @@ def test_no_print_pickle_or_eval(name):
     assert set(loaders) <= {"_UniqueKeys"}, "only a subclass of yaml.SafeLoader is safe"
 
 
-def test_no_room_is_a_drawer_for_anything():
+def test_no_package_is_a_drawer_for_anything():
     names = {part for name in MODULES for part in name.split(".")}
     assert not names & {"utils", "helpers", "common", "core", "misc", "util"}
 
@@ -160,6 +210,72 @@ def test_every_error_class_tells_in_a_sentence_what_went_wrong():
 
     classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
     assert len(classes) > 20
-    for one in classes:
-        assert one.__doc__ and one.__doc__.endswith(".")
-        assert one.exit_code in (1, 2, 3, 4)
+    for error in classes:
+        assert error.__doc__ and error.__doc__.endswith(".")
+        assert error.exit_code in (1, 2, 3, 4)
+
+
+def test_no_file_is_longer_than_250_lines():
+    lengths = {
+        str(path.relative_to(PACKAGE)): len(path.read_text().splitlines())
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert {name: length for name, length in lengths.items() if length > 250} == {}
+
+
+def test_no_function_is_longer_than_60_lines():
+    lengths = {
+        f"{name}, line {node.lineno}": node.end_lineno - node.lineno + 1
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert {name: length for name, length in lengths.items() if length > 60} == {}
+
+
+def test_the_package_is_seen_at_one_look():
+    entries = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= 30
+    assert len([path for path in entries if path.is_file()]) <= 9
+
+
+def test_no_class_name_occurs_twice():
+    homes = {}
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(name)
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
+
+
+def names_of(tree):
+    """Yield the variables and arguments of a file; a class's fields are no variables."""
+    fields = {
+        id(field.target)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for field in node.body
+        if isinstance(field, ast.AnnAssign)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            if id(node) not in fields:
+                yield node.id, node.lineno
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            yield node.name, node.lineno
+
+
+@pytest.mark.parametrize("name", list(MODULES))
+def test_names_say_what_they_hold(name):
+    tree = ast.parse(MODULES[name].read_text())
+    words = [f"{word} (line {line})" for word, line in names_of(tree) if word in NOT_NAMES]
+    assert not words, f"{name}: {', '.join(words)}"
+
+
+def test_tests_lie_in_the_folder_of_what_they_test():
+    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("*.py")}
+    of_their_own = {Path("cluster"), Path("deploy")}
+    assert [str(f) for f in sorted(folders - of_their_own) if not (PACKAGE / f).is_dir()] == []

@@ -61,5 +61,5 @@ def test_a_stage_is_profiled_with_its_workers(portfolio):
     assert "speedscope" in done.stderr
     files = {path.name.rsplit("-", 2)[0]: stacks(path) for path in folder.iterdir()}
     assert set(files) == {"predict-driver", "predict-worker"}
-    assert any("stages/predict.py" in stack for stack in files["predict-driver"])
+    assert any("predict/stage.py" in stack for stack in files["predict-driver"])
     assert any("scoring/" in stack for stack in files["predict-worker"])

@@ -1,1 +1,1 @@
-"""The command line: one parser, one function a command, and the SQL prompt."""
+"""The command line: one parser, one function per command, and the SQL prompt."""

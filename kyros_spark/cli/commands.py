@@ -1,6 +1,6 @@
-"""What each command of the command line does: open the session, do it, return the result line.
+"""Run each command of the command line: open the session, do the work, return the result line.
 
-Spark and the stages are imported by the command that needs them, so that `--help` is at once there.
+Each command imports Spark and the stages itself, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from kyros_spark.config import Config
 
 
-def _opened(arguments: argparse.Namespace, app: str) -> tuple[SparkSession, Config]:
+def _open(arguments: argparse.Namespace, app: str) -> tuple[SparkSession, Config]:
+    """Return the session and the settings; a remote settings file needs the session first."""
     from kyros_spark.config import is_remote, load_config
     from kyros_spark.spark.session import get_session
 
@@ -31,7 +32,7 @@ def run_stage(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run one stage on one batch."""
     import kyros_spark
 
-    spark, config = _opened(arguments, f"kyros {arguments.command}")
+    spark, config = _open(arguments, f"kyros {arguments.command}")
     options: dict[str, Any] = {}
     if arguments.command in ("predict", "evaluate"):
         options["models"] = arguments.model
@@ -47,9 +48,14 @@ def run_stage(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def run_import(arguments: argparse.Namespace) -> dict[str, Any]:
     """Register another library's model."""
-    from kyros_spark.operations.import_model import import_model, import_settings
+    from kyros_spark.operations.import_model import (
+        import_model,
+    )
+    from kyros_spark.operations.import_settings import (
+        import_settings,
+    )
 
-    spark, config = _opened(arguments, "kyros import")
+    spark, config = _open(arguments, "kyros import")
     settings = import_settings(config, vars(arguments))
     run = import_model(spark, config, arguments.model_file, settings, arguments.run_id)
     return run.result()
@@ -59,7 +65,7 @@ def run_export(arguments: argparse.Namespace) -> dict[str, Any]:
     """Write a registered model as ONNX."""
     from kyros_spark.operations.export_model import export_model
 
-    spark, config = _opened(arguments, "kyros export")
+    spark, config = _open(arguments, "kyros export")
     return export_model(spark, config, arguments.model, arguments.out, arguments.run_id).result()
 
 
@@ -67,15 +73,15 @@ def run_promote(arguments: argparse.Namespace) -> dict[str, Any]:
     """Make a version champion."""
     from kyros_spark.operations.promote import promote
 
-    spark, config = _opened(arguments, "kyros promote")
+    spark, config = _open(arguments, "kyros promote")
     return promote(spark, config, arguments.model, arguments.reason, arguments.run_id).result()
 
 
 def run_models(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write the registered versions, a line each."""
+    """Write the registered versions, one per line."""
     from kyros_spark.operations.list_models import listed
 
-    lines = listed(*_opened(arguments, "kyros models"))
+    lines = listed(*_open(arguments, "kyros models"))
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return {"stage": "models", "status": "done", "models": max(len(lines) - 1, 0)}
 
@@ -84,119 +90,117 @@ def run_card(arguments: argparse.Namespace) -> dict[str, Any]:
     """Write a version's model card."""
     from kyros_spark.publishing.card_files import model_card
 
-    spark, config = _opened(arguments, "kyros card")
-    told = model_card(spark, config, arguments.model, arguments.out)
-    verdict = told["gate"]["verdict"]
-    return {"stage": "card", "status": "done", "verdict": verdict, "files": told["files"]}
+    spark, config = _open(arguments, "kyros card")
+    card = model_card(spark, config, arguments.model, arguments.out)
+    verdict = card["gate"]["verdict"]
+    return {"stage": "card", "status": "done", "verdict": verdict, "files": card["files"]}
 
 
 def run_profile(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write a batch's profile, or what two batches differ in, a line each."""
-    from kyros_spark.operations.profiles import (
-        compare,
-        shown,
-    )
+    """Write a batch's profile, one column per line, or the differences between two batches."""
+    from kyros_spark.operations.profiles import compare, shown
 
-    spark, config = _opened(arguments, "kyros profile")
+    spark, config = _open(arguments, "kyros profile")
     line: dict[str, Any] = {"stage": "profile", "status": "done"}
     if arguments.diff:
-        found = compare(spark, config, *arguments.diff)
-        told = [f"{source}.{what}" for source, changes in found.items() for what in changes]
-        line |= {"batch": arguments.diff[1], "against": arguments.diff[0], "differences": found}
+        differences = compare(spark, config, *arguments.diff)
+        lines = [f"{source}.{text}" for source, changes in differences.items() for text in changes]
+        line |= {"batch": arguments.diff[1], "against": arguments.diff[0]}
+        line["differences"] = differences
     else:
         rows = shown(spark, config, arguments.batch)
-        told = [json.dumps(row, default=str) for row in rows]
+        lines = [json.dumps(row, default=str) for row in rows]
         line |= {"batch": arguments.batch, "columns": len(rows)}
-    sys.stdout.write("".join(f"{one}\n" for one in told))
+    sys.stdout.write("".join(f"{text}\n" for text in lines))
     return line
 
 
 def run_suggest(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write first settings for a source."""
+    """Write a first settings file for a source."""
     from kyros_spark.operations.suggest import suggest
     from kyros_spark.spark.session import get_session
 
     spark = get_session(app="kyros suggest")
-    found = suggest(spark, arguments.source, arguments.out, arguments.format)
-    return {"stage": "suggest", "status": "done", **found}
+    suggestion = suggest(spark, arguments.source, arguments.out, arguments.format)
+    return {"stage": "suggest", "status": "done", **suggestion}
 
 
 def run_status(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write how each stage stands on each batch, a line each."""
+    """Write the state of each stage on each batch, one per line."""
     from kyros_spark.operations.status import lines, status
 
-    found = status(*_opened(arguments, "kyros status"), arguments.batch)
-    sys.stdout.write("".join(f"{line}\n" for line in lines(found)))
-    states = [one.state for one in found]
-    counted = {state: states.count(state) for state in dict.fromkeys(states)}
-    told = [one.to_json() for one in found]
-    return {"stage": "status", "status": "done", "counts": counted, "standings": told}
+    standings = status(*_open(arguments, "kyros status"), arguments.batch)
+    sys.stdout.write("".join(f"{line}\n" for line in lines(standings)))
+    states = [standing.state for standing in standings]
+    counts = {state: states.count(state) for state in dict.fromkeys(states)}
+    entries = [standing.to_json() for standing in standings]
+    return {"stage": "status", "status": "done", "counts": counts, "standings": entries}
 
 
 def run_plan(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write what a run would do, a line a step."""
+    """Write what a run would do, one step per line."""
     from kyros_spark.operations.plan import lines, plan
 
-    spark, config = _opened(arguments, "kyros plan")
-    found = plan(spark, config, arguments.batch)
-    sys.stdout.write("".join(f"{line}\n" for line in lines(found, config)))
-    return {"stage": "plan", "status": "done", **found.to_json()}
+    spark, config = _open(arguments, "kyros plan")
+    planned = plan(spark, config, arguments.batch)
+    sys.stdout.write("".join(f"{line}\n" for line in lines(planned, config)))
+    return {"stage": "plan", "status": "done", **planned.to_json()}
 
 
 def run_benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run one stage alone on pinned versions, and tell what it took beside earlier times."""
+    """Run one stage alone on pinned versions, and compare its times with earlier ones."""
     from kyros_spark.operations.benchmark import benchmark, lines
 
-    spark, config = _opened(arguments, "kyros benchmark")
-    found = benchmark(
+    spark, config = _open(arguments, "kyros benchmark")
+    timed = benchmark(
         spark, config, arguments.stage, arguments.batch, arguments.rows, arguments.repeat
     )
-    sys.stdout.write("".join(f"{line}\n" for line in lines(found)))
-    return {"stage": "benchmark", "status": "done", "of": found.stage, **found.to_json()}
+    sys.stdout.write("".join(f"{line}\n" for line in lines(timed)))
+    return {"stage": "benchmark", "status": "done", "of": timed.stage, **timed.to_json()}
 
 
 def run_maintain(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Keep the tables in good order."""
+    """Compact the small tables, and remove files that no table needs."""
     from kyros_spark.operations.maintain import maintain
 
-    return maintain(*_opened(arguments, "kyros maintain"))
+    return maintain(*_open(arguments, "kyros maintain"))
 
 
 def run_chain(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run stages in order."""
-    from kyros_spark.runs.result_line import chain_line
+    from kyros_spark.runs.result_line import pipeline_line
     from kyros_spark.stages.pipeline import run
 
-    spark, config = _opened(arguments, "kyros run")
+    spark, config = _open(arguments, "kyros run")
     stages = [stage.strip() for stage in arguments.stages.split(",") if stage.strip()]
     done = run(spark, config, arguments.batch, stages, arguments.run_id, arguments.fuse)
-    return chain_line(done, arguments.config)
+    return pipeline_line(done, arguments.config)
 
 
 def run_demo(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Generate the demo's portfolio and run everything on it."""
+    """Generate the demo's portfolio and run every stage on it."""
     from kyros_spark.demo.story import demo
 
-    spark, config = _opened(arguments, "kyros demo")
+    spark, config = _open(arguments, "kyros demo")
     return demo(spark, config, arguments.config, arguments.policies)
 
 
 def run_doctor(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Check this machine, or the cluster of the session, a line a check."""
+    """Check this machine, or the cluster of the session, one check per line."""
     from kyros_spark.config import is_remote, load_config
     from kyros_spark.doctor import examine
     from kyros_spark.runs.result_line import doctor_line
     from kyros_spark.spark.session import get_session
 
     app = "kyros doctor"
-    known = arguments.config is not None and not is_remote(arguments.config)
-    config = load_config(arguments.config, arguments.set) if known else None
+    readable = arguments.config is not None and not is_remote(arguments.config)
+    config = load_config(arguments.config, arguments.set) if readable else None
 
-    def opened() -> tuple[SparkSession, Config | None]:
-        return (get_session(app=app), None) if not arguments.config else _opened(arguments, app)
+    def session_and_config() -> tuple[SparkSession, Config | None]:
+        return (get_session(app=app), None) if not arguments.config else _open(arguments, app)
 
     checks = []
-    for check in examine(config, opened):
+    for check in examine(config, session_and_config):
         sys.stdout.write(f"{check.line()}\n")
         sys.stdout.flush()
         checks.append(check.as_dict())
@@ -204,10 +208,10 @@ def run_doctor(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_sql(arguments: argparse.Namespace) -> None:
-    """Answer one query, write the tables' views, or open the prompt."""
+    """Answer one query, write the views of the tables, or open the prompt."""
     from kyros_spark.cli.sql_prompt import answer, prompt, views
 
-    spark, config = _opened(arguments, "kyros sql")
+    spark, config = _open(arguments, "kyros sql")
     if arguments.views:
         sys.stdout.write(views(spark, config))
     elif arguments.execute:

@@ -1,7 +1,7 @@
-"""The command line: `kyros STAGE ...`, its exit codes and its result line.
+"""Run the command line `kyros STAGE ...`, with its exit codes and its result line.
 
 The last line on stdout is one JSON object; logs go to stderr. Exit codes: 0 done or skipped,
-2 wrong usage or settings, 3 the data broke its contract, 4 a gate refused, 1 anything else.
+2 wrong usage or settings, 3 the data broke its contract, 4 a gate refused, 1 any other failure.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     stage = words[0] if words else ""
     try:
         arguments = parser().parse_args(words)
-        line = _worked(arguments)
+        line = _run(arguments)
     except KyrosError as error:
         return _fail(stage, error, error.exit_code)
     except KeyboardInterrupt as error:
         return _fail(stage, error, 130)
-    except Exception as error:  # the contract: a result line whatever happens
-        if spark_is_gone(error):  # between two stages, or under a command that is none
+    except Exception as error:  # the contract promises a result line whatever happens
+        if spark_is_gone(error):  # lost between two stages, or in a command that is no stage
             lost = spark_lost(f"kyros {stage}")
             return _fail(stage, lost, lost.exit_code)
         event("unforeseen failure", level=40, error=type(error).__name__)
@@ -42,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(line.get("exit_code", 0)) if line is not None else 0
 
 
-def _worked(arguments: argparse.Namespace) -> dict[str, Any] | None:
-    """Do the work, and profile it where that is asked for."""
+def _run(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """Run the command, and profile it if `--profile` names a folder."""
     folder = getattr(arguments, "profile", None)
     if folder is None:
         return arguments.work(arguments)  # type: ignore[no-any-return]
@@ -59,14 +59,14 @@ def _worked(arguments: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def stage_main(stage: str) -> None:
-    """Run a stage as a job: exit on failure only, since Databricks takes any exit for one."""
+    """Run a stage as a job; exit only on failure, since Databricks takes any exit as a failure."""
     _job([stage, *sys.argv[1:]])
 
 
 def job_main() -> None:
-    """Run a command as a job of the wheel: what a python_wheel_task names as its entry point.
+    """Run a command as a job of the wheel, as the entry point that a python_wheel_task names.
 
-    Not `main`, whose exit code Databricks would not look at: a failed stage would be a success.
+    `main` would not do: Databricks ignores its exit code, so that a failed stage would succeed.
     """
     _job(sys.argv[1:])
 

@@ -1,4 +1,4 @@
-"""Word the command line: what each command takes, with an example."""
+"""Define the command line: the arguments of each command, with an example."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    made = _Parser(
+    root = _Parser(
         prog="kyros",
         description="Pricing models over very large portfolios, as Spark jobs over Delta tables.",
         epilog="example: kyros run --config conf/demo.yaml --batch 2023",
     )
-    stages = made.add_subparsers(dest="command", required=True, parser_class=_Parser)
-    for name, told in _STAGES.items():
+    stages = root.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    for name, help_text in _STAGES.items():
         example = f"example: kyros {name} --config conf/demo.yaml --batch 2023"
-        command = _asked(stages, name, told, example)
+        command = _add_portfolio_command(stages, name, help_text, example)
         command.add_argument("--run-id", help="id of this run (default: made from the time)")
         command.add_argument("--profile", metavar="FOLDER", help=_PROFILE)
         if name == "run":
@@ -67,52 +67,54 @@ def parser() -> argparse.ArgumentParser:
     _add_upkeep(stages)
     _add_doctor(stages)
     sql = stages.add_parser("sql", help="ask the tables in SQL")
-    _common(sql)
+    _add_settings(sql)
     sql.add_argument("-e", "--execute", help="one query; without it a prompt opens")
     sql.add_argument("--views", action="store_true", help="write the views for spark-sql -i")
     sql.set_defaults(work=commands.run_sql)
-    return made
+    return root
 
 
 def _add_profile(stages: Any) -> None:
-    told = "show what a batch's columns hold, or what differs between two batches"
+    help_text = "show what a batch's columns hold, or what differs between two batches"
     example = "example: kyros profile --config conf/demo.yaml --diff 2023 2024"
-    command = _asked(stages, "profile", told, example)
-    asked = command.add_mutually_exclusive_group(required=True)
-    asked.add_argument("--batch", help="the batch to show")
-    asked.add_argument("--diff", nargs=2, metavar=("A", "B"), help="what B has otherwise than A")
+    command = _add_portfolio_command(stages, "profile", help_text, example)
+    choice = command.add_mutually_exclusive_group(required=True)
+    choice.add_argument("--batch", help="the batch to show")
+    choice.add_argument("--diff", nargs=2, metavar=("A", "B"), help="what B has otherwise than A")
     command.set_defaults(work=commands.run_profile)
 
 
 def _add_upkeep(stages: Any) -> None:
-    told = "show of each stage and batch whether it is current, stale, missing or failed, and why"
+    help_text = (
+        "show of each stage and batch whether it is current, stale, missing or failed, and why"
+    )
     example = "example: kyros status --config conf/demo.yaml"
-    command = _asked(stages, "status", told, example)
+    command = _add_portfolio_command(stages, "status", help_text, example)
     command.add_argument("--batch", action="append", default=[], help="again for more")
     command.set_defaults(work=commands.run_status)
-    told = "show what run would do, with which settings, and what it is likely to take"
+    help_text = "show what run would do, with which settings, and what it is likely to take"
     example = "example: kyros plan --config conf/demo.yaml --set plan.price_per_hour=4.20"
-    command = _asked(stages, "plan", told, example)
+    command = _add_portfolio_command(stages, "plan", help_text, example)
     command.add_argument("--batch", action="append", default=[], help="again for more")
     command.set_defaults(work=commands.run_plan)
-    told = "run one stage alone on pinned table versions, and compare with earlier times"
+    help_text = "run one stage alone on pinned table versions, and compare with earlier times"
     example = "example: kyros benchmark predict --config conf/demo.yaml --batch 2023 --rows 50000"
-    command = _asked(stages, "benchmark", told, example)
+    command = _add_portfolio_command(stages, "benchmark", help_text, example)
     command.add_argument("stage", choices=("clean", "prepare", "train", "predict"))
     command.add_argument("--batch", help="the extract's id")
     command.add_argument("--rows", type=int, help="about so many of the batch (default: all)")
     command.add_argument("--repeat", type=int, default=3, choices=range(1, 101), metavar="TIMES")
     command.set_defaults(work=commands.run_benchmark)
-    told = "compact the small tables, remove files older than tables.keep_days that none names"
+    help_text = "compact the small tables, remove files older than tables.keep_days that none names"
     example = "example: kyros maintain --config conf/demo.yaml"
-    command = _asked(stages, "maintain", told, example)
+    command = _add_portfolio_command(stages, "maintain", help_text, example)
     command.set_defaults(work=commands.run_maintain)
 
 
 def _add_suggest(stages: Any) -> None:
-    told = "write a first commented settings file for a source that is not described yet"
+    help_text = "write a first commented settings file for a source that is not described yet"
     example = "example: kyros suggest --source extract.csv.gz --out conf/new.yaml"
-    command = _command(stages, "suggest", told, example)
+    command = _add_command(stages, "suggest", help_text, example)
     command.add_argument("--source", required=True, help="a path, or any Spark address")
     command.add_argument("--format", choices=("csv", "parquet", "json", "delta"))
     command.add_argument("--out", default="suggested.yaml", help="the file to write")
@@ -120,18 +122,18 @@ def _add_suggest(stages: Any) -> None:
 
 
 def _add_doctor(stages: Any) -> None:
-    told = "check this machine, or the cluster it submits to, and say what to mend"
+    help_text = "check this machine, or the cluster it submits to, and say what to mend"
     example = "example: kyros doctor --config conf/demo.yaml"
-    command = _command(stages, "doctor", told, example)
+    command = _add_command(stages, "doctor", help_text, example)
     command.add_argument("--config", help="settings, for tables and memory too (default: none)")
     command.add_argument("--set", action="append", default=[], metavar="section.key=value")
     command.set_defaults(work=commands.run_doctor)
 
 
 def _add_import(stages: Any) -> None:
-    told = "register a model of XGBoost, LightGBM, ONNX or Spark MLlib, within the budgets"
+    help_text = "register a model of XGBoost, LightGBM, ONNX or Spark MLlib, within the budgets"
     example = "example: kyros import --config conf/demo.yaml --model-file model.txt --name new"
-    command = _asked(stages, "import", told, example)
+    command = _add_portfolio_command(stages, "import", help_text, example)
     command.add_argument("--run-id", help="id of this run (default: made from the time)")
     command.add_argument("--model-file", required=True, help="file, or a saved MLlib folder")
     command.add_argument("--name", required=True, help="the model's name in table models")
@@ -148,52 +150,54 @@ def _add_import(stages: Any) -> None:
 
 
 def _add_registry(stages: Any) -> None:
-    told = "make a registered version champion, if it meets what was declared of it"
+    help_text = "make a registered version champion, if it meets what was declared of it"
     example = (
         "example: kyros promote --config conf/demo.yaml frequency_glm@2 --reason 'tariff 2026'"
     )
-    promote = _asked(stages, "promote", told, example)
+    promote = _add_portfolio_command(stages, "promote", help_text, example)
     promote.add_argument("model", metavar="NAME@VERSION")
     promote.add_argument("--reason", default="", help="why, for the registry")
     promote.add_argument("--run-id", help="id of this run (default: made from the time)")
     promote.set_defaults(work=commands.run_promote)
-    told = "list the registered versions"
-    models = stages.add_parser("models", help=told, description=told)
-    _common(models)
+    help_text = "list the registered versions"
+    models = stages.add_parser("models", help=help_text, description=help_text)
+    _add_settings(models)
     models.set_defaults(work=commands.run_models)
-    told = "write a version's model card, as Markdown and JSON"
+    help_text = "write a version's model card, as Markdown and JSON"
     example = "example: kyros card --config conf/demo.yaml frequency_glm@1 --out cards"
-    card = _asked(stages, "card", told, example)
+    card = _add_portfolio_command(stages, "card", help_text, example)
     card.add_argument("model", metavar="NAME[@VERSION]")
     card.add_argument("--out", help="a folder (default: beside the model's file)")
     card.set_defaults(work=commands.run_card)
 
 
 def _add_export(stages: Any) -> None:
-    told = "write a registered model as ONNX, compared with ONNX Runtime first"
+    help_text = "write a registered model as ONNX, compared with ONNX Runtime first"
     example = "example: kyros export frequency_glm --config conf/demo.yaml --out model.onnx"
-    command = _asked(stages, "export", told, example)
+    command = _add_portfolio_command(stages, "export", help_text, example)
     command.add_argument("model", help="NAME, NAME@VERSION or NAME@champion")
     command.add_argument("--out", required=True, help="the file to write")
     command.add_argument("--run-id", help="id of this run (default: made from the time)")
     command.set_defaults(work=commands.run_export)
 
 
-def _asked(stages: Any, name: str, told: str, example: str) -> argparse.ArgumentParser:
-    """Add a command that works on a portfolio's settings."""
-    command = _command(stages, name, told, example)
-    _common(command)
+def _add_portfolio_command(
+    stages: Any, name: str, help_text: str, example: str
+) -> argparse.ArgumentParser:
+    """Add a command that takes the settings of a portfolio."""
+    command = _add_command(stages, name, help_text, example)
+    _add_settings(command)
     return command
 
 
-def _command(stages: Any, name: str, told: str, example: str) -> argparse.ArgumentParser:
-    made: argparse.ArgumentParser = stages.add_parser(
-        name, help=told, description=told, epilog=example
+def _add_command(stages: Any, name: str, help_text: str, example: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = stages.add_parser(
+        name, help=help_text, description=help_text, epilog=example
     )
-    return made
+    return command
 
 
-def _common(command: argparse.ArgumentParser) -> None:
+def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", required=True, help="settings: a path, or any Spark address")
     command.add_argument(
         "--set", action="append", default=[], metavar="section.key=value", help="override a setting"

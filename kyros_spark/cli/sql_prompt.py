@@ -1,4 +1,4 @@
-"""Ask the tables in SQL: every table by its name, one query or a prompt."""
+"""Query the tables in SQL, each by its name, with one query or at a prompt."""
 
 from __future__ import annotations
 
@@ -14,34 +14,20 @@ from kyros_spark.config import Config
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.errors import UsageError, first_line
 from kyros_spark.operations.sql_function import register_predict
+from kyros_spark.tables.all import TABLE_NAMES
 
-TABLES = (
-    "policies",
-    "claims",
-    "rejects",
-    "profiles",
-    "prepared",
-    "feature_log",
-    "models",
-    "relativities",
-    "predictions",
-    "evaluation_metrics",
-    "evaluation_factors",
-    "evaluation_lift",
-    "runs",
-)
 _SHOWN_ROWS = 100
 
 
 def answer(spark: SparkSession, config: Config, query: str) -> str:
-    """Return a query's rows as text; what it may name, docs/sql.md tells.
+    """Return the rows of a query as text; docs/sql.md lists what a query may name.
 
     Raises:
-        UsageError: the query does not only read, or is not one that Spark can answer.
+        UsageError: the query would write, or Spark cannot answer it.
     """
     try:
-        shown: Any = rows_of(spark, config, query)
-        return str(shown._show_string(_SHOWN_ROWS, False))
+        rows: Any = rows_of(spark, config, query)
+        return str(rows._show_string(_SHOWN_ROWS, False))
     except PySparkException as error:
         raise UsageError(f"SQL: {first_line(error)}") from error
 
@@ -54,26 +40,27 @@ def rows_of(spark: SparkSession, config: Config, query: str) -> DataFrame:
     """
     query = query.strip().rstrip(";")
     check_reads(query)
-    _name_tables(spark, config)
+    _register_views(spark, config)
     for name, model in functions_named(query).items():
         register_predict(spark, config, model, name)
-    return spark.sql(with_versions(query, TABLES, DeltaTables(spark, config.tables).reference))
+    reference = DeltaTables(spark, config.tables).reference
+    return spark.sql(with_versions(query, TABLE_NAMES, reference))
 
 
 def views(spark: SparkSession, config: Config) -> str:
-    """Return the statements that give another SQL prompt the tables by name."""
+    """Return the statements that name the tables in another SQL prompt."""
     tables = DeltaTables(spark, config.tables)
     return "".join(
         f"CREATE OR REPLACE TEMPORARY VIEW {name} AS SELECT * FROM {tables.reference(name)};\n"
-        for name in TABLES
+        for name in TABLE_NAMES
         if tables.find(name) is not None
     )
 
 
 def prompt(spark: SparkSession, config: Config) -> None:
-    """Read queries from the terminal until it ends or says exit."""
-    found = _name_tables(spark, config)
-    _say(f"tables: {', '.join(found) or 'none yet; run the stages first'}")
+    """Answer queries from the terminal until its input ends or is `exit`."""
+    names = _register_views(spark, config)
+    _say(f"tables: {', '.join(names) or 'none yet; run the stages first'}")
     _say("functions: kyros_predict_MODEL(FEATURES); DESCRIBE FUNCTION tells which")
     _say("a query ends with ';'. exit; or Ctrl-D leaves.")
     with contextlib.suppress(ImportError):
@@ -95,12 +82,13 @@ def prompt(spark: SparkSession, config: Config) -> None:
         query = ""
 
 
-def _name_tables(spark: SparkSession, config: Config) -> list[str]:
+def _register_views(spark: SparkSession, config: Config) -> list[str]:
+    """Make a view of every table that exists, and return their names."""
     tables = DeltaTables(spark, config.tables)
-    found = {name: table for name in TABLES if (table := tables.find(name)) is not None}
-    for name, table in found.items():
+    existing = {name: table for name in TABLE_NAMES if (table := tables.find(name)) is not None}
+    for name, table in existing.items():
         table.createOrReplaceTempView(name)
-    return list(found)
+    return list(existing)
 
 
 def _say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Ready an analyst's query: it only reads, names versions of tables, and may score by hand."""
+"""Prepare an analyst's query: check that it only reads, resolve versions, find scoring calls."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Callable, Sequence
 from kyros_spark.errors import UsageError
 
 _READING = ("select", "with", "from", "values", "table", "describe", "desc", "show", "explain")
-_WRITING = re.compile(r"\b(insert|update|delete|merge)\b")  # may follow WITH and FROM
-# Texts, quoted names and comments: what stands in them is no word of the query.
-_ASIDE = re.compile(
+_WRITING = re.compile(r"\b(insert|update|delete|merge)\b")  # they may follow WITH and FROM
+# Texts, quoted names and comments: their content is not part of the query's words.
+_QUOTED = re.compile(
     r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`]|``)*`|--[^\n]*|/\*.*?\*/", re.DOTALL
 )
-_TELLING = (
+_DESCRIBING = (
     r"(?:DESCRIBE|DESC)\s+(?:HISTORY|DETAIL|(?:TABLE\s+)?EXTENDED)\s+|SHOW\s+TBLPROPERTIES\s+"
 )
 _FUNCTION = re.compile(r"\bkyros_predict(?:_(\w+))?\b", re.IGNORECASE)
 
 
 def check_reads(query: str) -> None:
-    """Refuse a query that would write: the prompt stands on the tables themselves.
+    """Refuse a query that would write, since the prompt works on the tables themselves.
 
     Raises:
-        UsageError: it starts with another word than a reading one, or writes further on.
+        UsageError: the query does not start with a reading word, or it contains a writing one.
     """
-    plain = _ASIDE.sub(" ", query).strip().lstrip("(").lower()
+    plain = _QUOTED.sub(" ", query).strip().lstrip("(").lower()
     word = plain.split(None, 1)[0] if plain else ""
     writing = _WRITING.search(plain)
     if word not in _READING or writing:
@@ -37,18 +37,18 @@ def check_reads(query: str) -> None:
 
 
 def with_versions(query: str, tables: Sequence[str], reference: Callable[[str], str]) -> str:
-    """Put the table itself where a query asks for its past, which a view does not have.
+    """Replace a view by its table where a query asks for the table's past or its properties.
 
-    ``policies VERSION AS OF 3``, ``policies TIMESTAMP AS OF ...``, ``DESCRIBE HISTORY policies``;
-    likewise DESCRIBE DETAIL and TABLE EXTENDED, SHOW TBLPROPERTIES.
+    The forms are ``policies VERSION AS OF 3``, ``policies TIMESTAMP AS OF ...``,
+    ``DESCRIBE HISTORY policies``, DESCRIBE DETAIL, DESCRIBE TABLE EXTENDED and SHOW TBLPROPERTIES.
     """
     names = "|".join(tables)
     past = rf"\b({names})(\s+(?:VERSION|TIMESTAMP)\s+AS\s+OF\b)"
-    told = rf"^(\s*(?:{_TELLING}))({names})\b"
+    described = rf"^(\s*(?:{_DESCRIBING}))({names})\b"
     query = re.sub(past, lambda m: reference(m[1].lower()) + m[2], query, flags=re.IGNORECASE)
-    return re.sub(told, lambda m: m[1] + reference(m[2].lower()), query, flags=re.IGNORECASE)
+    return re.sub(described, lambda m: m[1] + reference(m[2].lower()), query, flags=re.IGNORECASE)
 
 
 def functions_named(query: str) -> dict[str, str | None]:
-    """Return the scoring functions a query names, and of each the model (None: the default)."""
-    return {found[0].lower(): found[1] for found in _FUNCTION.finditer(_ASIDE.sub(" ", query))}
+    """Return the model of each scoring function that a query names; None is the default model."""
+    return {match[0].lower(): match[1] for match in _FUNCTION.finditer(_QUOTED.sub(" ", query))}

@@ -1,4 +1,4 @@
-"""Settings: one YAML file a portfolio, frozen and closed."""
+"""Settings: one YAML file per portfolio, frozen, and closed to unknown keys."""
 
 from kyros_spark.config.base import BATCH_PATTERN
 from kyros_spark.config.budgets import BudgetSettings

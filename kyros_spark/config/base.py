@@ -1,4 +1,4 @@
-"""Hold what every section of the settings shares: frozen, closed, text where YAML sees numbers."""
+"""Define what all sections of the settings share: frozen, closed, text where YAML reads numbers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ RESERVED = frozenset({"batch_id", "run_id", "split", "input_hash"})
 
 
 def _as_text(value: Any) -> Any:
-    # YAML reads 2024 and 1.0 as numbers, 2024-05-31 as a date; a batch id or a raw cell is text.
-    known = isinstance(value, (int, float, date)) and not isinstance(value, bool)
-    return str(value) if known else value
+    # YAML reads 2024 and 1.0 as numbers and 2024-05-31 as a date; batch ids and raw cells are text.
+    has_text_form = isinstance(value, (int, float, date)) and not isinstance(value, bool)
+    return str(value) if has_text_form else value
 
 
 def _date_as_text(value: Any) -> Any:
@@ -30,12 +30,12 @@ Bound = Annotated[float | str | None, BeforeValidator(_date_as_text)]
 
 
 def alike(names: Iterable[str]) -> list[str]:
-    """Return the names that SQL cannot tell apart, since it ignores case."""
+    """Return the lower-cased names that occur more than once, since SQL ignores case."""
     folded = Counter(name.lower() for name in names)
     return sorted(name for name, count in folded.items() if count > 1)
 
 
 class Section(BaseModel):
-    """A part of the settings: frozen, and closed to keys it does not know."""
+    """A section of the settings: frozen, and closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""Settings of what a model may cost: one over budget is refused, however accurate."""
+"""Settings of what a model may cost; a model over budget is refused, however accurate it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kyros_spark.config.base import Section
 
 
 class BudgetSettings(Section):
-    """What a model is measured against on one core of the machine that trains or imports it."""
+    """The limits of a model's cost, measured on one core of the training or importing machine."""
 
     min_rows_per_second: float | None = Field(default=None, gt=0)
     max_model_bytes: int | None = Field(default=None, gt=0)

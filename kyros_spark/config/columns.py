@@ -1,4 +1,4 @@
-"""Settings of one column of a source: its type, where it comes from, what its values may be."""
+"""Settings of one column of a source: its type, its origin and its allowed values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RULES = ("type", "required", "min", "max", "allowed", "pattern")
 
 
 class DaysSettings(Section):
-    """An exposure from two dates: days between them over the days of a year, as stated."""
+    """An exposure computed from two dates: the days between them over the days of a year."""
 
     start: str = Field(alias="from")
     end: str = Field(alias="to")
@@ -23,26 +23,26 @@ class DaysSettings(Section):
 
     @field_validator("year")
     @classmethod
-    def _known_year(cls, value: str | float) -> str | float:
+    def _check_year(cls, value: str | float) -> str | float:
         if value not in ("actual", 360, 365, 365.25):
             raise ValueError(f"expected actual, 360, 365 or 365.25, found {value}")
         return value
 
     @property
     def sql(self) -> str:
-        """Return the years as SQL; `actual` takes the days of the year the period starts in."""
+        """Return the years as SQL; `actual` divides by the days of the year of the first day."""
         days = f"datediff(`{self.end}`, `{self.start}`)"
         if self.last_day == "at_risk":
             days = f"({days} + 1)"
         if self.year != "actual":
             return f"{days} / {float(self.year)!r}D"
-        first = f"year(`{self.start}`)"
-        whole = f"datediff(make_date({first} + 1, 1, 1), make_date({first}, 1, 1))"
-        return f"{days} / CAST({whole} AS DOUBLE)"
+        first_year = f"year(`{self.start}`)"
+        year_days = f"datediff(make_date({first_year} + 1, 1, 1), make_date({first_year}, 1, 1))"
+        return f"{days} / CAST({year_days} AS DOUBLE)"
 
 
 class ColumnSettings(Section):
-    """One column of a source, and how much it weighs when a value is not as it may be."""
+    """One column of a source, and how severe it is when a value breaks one of its rules."""
 
     type: str
     source: str | None = Field(default=None, alias="from")
@@ -65,25 +65,25 @@ class ColumnSettings(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _days_as_sql(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("days") is None:
-            return given
-        if given.get("sql") is not None or given.get("from") is not None:
+    def _days_as_sql(cls, settings: Any) -> Any:
+        if not isinstance(settings, dict) or settings.get("days") is None:
+            return settings
+        if settings.get("sql") is not None or settings.get("from") is not None:
             raise ValueError("give one of days, sql and from: each is where the column comes from")
-        return {**given, "sql": DaysSettings.model_validate(given["days"]).sql}
+        return {**settings, "sql": DaysSettings.model_validate(settings["days"]).sql}
 
     @field_validator("type")
     @classmethod
-    def _known_type(cls, value: str) -> str:
-        known = "string, int, long, double, date, timestamp, boolean or decimal(p,s)"
+    def _check_type(cls, value: str) -> str:
+        types = "string, int, long, double, date, timestamp, boolean or decimal(p,s)"
         if not re.fullmatch(
             r"string|int|long|double|date|timestamp|boolean|decimal\(\d+,\s*\d+\)", value
         ):
-            raise ValueError(f"expected {known}, found '{value}'")
+            raise ValueError(f"expected {types}, found '{value}'")
         return value
 
     @model_validator(mode="after")
-    def _rules_fit(self) -> ColumnSettings:
+    def _check_rules(self) -> ColumnSettings:
         for name in (*self.severity, *self.says):
             if name not in _RULES:
                 raise ValueError(f"severity and says name {', '.join(_RULES)}, found '{name}'")
@@ -91,16 +91,16 @@ class ColumnSettings(Section):
             self.pattern or self.trim or self.aliases or self.case != "keep"
         ):
             raise ValueError("pattern, trim, case and aliases are for type: string")
-        emptied = [n for n in ("required", "type", "allowed", "pattern") if self.repairs(n)]
-        if self.required and emptied and self.default is None:
+        nulling = [n for n in ("required", "type", "allowed", "pattern") if self.repairs(n)]
+        if self.required and nulling and self.default is None:
             raise ValueError(
-                f"a required column whose {emptied[0]} is repaired needs a default, which the "
+                f"a required column whose {nulling[0]} is repaired needs a default, which the "
                 "repair puts in place"
             )
         return self
 
     def weighs(self, rule: str) -> Severity:
-        """Return how a value that breaks a rule is dealt with."""
+        """Return how a value that breaks a rule is treated."""
         return self.severity.get(rule, "reject")
 
     def repairs(self, rule: str) -> bool:
@@ -109,5 +109,5 @@ class ColumnSettings(Section):
 
     @property
     def respelled(self) -> bool:
-        """Tell whether levels are trimmed, folded or renamed."""
+        """Tell whether levels are trimmed, changed in case, or renamed."""
         return self.trim or self.case != "keep" or bool(self.aliases)

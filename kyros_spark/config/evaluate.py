@@ -1,4 +1,4 @@
-"""Settings of the evaluate stage: how models are judged on a batch, and what is drawn of it."""
+"""Settings of the evaluate stage: how models are judged on a batch, and what the report shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kyros_spark.config.base import Section, Text
 
 
 class JudgedSettings(Section):
-    """What a model's predictions are judged against, where neither registry nor parts tell."""
+    """The target that predictions are judged against, where neither registry nor parts state it."""
 
     target: str
     per: str = "exposure"
@@ -19,7 +19,7 @@ class JudgedSettings(Section):
 
 
 class EvaluateSettings(Section):
-    """Which metrics, by which factors, of which pairs, on all rows or on a sample."""
+    """Which metrics are computed, by which factors and model pairs, on all rows or on a sample."""
 
     models: tuple[str, ...] = ()
     tier: Literal["fast", "full"] = "full"

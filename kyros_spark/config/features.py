@@ -11,9 +11,9 @@ from kyros_spark.config.base import NAME_PATTERN, RESERVED, Section, Text, alike
 
 
 class SplitSettings(Section):
-    """The split: shares of a hash of columns, or the part that a column or a period says.
+    """The split: by shares of a hash of columns, or by an expression such as a column or period.
 
-    ``sql`` is what says it: train, valid or test, or values that ``parts`` maps to one of them.
+    ``sql`` gives train, valid or test, or values that ``parts`` maps to one of them.
     """
 
     by: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class SplitSettings(Section):
     valid: float = Field(default=0.15, ge=0.0, lt=1.0)
 
     @model_validator(mode="after")
-    def _shares(self) -> SplitSettings:
+    def _check_shares(self) -> SplitSettings:
         if bool(self.by) == (self.sql is not None):
             raise ValueError("give by (columns to hash) or sql (what says the part), not both")
         if self.parts and self.sql is None:
@@ -35,7 +35,7 @@ class SplitSettings(Section):
 
 
 class ClaimSettings(Section):
-    """How claims become targets: which of them count, and where an amount is capped."""
+    """How claims become targets: which claims count, and where an amount is capped."""
 
     count: str = "1"
     amount: str
@@ -52,7 +52,7 @@ class AgeSettings(Section):
 
 
 class FeatureSettings(Section):
-    """One feature: a column or a SQL expression, as a number, as levels, or cut into bins."""
+    """One feature: a column or a SQL expression, used as a number, as levels, or cut into bins."""
 
     kind: Literal["numeric", "levels", "bins"]
     column: str | None = None
@@ -76,20 +76,20 @@ class FeatureSettings(Section):
 
     @property
     def may_rate(self) -> bool:
-        """Tell whether a model may use it: allowed to, and there when a policy is rated."""
+        """Tell whether a model may use it: allowed, and known when a policy is rated."""
         return self.rating_use and self.available_at_scoring
 
     @property
     def is_number(self) -> bool:
-        """Tell whether table prepared holds a number: numeric, or one that train cuts."""
+        """Tell whether table `prepared` holds a number: numeric, or bins learnt by train."""
         return self.kind == "numeric" or self.quantiles is not None
 
     @model_validator(mode="after")
-    def _one_source(self) -> FeatureSettings:
+    def _check_source(self) -> FeatureSettings:
         forms = ("column", "sql", "log", "ratio", "age", "interaction")
-        given = [form for form in forms if getattr(self, form)]
-        if len(given) > 1:
-            raise ValueError(f"give {given[0]} or {given[1]}, not both")
+        used = [form for form in forms if getattr(self, form)]
+        if len(used) > 1:
+            raise ValueError(f"give {used[0]} or {used[1]}, not both")
         if self.ratio and len(self.ratio) != 2:
             raise ValueError(f"ratio: expected two columns, found {len(self.ratio)}")
         if self.interaction and (self.kind != "levels" or len(self.interaction) < 2):
@@ -101,7 +101,7 @@ class FeatureSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _complete(self) -> FeatureSettings:
+    def _check_kind(self) -> FeatureSettings:
         if self.quantiles is not None and (self.kind != "bins" or self.bins):
             raise ValueError("quantiles (how many) belong to kind: bins, in the place of bins")
         if self.quantiles is None and (self.kind == "bins") != bool(self.bins):
@@ -126,7 +126,7 @@ class FeatureSettings(Section):
 
 
 class PrepareSettings(Section):
-    """What a model may see: exposure, targets, the split and the features."""
+    """The content of table `prepared`: exposure, targets, the split and the features."""
 
     exposure: str
     max_exposure: float = Field(default=1.0, gt=0)
@@ -137,14 +137,14 @@ class PrepareSettings(Section):
     rows_per_micro_batch: int = Field(default=10_000_000, ge=1)
 
     @model_validator(mode="after")
-    def _names(self) -> PrepareSettings:
+    def _check_names(self) -> PrepareSettings:
         fixed = RESERVED | {"exposure", "claim_count", "claim_amount", "claim_excess"}
         for name in (*self.features, *self.targets):
             if not NAME_PATTERN.match(name) or name.startswith("_") or name.lower() in fixed:
                 raise ValueError(f"'{name}' is reserved or not a plain SQL name")
-        both = set(self.features) & set(self.targets)
-        if both:
-            raise ValueError(f"a target cannot be a feature: {sorted(both)}")
+        shared = set(self.features) & set(self.targets)
+        if shared:
+            raise ValueError(f"a target cannot be a feature: {sorted(shared)}")
         if twice := alike([*self.features, *self.targets]):
             raise ValueError(f"names differ by case only: {', '.join(twice)} (SQL ignores case)")
         if not self.features:
@@ -152,5 +152,5 @@ class PrepareSettings(Section):
         return self
 
     def defining(self) -> dict[str, Any]:
-        """Return what the rows depend on: how many a micro-batch has changes none of them."""
+        """Return the settings that the rows depend on; the size of a micro-batch changes no row."""
         return self.model_dump(mode="json", exclude={"rows_per_micro_batch"})

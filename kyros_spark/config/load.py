@@ -1,4 +1,4 @@
-"""Read a settings file, apply ``--set`` overrides, and say exactly what is wrong with it."""
+"""Read a settings file, apply ``--set`` overrides, and report exactly what is wrong with it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """Loads as yaml.safe_load does, but refuses a key given twice, of which YAML keeps the last."""
+    """Loads as yaml.safe_load does, but refuses a repeated key; YAML would keep the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
@@ -41,7 +41,7 @@ def load_config(
 
     Args:
         uri: a local path, or any address Spark's file systems read (then ``spark`` is needed).
-        overrides: ``section.key=value`` texts; the value is read as YAML.
+        overrides: ``section.key=value`` texts, whose values are read as YAML.
         spark: the session that reads a remote file.
 
     Raises:
@@ -104,8 +104,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     for depth, part in enumerate(parts[:-1]):
         child = node.setdefault(part, {})
         if not isinstance(child, dict):
-            place = ".".join(parts[: depth + 1])
-            raise UsageError(f"--set {override}: {place} is a value, not a section")
+            section = ".".join(parts[: depth + 1])
+            raise UsageError(f"--set {override}: {section} is a value, not a section")
         node = child
     try:
         node[parts[-1]] = yaml.safe_load(value)
@@ -114,22 +114,22 @@ def _apply(tree: dict[str, Any], override: str) -> None:
 
 
 def _sentence(detail: ErrorDetails) -> str:
-    place = ".".join(str(part) for part in detail["loc"]) or "settings"
+    setting = ".".join(str(part) for part in detail["loc"]) or "settings"
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(Config, detail["loc"][:-1])
-        near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.5)
-        hint = f"the nearest known one is '{near[0]}'" if near else f"known: {', '.join(known)}"
-        return f"unknown setting '{place}'; {hint}"
+        keys = _known_keys(Config, detail["loc"][:-1])
+        near = difflib.get_close_matches(str(detail["loc"][-1]), keys, n=1, cutoff=0.5)
+        hint = f"the nearest known one is '{near[0]}'" if near else f"known: {', '.join(keys)}"
+        return f"unknown setting '{setting}'; {hint}"
     if detail["type"] == "missing":
-        return f"'{place}' is missing"
+        return f"'{setting}' is missing"
     message = detail["msg"].removeprefix("Value error, ")
-    found = detail["input"]
-    shown = f", found {found!r}" if isinstance(found, (str, int, float, bool)) else ""
-    return f"'{place}': {message}{shown}" if "found" not in message else f"'{place}': {message}"
+    value = detail["input"]
+    ending = f", found {value!r}" if isinstance(value, (str, int, float, bool)) else ""
+    return f"'{setting}': {message}" + ("" if "found" in message else ending)
 
 
 def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """Walk to the model at ``loc`` and return the keys it takes."""
+    """Return the keys that the section at ``loc`` accepts."""
     kind: Any = model
     for part in loc:
         kind = _plain(kind)
@@ -144,7 +144,7 @@ def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]
 
 
 def _plain(kind: Any) -> Any:
-    """Take ``X | None`` as X."""
+    """Return X for ``X | None``, and any other type as it is."""
     if typing.get_origin(kind) in (UnionType, typing.Union):
         return next(arg for arg in typing.get_args(kind) if arg is not type(None))
     return kind

@@ -1,4 +1,4 @@
-"""Settings of the train and predict stages: which models, fitted how, applied together."""
+"""Settings of the train and predict stages: which models, how fitted, which applied together."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kyros_spark.config.quality import ChallengeSettings, Quality
 from kyros_spark.config.search import SearchSettings
 from kyros_spark.config.tracking import MlflowSettings
 
-# The parameter that a family has of its own, and that a fit may choose.
+# The extra parameter of a family, which a fit may choose.
 OWN_PARAMETERS = {"tweedie": "tweedie_power", "negative_binomial": "theta"}
 
 
 class GlmSettings(Section):
-    """How the generalized linear model is fitted: by our own solver, or Spark MLlib's."""
+    """How the generalised linear model is fitted: by our own solver or by Spark MLlib's."""
 
     solver: Literal["irls", "mllib"] = "irls"
     link: Literal["log", "identity"] = "log"
@@ -33,9 +33,9 @@ class BoostingSettings(Section):
     """How xgboost.spark grows the trees.
 
     monotone      numeric features along which the score only rises (1) or only falls (-1)
-    categorical   levels as categories, split by sets, instead of codes in order of exposure
+    categorical   levels are categories, split by sets, rather than codes in order of exposure
     interactions  groups of features; a path down a tree stays within one group
-    workers       Spark tasks that fit together; auto: one locally, the cluster's slots elsewhere
+    workers       Spark tasks that fit together; auto: one locally, all slots on a cluster
     """
 
     rounds: int = Field(default=300, ge=1)
@@ -55,17 +55,17 @@ class BoostingSettings(Section):
 
 
 class IntervalSettings(Section):
-    """The interval around each prediction: its level, and how it is learnt."""
+    """The interval around each prediction: its level and the method that learns it."""
 
     level: float = Field(gt=0, lt=1)
     method: Literal["conformal"] = "conformal"
 
 
 class ModelSettings(Section):
-    """One model: what it predicts, per what, from which features, fitted how.
+    """One model: its target, its unit (``per``), its features, and how it is fitted.
 
-    A composite is the product of other models, its ``parts``; those ``beside`` it predict the same
-    another way, and are applied along with it.
+    A composite is the product of other models, its ``parts``. The models ``beside`` it predict the
+    same quantity in another way, and are applied along with it.
     """
 
     method: Literal["glm", "boosting", "composite"]
@@ -87,7 +87,7 @@ class ModelSettings(Section):
     boosting: BoostingSettings = BoostingSettings()
     quality: Quality = {}
     not_worse_than_champion: ChallengeSettings | None = None
-    # For the model card: what the model is for, where it must not be used, what it cannot do.
+    # For the model card: the purpose, where the model must not be used, and its limits.
     description: str | None = None
     purpose: str | None = None
     exclusions: tuple[str, ...] = ()
@@ -95,13 +95,13 @@ class ModelSettings(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _pure_premium(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("method") == "composite":
-            return {"family": "tweedie", "target": "claim_amount", "per": "exposure", **given}
-        return given
+    def _composite_defaults(cls, settings: Any) -> Any:
+        if isinstance(settings, dict) and settings.get("method") == "composite":
+            return {"family": "tweedie", "target": "claim_amount", "per": "exposure", **settings}
+        return settings
 
     @model_validator(mode="after")
-    def _parts_belong(self) -> ModelSettings:
+    def _check_parts(self) -> ModelSettings:
         if (self.method == "composite") != bool(self.parts) or (self.beside and not self.parts):
             raise ValueError("parts (and beside) belong to method: composite, which needs them")
         if self.parts and self.features is not None:
@@ -109,7 +109,7 @@ class ModelSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _searchable(self) -> ModelSettings:
+    def _check_search(self) -> ModelSettings:
         if self.search is None:
             return self
         if self.method == "composite":
@@ -121,39 +121,41 @@ class ModelSettings(Section):
             if field.annotation in (int, float) and name != "seed"
         }
         handed_out = {"rounds"} if self.search.method == "halving" else set()
-        known = [name for name in numbers if name not in handed_out]
+        searchable = [name for name in numbers if name not in handed_out]
         if handed_out and self.method == "glm":
             raise ValueError("search.method: halving hands out boosting rounds; a glm has none")
-        for name, place in self.search.space.items():
-            if name not in known:
-                raise ValueError(f"search.space: expected {', '.join(known)}, found {name}")
-            for value in place.extremes():
+        for name, values in self.search.space.items():
+            if name not in searchable:
+                raise ValueError(f"search.space: expected {', '.join(searchable)}, found {name}")
+            for value in values.extremes():
                 exact = round(value) if numbers[name] is int else value
                 type(section).model_validate({name: exact})
         return self
 
     @property
     def is_rebalanced(self) -> bool:
-        """Tell whether the fit is put in balance: as set, else all but a GLM that is by itself.
+        """Tell whether the fit is rebalanced: as set, or else unless it balances by itself.
 
-        A Poisson model's score equations hold the balance, unless a penalty moves them.
+        The score equations of a Poisson GLM hold the balance, unless a penalty shifts them.
         """
         by_itself = self.method == "glm" and self.family == "poisson" and not self.glm.alpha
         return not by_itself if self.rebalance is None else self.rebalance
 
     @property
     def screening_power(self) -> float:
-        """Return the Tweedie power, or 1.5 before one is profiled."""
+        """Return the Tweedie power, or 1.5 where the power is still to be profiled."""
         return 1.5 if self.tweedie_power == "profile" else float(self.tweedie_power)
 
     @model_validator(mode="after")
-    def _fits_the_method(self) -> ModelSettings:
+    def _check_method(self) -> ModelSettings:
         profiled = self.family == "tweedie" and self.tweedie_power == "profile"
         if self.method == "boosting" or self.glm.solver == "mllib":
-            who = "boosting" if self.method == "boosting" else "glm.solver: mllib"
+            fitter = "boosting" if self.method == "boosting" else "glm.solver: mllib"
             if self.family == "negative_binomial" or profiled:
-                what = "tweedie_power: profile" if profiled else "family: negative_binomial"
-                raise ValueError(f"{what} is for method: glm with glm.solver: irls, not {who}")
+                setting = "tweedie_power: profile" if profiled else "family: negative_binomial"
+                raise ValueError(
+                    f"{setting} is for method: glm with glm.solver: irls, not {fitter}"
+                )
         if self.family == "negative_binomial" and self.glm.link != "log":
             raise ValueError("family: negative_binomial takes glm.link: log only")
         if self.glm.solver == "mllib" and self.glm.l1_ratio:
@@ -162,18 +164,18 @@ class ModelSettings(Section):
 
 
 class TrainSettings(Section):
-    """Which models are trained, on which batches, and what they become."""
+    """Which models are trained, on which batches, and the status they get."""
 
     batches: tuple[Text, ...]
     status: Literal["candidate", "champion"] = "champion"
-    # Real rating factors explain a few percent alone; bonus-malus, the strongest, rarely five.
+    # A real rating factor alone explains a few percent; the strongest, bonus-malus, rarely five.
     max_one_way_d2: float = Field(default=0.2, gt=0, le=1)
     suspects: Literal["warn", "fail"] = "warn"
     models: dict[str, ModelSettings]
     mlflow: MlflowSettings | None = None
 
     @model_validator(mode="after")
-    def _names(self) -> TrainSettings:
+    def _check_names(self) -> TrainSettings:
         for name in self.models:
             if not NAME_PATTERN.match(name):
                 raise ValueError(f"model name '{name}' is not a plain name (letters, digits, _)")
@@ -182,38 +184,38 @@ class TrainSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _composites(self) -> TrainSettings:
+    def _check_composites(self) -> TrainSettings:
         for name, model in self.models.items():
             named = [*model.parts, *model.beside]
-            plain = [n for n, one in self.models.items() if one.method != "composite"]
+            plain = [n for n, other in self.models.items() if other.method != "composite"]
             unknown = [part for part in named if part not in plain]
             if unknown or len(set(named)) < len(named):
-                told = ", ".join(unknown or named)
-                raise ValueError(f"{name}: parts are each one of {', '.join(plain)}, found {told}")
-            wanted = _unit([model])
-            for parts in [model.parts, *((one,) for one in model.beside)] if named else ():
+                wrong = ", ".join(unknown or named)
+                raise ValueError(f"{name}: parts are each one of {', '.join(plain)}, found {wrong}")
+            expected = _unit([model])
+            for parts in [model.parts, *((other,) for other in model.beside)] if named else ():
                 unit = _unit([self.models[part] for part in parts])
-                if unit != wanted:
+                if unit != expected:
                     raise ValueError(
-                        f"{name}: expected parts that give {_told(*wanted)}, found that "
-                        f"{' times '.join(parts)} is {_told(*unit)}"
+                        f"{name}: expected parts that give {_unit_text(*expected)}, found that "
+                        f"{' times '.join(parts)} is {_unit_text(*unit)}"
                     )
         return self
 
 
 def _unit(models: Sequence[ModelSettings]) -> tuple[list[str], list[str]]:
-    """Return what the product of models is, and per what, with what cancels left out."""
+    """Return the targets and the units of a product of models, after cancelling."""
     targets = Counter(model.target for model in models)
     units = Counter(model.per for model in models)
     return sorted((targets - units).elements()), sorted((units - targets).elements())
 
 
-def _told(target: Sequence[str], per: Sequence[str]) -> str:
+def _unit_text(target: Sequence[str], per: Sequence[str]) -> str:
     return f"{' * '.join(target) or '1'} per {' * '.join(per) or '1'}"
 
 
 class PredictSettings(Section):
-    """Which models are applied, and which products of them are written as one model."""
+    """Which models are applied, and which products of models are written as one model."""
 
     models: tuple[str, ...] = ()
     products: dict[str, tuple[str, ...]] = {}

@@ -6,7 +6,7 @@ from kyros_spark.config.base import Section
 
 
 class PlanSettings(Section):
-    """What an hour of the cluster costs, in what currency."""
+    """The price of one hour of the cluster, and its currency."""
 
     price_per_hour: float | None = Field(default=None, ge=0)
     currency: str = ""

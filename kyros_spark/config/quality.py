@@ -1,4 +1,4 @@
-"""Settings of what a model has to reach to be champion, declared before it is trained."""
+"""Settings of what a model must reach to become champion, declared before it is trained."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _METRIC = re.compile(r"^(train|valid|test)_(rows|deviance|null_deviance|d2|balan
 
 
 class BoundSettings(Section):
-    """Between which values a metric has to lie; either may be left out."""
+    """The bounds of a metric; one of the two may be left out."""
 
     min: float | None = Field(default=None, allow_inf_nan=False)
     max: float | None = Field(default=None, allow_inf_nan=False)
 
     @model_validator(mode="after")
-    def _something(self) -> BoundSettings:
+    def _check_bounds(self) -> BoundSettings:
         if self.min is None and self.max is None:
             raise ValueError("give min, max or both")
         if self.min is not None and self.max is not None and self.min > self.max:
@@ -28,16 +28,16 @@ class BoundSettings(Section):
 
 
 class ChallengeSettings(Section):
-    """How a model has to fare against the champion it would replace, on the same data.
+    """How a model must compare with the champion it would replace, on the same data.
 
-    tolerance    the share of the champion's value by which it may be worse
+    tolerance    the share of the champion's value by which the model may be worse
     """
 
     metric: Literal["valid_deviance", "valid_d2", "test_deviance", "test_d2"] = "test_deviance"
     tolerance: float = Field(default=0.0, ge=0, lt=1)
 
 
-def _known_metrics(quality: dict[str, BoundSettings]) -> dict[str, BoundSettings]:
+def _check_metrics(quality: dict[str, BoundSettings]) -> dict[str, BoundSettings]:
     for name in quality:
         if not _METRIC.match(name):
             raise ValueError(
@@ -47,4 +47,4 @@ def _known_metrics(quality: dict[str, BoundSettings]) -> dict[str, BoundSettings
     return quality
 
 
-Quality = Annotated[dict[str, BoundSettings], AfterValidator(_known_metrics)]
+Quality = Annotated[dict[str, BoundSettings], AfterValidator(_check_metrics)]

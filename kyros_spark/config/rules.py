@@ -1,4 +1,4 @@
-"""Settings of rules across columns, rows and tables, and of what happens to amounts."""
+"""Settings of rules across columns, rows and tables, and of the treatment of amounts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Choice = Literal["keep", "zero", "reject", "fail"]
 
 
 class PeriodSettings(Section):
-    """Whose periods may not overlap: the columns of a policy, its first and its last day."""
+    """Periods that may not overlap: the columns that name a policy, and its first and last day."""
 
     of: tuple[str, ...] = Field(min_length=1)
     start: str = Field(alias="from")
@@ -25,7 +25,7 @@ class PeriodSettings(Section):
 
 
 class ListSettings(Section):
-    """A table whose rows list what may occur: its columns, named as here or by ``columns``."""
+    """A table that lists the allowed values; ``columns`` maps our columns to those of the table."""
 
     path: str
     format: Literal["csv", "parquet", "json", "delta"] = "csv"
@@ -34,7 +34,7 @@ class ListSettings(Section):
 
 
 class RuleSettings(Section):
-    """One rule as data: an id, how much it weighs, a sentence, and one of five forms."""
+    """One rule as data: an id, a severity, a sentence, and one of five forms."""
 
     id: str
     severity: Severity = "reject"
@@ -47,13 +47,13 @@ class RuleSettings(Section):
     repair: dict[str, str] = {}
 
     @model_validator(mode="after")
-    def _complete(self) -> RuleSettings:
+    def _check_form(self) -> RuleSettings:
         if not _ID.match(self.id):
             raise ValueError(f"rule id '{self.id}': expected lower-case letters, digits and _")
-        given = [form for form in _FORMS if getattr(self, form)]
-        if len(given) != 1:
+        used = [form for form in _FORMS if getattr(self, form)]
+        if len(used) != 1:
             raise ValueError(
-                f"rule {self.id}: give one of {', '.join(_FORMS)}; found {len(given)} of them"
+                f"rule {self.id}: give one of {', '.join(_FORMS)}; found {len(used)} of them"
             )
         if len(self.in_order) == 1:
             raise ValueError(f"rule {self.id}: in_order needs two columns at least")
@@ -65,7 +65,7 @@ class RuleSettings(Section):
 
 
 class AmountSettings(Section):
-    """What happens to amounts of claims that are not plainly positive money of one currency."""
+    """The treatment of claim amounts that are not simply positive amounts in one currency."""
 
     negative: Choice = "keep"
     zero: Literal["keep", "reject", "fail"] = "keep"
@@ -80,14 +80,14 @@ class AmountSettings(Section):
     cap: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
-    def _complete(self) -> AmountSettings:
+    def _check_currency(self) -> AmountSettings:
         if (self.currency is None) != (not self.rates):
             raise ValueError("currency (a column) and rates (by currency) go together")
         return self
 
 
 class CoverSettings(Section):
-    """The period a claim's date must lie in: SQL over its policy's columns."""
+    """The period in which a claim's date must lie, as SQL over the columns of its policy."""
 
     date: str
     start: str = Field(alias="from")
@@ -96,7 +96,7 @@ class CoverSettings(Section):
     says: str = ""
 
     @model_validator(mode="after")
-    def _no_repair(self) -> CoverSettings:
+    def _check_severity(self) -> CoverSettings:
         if self.severity == "repair":
             raise ValueError("a claim outside its policy's period cannot be repaired")
         return self

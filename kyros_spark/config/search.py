@@ -1,4 +1,4 @@
-"""Settings of a search for a model's parameters: where, how many, how judged, when to stop."""
+"""Settings of a parameter search: the space, the trials, the folds, and when to stop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kyros_spark.config.base import Section
 
 
 class RangeSettings(Section):
-    """Where a parameter may lie: one of some values, or between two, evenly or by its logarithm."""
+    """The range of a parameter: a list of values, or an interval, uniform or log-uniform."""
 
     values: tuple[float, ...] = ()
     low: float | None = None
@@ -19,9 +19,9 @@ class RangeSettings(Section):
     log: bool = False
 
     @model_validator(mode="after")
-    def _one_form(self) -> RangeSettings:
-        given = self.low is not None and self.high is not None
-        if bool(self.values) == given or (self.values and (self.low or self.high or self.log)):
+    def _check_form(self) -> RangeSettings:
+        bounded = self.low is not None and self.high is not None
+        if bool(self.values) == bounded or (self.values and (self.low or self.high or self.log)):
             raise ValueError("give values, or low and high")
         if self.low is not None and self.high is not None:
             if not (self.low < self.high and math.isfinite(self.high - self.low)):
@@ -31,18 +31,20 @@ class RangeSettings(Section):
         return self
 
     def extremes(self) -> tuple[float, ...]:
-        """Return the values that have to be ones the parameter takes, for all to be."""
-        between = (self.low, self.high)
-        return self.values or tuple(one for one in between if one is not None)
+        """Return the values to validate: if the parameter accepts these, it accepts the range."""
+        ends = (self.low, self.high)
+        return self.values or tuple(end for end in ends if end is not None)
 
 
 class SearchSettings(Section):
     """A search: trials of parameters from a space, each judged on folds of the training part.
 
     by         columns whose hash makes the folds (default: those of the split, or the key)
-    plateau    stop after so many trials in a row that better the best by less than min_gain of it
-    explosion  a trial is given up where a fold's deviance is above the intercept-only model's by
-               this share, or no number; after max_explosions of these in a row, so is the search
+    plateau    the search stops after this many trials in a row that each improve the best
+               deviance by less than the share min_gain
+    explosion  a trial is abandoned once a fold's deviance exceeds that of the intercept-only
+               model by this share, or is not a number; the search is abandoned after
+               max_explosions such trials in a row
     """
 
     method: Literal["random", "halving"] = "random"
@@ -57,7 +59,7 @@ class SearchSettings(Section):
     seed: int = 1
 
     @model_validator(mode="after")
-    def _not_empty(self) -> SearchSettings:
+    def _check_space(self) -> SearchSettings:
         if not self.space:
             raise ValueError("space is empty: name parameters and where they may lie")
         return self

@@ -1,4 +1,4 @@
-"""Settings of one portfolio: the whole, made of its sections."""
+"""Settings of one portfolio, composed of their sections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kyros_spark.config.sources import CleanSettings, Sources
 
 
 class TableSettings(Section):
-    """Where the tables lie: under a path, or in a catalog's schema."""
+    """Where the tables are stored: under a path, or in a schema of a catalog."""
 
     base: str | None = None
     catalog: str | None = None
@@ -27,7 +27,7 @@ class TableSettings(Section):
     keep_days: int = Field(default=30, ge=7, le=365)
 
     @model_validator(mode="after")
-    def _one_place(self) -> TableSettings:
+    def _check_base(self) -> TableSettings:
         if (self.base is None) == (self.catalog is None):
             raise ValueError(
                 "give tables.base (a path) or tables.catalog (catalog.schema), not both"
@@ -39,7 +39,7 @@ class TableSettings(Section):
     @field_validator("base", "artefacts")
     @classmethod
     def _absolute(cls, value: str | None) -> str | None:
-        # SQL takes no relative path (delta.`build/x` would be a schema's name).
+        # SQL accepts no relative path: in delta.`build/x`, build would be read as a schema.
         if value is None or ":" in value.split("/")[0]:
             return value
         return os.path.abspath(value)
@@ -50,7 +50,7 @@ class TableSettings(Section):
 
 
 class SparkSettings(Section):
-    """What a local session is given; a cluster's own settings always win."""
+    """The settings of a local session; on a cluster, the cluster's own settings always win."""
 
     driver_memory: str = "3g"
     log_level: Literal["OFF", "FATAL", "ERROR", "WARN", "INFO"] = "FATAL"
@@ -74,12 +74,12 @@ class Config(Section):
     batches: tuple[Text, ...] = ()
 
     def claims_known(self, batch: str) -> bool:
-        """Tell whether claims of a batch are brought to its policies."""
+        """Tell whether the claims of a batch exist and are joined to its policies."""
         claims = self.sources.claims
         return self.prepare.claims is not None and claims is not None and claims.holds(batch)
 
     @model_validator(mode="after")
-    def _batches(self) -> Config:
+    def _check_batches(self) -> Config:
         train = self.train.batches if self.train is not None else ()
         for batch in (*self.batches, *train):
             if not BATCH_PATTERN.match(batch):
@@ -92,7 +92,7 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _names_apart(self) -> Config:
+    def _check_names(self) -> Config:
         policies = self.sources.policies
         if twice := alike([*policies.key, *self.prepare.features, *self.prepare.targets]):
             raise ValueError(

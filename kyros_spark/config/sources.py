@@ -1,7 +1,6 @@
-"""Settings of the extract: where its files lie, and what their columns must hold.
+"""Settings of the extract: where its files are, and what their columns must hold.
 
-Paths may hold ``{batch}``, which is replaced by the batch id, and are anything Spark's file
-systems read.
+A path is any address that Spark's file systems read; ``{batch}`` in it is replaced by the batch id.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from kyros_spark.config.rules import AmountSettings, CoverSettings, RuleSettings
 
 
 class SourceSettings(Section):
-    """One source table: where its files lie, how they are read, and what they must hold."""
+    """One source table: where its files are, how they are read, and what they must hold."""
 
     format: Literal["csv", "parquet", "json", "delta"] = "csv"
     path: str
@@ -36,7 +35,7 @@ class SourceSettings(Section):
     period: CoverSettings | None = None
 
     @model_validator(mode="after")
-    def _names_exist(self) -> SourceSettings:
+    def _check_names(self) -> SourceSettings:
         for name in self.columns:
             if not NAME_PATTERN.match(name) or name.lower() in RESERVED or name.startswith("_"):
                 raise ValueError(f"column name '{name}' is reserved or not a plain SQL name")
@@ -53,9 +52,9 @@ class SourceSettings(Section):
             **{f"rules.{rule.id}": list(columns_of(rule)) for rule in self.rules},
         }
         for setting, names in named.items():
-            for given in names:
-                if given is not None and given not in self.columns:
-                    raise ValueError(f"{setting} names '{given}', which is not among the columns")
+            for column in names:
+                if column is not None and column not in self.columns:
+                    raise ValueError(f"{setting} names '{column}', which is not among the columns")
         self._check_conflicts()
         if not any(c.sql is None for c in self.columns.values()):
             raise ValueError("at least one column must come from the source itself")
@@ -69,9 +68,9 @@ class SourceSettings(Section):
         ids = [rule.id for rule in self.rules]
         if twice := alike(ids):
             raise ValueError(f"rules: the id {', '.join(twice)} is given twice")
-        taken = {f"{name}_excess" for name, a in self.amounts.items() if a.cap is not None}
-        if both := taken & set(self.columns):
-            raise ValueError(f"amounts: {', '.join(both)} is a column, and what lies above a cap")
+        excess = {f"{name}_excess" for name, a in self.amounts.items() if a.cap is not None}
+        if taken := excess & set(self.columns):
+            raise ValueError(f"amounts: {', '.join(taken)} is a column, and what lies above a cap")
         for name in (*self.amounts, *self.sum):
             if self.columns[name].type not in ("int", "long", "double") and name not in self.sum:
                 raise ValueError(f"amounts.{name}: expected a column of type double")
@@ -83,12 +82,12 @@ class SourceSettings(Section):
                 )
 
     def holds(self, batch: str) -> bool:
-        """Tell whether this source exists for the batch (claims of the last year may not yet)."""
+        """Tell whether this source exists for the batch; the latest claims may not be known yet."""
         return self.batches is None or batch in self.batches
 
 
 def columns_of(rule: RuleSettings) -> tuple[str, ...]:
-    """Return the columns a rule names; one that is SQL names none."""
+    """Return the columns that a rule names; a rule given as SQL names none."""
     if rule.no_overlap is not None:
         return (*rule.no_overlap.of, rule.no_overlap.start, rule.no_overlap.end)
     listed = tuple(rule.listed_in.columns) if rule.listed_in is not None else ()
@@ -96,13 +95,13 @@ def columns_of(rule: RuleSettings) -> tuple[str, ...]:
 
 
 class Sources(Section):
-    """The extract: policies, and claims where they come as their own table."""
+    """The extract: policies, and claims where they are a separate table."""
 
     policies: SourceSettings
     claims: SourceSettings | None = None
 
     @model_validator(mode="after")
-    def _keys(self) -> Sources:
+    def _check_keys(self) -> Sources:
         if not self.policies.key:
             raise ValueError("sources.policies.key is empty: name the columns that identify a row")
         claims = self.claims
@@ -117,7 +116,7 @@ class Sources(Section):
 
 
 class CleanSettings(Section):
-    """How much may be refused before the batch is, and what is told of what was not."""
+    """How many rows may be refused before the batch is, and how the batch is profiled."""
 
     max_rejected_share: float = Field(default=0.05, ge=0.0, le=1.0)
     profile_rows: int = Field(default=100_000, ge=0, le=1_000_000)

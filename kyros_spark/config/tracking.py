@@ -1,4 +1,4 @@
-"""Settings of where trained versions are logged beside the registry."""
+"""Settings of where trained versions are logged, in addition to the registry."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from kyros_spark.config.base import Section
 
 
 class MlflowSettings(Section):
-    """The MLflow server or folder, and the experiment there that versions become runs of."""
+    """The MLflow server or folder, and the experiment in which each version becomes a run."""
 
     tracking_uri: str
     experiment: str

@@ -1,4 +1,7 @@
-"""Name what Delta refuses: no such table, no such folder, a broken constraint."""
+"""Translate Delta's refusals into this package's errors.
+
+Among them are a missing table, an unusable folder and a broken constraint.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from kyros_spark.tables.contract import Table
 
 
 def is_missing(error: PySparkException) -> bool:
-    """Tell whether Delta failed because there is no such table."""
+    """Return whether Delta failed because there is no such table."""
     condition = condition_of(error) or ""
     words = ("NOT_FOUND", "DELTA_MISSING", "DELTA_TABLE_ONLY_OPERATION", "NOT_A_DELTA")
     return any(word in condition for word in words)
 
 
-# What Hadoop's file systems say of a store that does not answer, or not to these credentials.
+# How Hadoop's file systems report a store that does not answer, or that rejects the credentials.
 _UNREACHABLE = (
     "UnknownStoreException", "NoSuchBucket", "AccessDeniedException", "NoAuthWithAWSException",
     "NoAwsCredentials", "UnknownHostException", "UnsupportedFileSystemException",
@@ -28,8 +31,8 @@ _UNREACHABLE = (
 
 
 @contextmanager
-def translate_access_errors(place: str) -> Iterator[None]:
-    """Name a store that cannot be reached.
+def translate_access_errors(location: str) -> Iterator[None]:
+    """Translate the error of a store that cannot be reached.
 
     Raises:
         PlatformError: no such bucket, no credentials for it, or no file system of its kind.
@@ -40,33 +43,37 @@ def translate_access_errors(place: str) -> Iterator[None]:
         if not any(word in str(error) for word in _UNREACHABLE):
             raise
         raise PlatformError(
-            f"tables at {place} cannot be reached: {java_cause(error)}; check the name, and that "
-            "the provider chain finds credentials for it (docs/deploy.md, Tables on S3)"
+            f"tables at {location} cannot be reached: {java_cause(error)}; check the name, and "
+            "that the provider chain finds credentials for it (docs/deploy.md, Tables on S3)"
         ) from error
 
 
+_NO_SCHEMA = ("SCHEMA_NOT_FOUND", "NO_SUCH_CATALOG", "CATALOG_NOT_FOUND")
+_NOT_WRITABLE = ("DELTA_CANNOT_CREATE_LOG_PATH", "AccessControlException")
+
+
 @contextmanager
-def translate_location_errors(place: str) -> Iterator[None]:
-    """Name a folder or a schema in which no table can be made.
+def translate_location_errors(location: str) -> Iterator[None]:
+    """Translate the error of a folder or a schema in which no table can be created.
 
     Raises:
-        PlatformError: Delta could not make the folder of its log, or there is no such schema.
+        PlatformError: Delta could not create its log's folder, or the schema does not exist.
     """
     try:
         yield
     except Exception as error:  # Delta's own class reaches Python as a bare Java error
-        told = str(error)
-        if "SCHEMA_NOT_FOUND" in told or "NO_SUCH_CATALOG" in told or "CATALOG_NOT_FOUND" in told:
-            schema = place.rpartition(".")[0]
+        message = str(error)
+        if any(word in message for word in _NO_SCHEMA):
+            schema = location.rpartition(".")[0]
             raise PlatformError(
-                f"tables cannot be made as {place}: expected schema {schema}, found none; make it "
-                f"(CREATE SCHEMA {schema}) or set tables.catalog to one that exists"
+                f"tables cannot be made as {location}: expected schema {schema}, found none; make "
+                f"it (CREATE SCHEMA {schema}) or set tables.catalog to one that exists"
             ) from error
-        if "DELTA_CANNOT_CREATE_LOG_PATH" not in told and "AccessControlException" not in told:
+        if not any(word in message for word in _NOT_WRITABLE):
             raise
         raise PlatformError(
-            f"tables cannot be made at {place}: expected a folder that can be written, found none; "
-            "set tables.base to one"
+            f"tables cannot be made at {location}: expected a folder that can be written, found "
+            "none; set tables.base to one"
         ) from error
 
 
@@ -75,7 +82,7 @@ _OVERTAKEN = ("DELTA_CONCURRENT", "DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHAN
 
 @contextmanager
 def translate_concurrency_errors(table: str) -> Iterator[None]:
-    """Name a commit that came second.
+    """Translate the error of a commit that lost to another one.
 
     Raises:
         ConcurrentRunError: another commit changed what this one rests on; nothing was written.
@@ -83,8 +90,8 @@ def translate_concurrency_errors(table: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # Delta's own class may reach Python as a bare Java error
-        named = "Concurrent" in type(error).__name__
-        if not named and not any(word in str(error) for word in _OVERTAKEN):
+        is_delta_class = "Concurrent" in type(error).__name__
+        if not is_delta_class and not any(word in str(error) for word in _OVERTAKEN):
             raise
         raise ConcurrentRunError(
             f"table {table}: expected to be the only run on this batch, found that another "
@@ -95,7 +102,7 @@ def translate_concurrency_errors(table: str) -> Iterator[None]:
 
 @contextmanager
 def translate_constraint_errors(table: Table) -> Iterator[None]:
-    """Name the constraint that a row breaks.
+    """Translate the error of a row that breaks a constraint, naming the constraint.
 
     Raises:
         TableConstraintError: Delta refused the rows; nothing was written.
@@ -103,10 +110,10 @@ def translate_constraint_errors(table: Table) -> Iterator[None]:
     try:
         yield
     except PySparkException as error:
-        told = str(error)
-        if "DELTA_VIOLATE_CONSTRAINT" not in told and "DELTA_NOT_NULL_CONSTRAINT" not in told:
+        message = str(error)
+        if "DELTA_VIOLATE_CONSTRAINT" not in message and "DELTA_NOT_NULL_CONSTRAINT" not in message:
             raise
-        line = next(part for part in told.splitlines() if "constraint" in part.lower())
+        line = next(line for line in message.splitlines() if "constraint" in line.lower())
         raise TableConstraintError(
             f"table {table.name}: {line.split(']')[-1].strip()}; nothing was written, "
             "see the table's constraints in docs/tables.md"

@@ -1,4 +1,4 @@
-"""Clean up where a process was killed in a table's first commit."""
+"""Clean up after a process that was killed during a table's first commit."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from pyspark.sql import SparkSession
 
 from kyros_spark.storage.files import files_below, remove_file, remove_if_empty
 
-_FIRST_COMMIT = 3  # s, in which a first commit that was begun should be there
+_FIRST_COMMIT = 3  # s, after which a first commit that has begun should be complete
 
 
 def remove_log_without_commit(spark: SparkSession, address: str) -> None:
-    """Remove a table's folder ``_delta_log`` where the table's folder holds no more than its begin.
+    """Remove a table's ``_delta_log`` if the table's folder holds only an unfinished first commit.
 
-    A process killed in a table's first commit leaves it so, and Delta then makes no table there.
-    Where another run's commit comes meanwhile, nothing of it is removed.
+    A process killed during the first commit leaves such a folder, and Delta then creates no table
+    there. If another run commits meanwhile, nothing of its commit is removed.
     """
-    if not _begun(spark, address):
+    if not _unfinished(spark, address):
         return
-    time.sleep(_FIRST_COMMIT)  # another first run may be at it
-    for file in _begun(spark, address):
+    time.sleep(_FIRST_COMMIT)  # another run may be in the middle of its first commit
+    for file in _unfinished(spark, address):
         remove_file(spark, file)
     log = f"{address}/_delta_log"
     for folder in (f"{log}/_staged_commits", log):
         remove_if_empty(spark, folder)
 
 
-def _begun(spark: SparkSession, address: str) -> list[str]:
-    """Return the hidden files of a log, if the table's folder holds no other ones."""
-    found = []
+def _unfinished(spark: SparkSession, address: str) -> list[str]:
+    """Return the log's hidden files if the table's folder holds no other files, else nothing."""
+    hidden = []
     try:
         for folder, name, file in files_below(spark, address):
             if folder != "_delta_log" or not name.startswith("."):
                 return []
-            found.append(file)
-    except Exception:  # it may not be listed, or not by us: Delta then tells what is wrong
+            hidden.append(file)
+    except Exception:  # missing, or not listable by this user: Delta then reports what is wrong
         return []
-    return found
+    return hidden

@@ -1,10 +1,10 @@
-"""Let one driver at a time write the tables of a portfolio on S3, where Delta cannot see to it.
+"""Let one driver at a time write a portfolio's tables on S3, where Delta cannot enforce that.
 
-Delta's log of an S3 table takes commits of one driver only: two at once may overwrite each other's.
-Who writes holds a lease beside the tables, an object `NNN.json`, the highest number being in force.
-It is made by a conditional write (nobody else can make the same number), and its holder changes it
-every few seconds. What did not change for PATIENCE is of a dead driver, and the next number is
-taken. No clock is compared with another.
+Delta's log of an S3 table takes the commits of one driver only: two drivers may overwrite each
+other's. A writing driver therefore holds a lease beside the tables: an object `NNN.json`, of which
+the highest number is in force. A conditional write creates it, so no two drivers create the same
+number. Its holder rewrites it every RENEW_EVERY seconds. A lease that stays unchanged for PATIENCE
+seconds belongs to a dead driver, and the next number is taken. No two clocks are compared.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from kyros_spark.spark_version import on_databricks
 from kyros_spark.storage.small_files import SmallFiles, beside
 
 FOLDER = "_kyros_lease"
-BEAT = 5.0
-PATIENCE = 30.0
+RENEW_EVERY = 5.0  # s
+PATIENCE = 30.0  # s
 _S3 = re.compile(r"^(s3|s3a|s3n)://")
 
 
 @dataclass(frozen=True)
-class _Told:
+class _LeaseFile:
     name: str
     data: bytes
 
@@ -41,29 +41,40 @@ class _Told:
     def number(self) -> int:
         return int(self.name.partition(".")[0])
 
-    def says(self) -> dict[str, Any]:
+    def content(self) -> dict[str, Any]:
+        """Return the file's JSON object, or {} if the file is damaged."""
         try:
-            said = json.loads(self.data)
+            content = json.loads(self.data)
         except ValueError:
             return {}
-        return said if isinstance(said, dict) else {}
+        return content if isinstance(content, dict) else {}
 
 
 class Lease:
-    """The right to write, held from the first write of a step until ``release``."""
+    """The right to write, held from a step's first write until ``release``."""
 
-    def __init__(self, store: SmallFiles, place: str, beat: float = BEAT, wait: float = PATIENCE):
-        """Take where leases lie; ``place`` is how errors name it, times are seconds."""
-        self._store, self._place, self._every, self._patience = store, place, beat, wait
-        self._me = uuid.uuid4().hex
+    def __init__(
+        self,
+        store: SmallFiles,
+        location: str,
+        renew_every: float = RENEW_EVERY,
+        patience: float = PATIENCE,
+    ) -> None:
+        """Take the folder of the leases.
+
+        location: how errors name the tables. renew_every, patience: seconds.
+        """
+        self._store, self._location = store, location
+        self._renew_every, self._patience = renew_every, patience
+        self._holder = uuid.uuid4().hex
         self._number: int | None = None
-        self._said: dict[str, Any] = {}
+        self._content: dict[str, Any] = {}
         self._stop = threading.Event()
-        self._beating: threading.Thread | None = None
-        self._own = threading.Lock()
+        self._renewer: threading.Thread | None = None
+        self._writing = threading.Lock()
 
     def hold(self, run_id: str) -> None:
-        """Take the lease, or see that it is still ours; called before each write.
+        """Take the lease, or check that it is still ours; called before each write.
 
         Raises:
             ConcurrentRunError: another driver holds it.
@@ -72,98 +83,111 @@ class Lease:
             self._take(run_id)
             return
         newest = self._newest()
-        if newest is None or newest.number != self._number or newest.says().get("me") != self._me:
-            self._quiet()
+        still_ours = (
+            newest is not None
+            and newest.number == self._number
+            and newest.content().get("me") == self._holder
+        )
+        if not still_ours:
+            self._stop_renewing()
             self._number = None
             raise ConcurrentRunError(
-                f"lease on {self._place}: expected to hold it still, found that another driver "
+                f"lease on {self._location}: expected to hold it still, found that another driver "
                 "took it over, as if this one had stopped; nothing more is written: give the same "
                 "command again when the other has ended"
             )
 
     def release(self) -> None:
-        """Give the lease back; the next driver need not wait."""
-        self._quiet()
+        """Give the lease back, so that the next driver need not wait."""
+        self._stop_renewing()
         if self._number is not None:
-            self._put(released=True)
+            self._renew(released=True)
             self._number = None
 
     def _take(self, run_id: str) -> None:
-        told = self._newest()
-        if told is not None and not told.says().get("released"):
-            self._wait_for(told)
-            told = self._newest() or told
-        number = 1 if told is None else told.number + 1
-        self._said = {
-            "me": self._me, "run_id": run_id, "host": environment.user_and_host()[1], "beat": 0,
-        }  # fmt: skip
-        made = self._store.create(_name(number), json.dumps(self._said).encode())
+        current = self._newest()
+        if current is not None and not current.content().get("released"):
+            self._wait_for(current)
+            current = self._newest() or current
+        number = 1 if current is None else current.number + 1
+        host = environment.user_and_host()[1]
+        self._content = {"me": self._holder, "run_id": run_id, "host": host, "beat": 0}
+        created = self._store.create(_name(number), json.dumps(self._content).encode())
         newest = self._newest()
-        # Made, but lower: others took it, gave it back and cleared it away since we looked.
-        if not made or (newest is not None and newest.number > number):
-            raise self._held_by(newest)
+        # A created file can be too low: since we looked, others may have taken the lease, given it
+        # back and removed its file.
+        if not created or (newest is not None and newest.number > number):
+            raise self._refusal(newest)
         self._number = number
         for name in self._store.names():
             if name < _name(number):
                 self._store.remove(name)
         self._stop = threading.Event()
-        self._beating = threading.Thread(target=self._beat, args=(self._stop,), daemon=True)
-        self._beating.start()
+        self._renewer = threading.Thread(
+            target=self._keep_renewing, args=(self._stop,), daemon=True
+        )
+        self._renewer.start()
 
-    def _wait_for(self, told: _Told) -> None:
-        """Return once the holder is seen to be gone: it released the lease, or changed nothing."""
-        said = told.says()
+    def _wait_for(self, current: _LeaseFile) -> None:
+        """Return once the holder has released the lease or left it unchanged for PATIENCE.
+
+        Raises:
+            ConcurrentRunError: the holder renewed the lease, so it is alive.
+        """
+        holder = current.content()
         event(
-            f"lease on {self._place} is held by run {said.get('run_id')} on {said.get('host')}; "
-            f"waiting up to {self._patience:.0f} s to see whether it is alive"
+            f"lease on {self._location} is held by run {holder.get('run_id')} on "
+            f"{holder.get('host')}; waiting up to {self._patience:.0f} s to see whether it is alive"
         )
         until = time.monotonic() + self._patience
         while time.monotonic() < until:
-            time.sleep(min(self._every / 2, self._patience / 4))
-            now = self._newest()
-            if now is None or now.says().get("released"):
+            time.sleep(min(self._renew_every / 2, self._patience / 4))
+            newest = self._newest()
+            if newest is None or newest.content().get("released"):
                 return
-            if now != told:
-                raise self._held_by(now)
-        event(f"run {said.get('run_id')} gave no sign of life: its lease is taken over")
+            if newest != current:
+                raise self._refusal(newest)
+        event(f"run {holder.get('run_id')} gave no sign of life: its lease is taken over")
 
-    def _held_by(self, told: _Told | None) -> ConcurrentRunError:
-        said = told.says() if told is not None else {}
+    def _refusal(self, lease: _LeaseFile | None) -> ConcurrentRunError:
+        """Return the error that names the run which holds a lease."""
+        holder = lease.content() if lease is not None else {}
         return ConcurrentRunError(
-            f"lease on {self._place}: expected no other run to write there, found run "
-            f"{said.get('run_id', 'unknown')} on {said.get('host', 'another host')}; on S3 one "
+            f"lease on {self._location}: expected no other run to write there, found run "
+            f"{holder.get('run_id', 'unknown')} on {holder.get('host', 'another host')}; on S3 one "
             "driver at a time writes a portfolio: wait for it to end, then give the same command "
             "again"
         )
 
-    def _newest(self) -> _Told | None:
-        names = sorted(n for n in self._store.names() if n.endswith(".json"))
+    def _newest(self) -> _LeaseFile | None:
+        names = sorted(name for name in self._store.names() if name.endswith(".json"))
         while names:
             data = self._store.get(names[-1])
             if data is not None:
-                return _Told(names[-1], data)
+                return _LeaseFile(names[-1], data)
             names.pop()
         return None
 
-    def _beat(self, stop: threading.Event) -> None:
-        while not stop.wait(self._every):
+    def _keep_renewing(self, stop: threading.Event) -> None:
+        while not stop.wait(self._renew_every):
             try:
-                self._put()
-            except Exception as error:  # the store may answer the next time; hold() looks anyway
-                event(f"lease on {self._place} could not be renewed: {str(error)[:200]}")
+                self._renew()
+            except Exception as error:  # the store may answer next time, and hold() checks anyway
+                event(f"lease on {self._location} could not be renewed: {str(error)[:200]}")
 
-    def _put(self, released: bool = False) -> None:
-        with self._own:
+    def _renew(self, released: bool = False) -> None:
+        with self._writing:
             if self._number is None:
                 return
-            self._said = {**self._said, "beat": self._said["beat"] + 1, "released": released}
-            self._store.put(_name(self._number), json.dumps(self._said).encode())
+            beat = self._content["beat"] + 1
+            self._content = {**self._content, "beat": beat, "released": released}
+            self._store.put(_name(self._number), json.dumps(self._content).encode())
 
-    def _quiet(self) -> None:
+    def _stop_renewing(self) -> None:
         self._stop.set()
-        if self._beating is not None:
-            self._beating.join(self._every)
-            self._beating = None
+        if self._renewer is not None:
+            self._renewer.join(self._renew_every)
+            self._renewer = None
 
 
 def _name(number: int) -> str:
@@ -171,10 +195,10 @@ def _name(number: int) -> str:
 
 
 def lease_of(spark: SparkSession, settings: TableSettings) -> Lease | None:
-    """Return the lease that writing these tables needs, or None where it needs none.
+    """Return the lease that writing these tables needs, or None if it needs none.
 
-    Where Delta has a log store that arbitrates between drivers (Databricks; DynamoDB's), or the
-    store is not S3, Delta itself refuses the second of two commits.
+    Delta itself refuses the second of two commits where the store is not S3, and where its log
+    store arbitrates between drivers (on Databricks, or with DynamoDB).
     """
     base = str(settings.base)
     scheme, store = _S3.match(base), beside(spark, settings, FOLDER)

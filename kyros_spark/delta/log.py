@@ -1,6 +1,6 @@
-"""Ask Delta's own classes in the JVM, where it is open-source Delta's: no query, and no job.
+"""Ask open-source Delta's own classes in the JVM, without a query or a Spark job.
 
-Spark Connect has no JVM to be asked, and Databricks' Delta has other classes.
+Spark Connect has no JVM to ask, and Databricks' Delta has other classes.
 """
 
 from __future__ import annotations
@@ -10,44 +10,47 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 
-def can_be_asked(spark: SparkSession) -> bool:
-    """Tell whether open-source Delta is there, in a JVM that this process reaches."""
+def is_reachable(spark: SparkSession) -> bool:
+    """Return whether open-source Delta runs in a JVM that this process reaches."""
     jvm: Any = getattr(spark, "_jvm", None)
     if jvm is None:
         return False
     loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
     try:
         jvm.java.lang.Class.forName("org.apache.spark.sql.delta.DeltaLog", False, loader)
-    except Exception:  # a bare Java error: the platform's Delta is another
+    except Exception:  # a bare Java error: the platform has a Delta of its own
         return False
     return True
 
 
-def transaction(spark: SparkSession, place: str) -> Any:
-    """Return a transaction of Delta's on the latest version of the table in a folder."""
-    reached: Any = spark
-    log = reached._jvm.org.apache.spark.sql.delta.DeltaLog
-    return log.forTable(reached._jsparkSession, place).startTransaction()
+def transaction(spark: SparkSession, location: str) -> Any:
+    """Return a Delta transaction on the latest version of the table in a folder."""
+    classic: Any = spark
+    log = classic._jvm.org.apache.spark.sql.delta.DeltaLog
+    return log.forTable(classic._jsparkSession, location).startTransaction()
 
 
-def version(spark: SparkSession, place: str) -> int | None:
-    """Return the latest version of the table in a folder, or None where there is none."""
-    found = int(transaction(spark, place).readVersion())
-    return None if found < 0 else found
+def version(spark: SparkSession, location: str) -> int | None:
+    """Return the latest version of the table in a folder, or None if there is no table."""
+    latest = int(transaction(spark, location).readVersion())
+    return None if latest < 0 else latest
 
 
-def identity(spark: SparkSession, place: str) -> tuple[str, int, int] | None:
-    """Return the table in a folder by its id, its latest version and when that was committed."""
-    begun = transaction(spark, place)
-    found = int(begun.readVersion())
-    if found < 0:
+def identity(spark: SparkSession, location: str) -> tuple[str, int, int] | None:
+    """Return a table's id, latest version and that version's commit time in ms since 1970.
+
+    None if there is no table in the folder.
+    """
+    opened = transaction(spark, location)
+    latest = int(opened.readVersion())
+    if latest < 0:
         return None
-    return str(begun.metadata().id()), found, int(begun.snapshot().timestamp())
+    return str(opened.metadata().id()), latest, int(opened.snapshot().timestamp())
 
 
-def forget(spark: SparkSession, place: str) -> None:
-    """Let Delta forget what it holds of a table whose log was removed."""
-    reached: Any = spark
-    path = reached._jvm.org.apache.hadoop.fs.Path(place)
-    log = reached._jvm.org.apache.spark.sql.delta.DeltaLog
-    log.invalidateCache(reached._jsparkSession, path)
+def forget(spark: SparkSession, location: str) -> None:
+    """Clear Delta's cache of a table whose log was removed."""
+    classic: Any = spark
+    path = classic._jvm.org.apache.hadoop.fs.Path(location)
+    log = classic._jvm.org.apache.spark.sql.delta.DeltaLog
+    log.invalidateCache(classic._jsparkSession, path)

@@ -1,6 +1,6 @@
 """Find and read Delta tables, under a path or in a catalog's schema.
 
-Plain SQL and the DataFrame reader only, so that the same code runs on a Connect session.
+Only plain SQL and the DataFrame reader are used, so the same code runs on a Connect session.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from kyros_spark.tables.ddl import quoted
 
 
 class DeltaReader:
-    """What can be asked of the tables of one portfolio."""
+    """Read access to the tables of one portfolio."""
 
     def __init__(self, spark: SparkSession, settings: TableSettings) -> None:
-        """Take the session and where the tables lie."""
+        """Take the session and the settings of the tables' location."""
         self.spark = spark
         self._settings = settings
-        # The newest version of each table that was seen here, and the tables that lack nothing: a
-        # question to Delta costs a job, and a run would ask the same ones again and again.
+        # Per table, the newest version seen here, and the contract that it was found to fit. Asking
+        # Delta costs a job, and a run would ask for the same facts again and again.
         self._seen: dict[str, int] = {}
         self._complete: dict[str, Table] = {}
 
@@ -41,7 +41,7 @@ class DeltaReader:
         return f"{str(self._settings.base).rstrip('/')}/{name}"
 
     def reference(self, name: str) -> str:
-        """Return the table as SQL names it."""
+        """Return the table's name as SQL takes it."""
         if self._settings.catalog is not None:
             parts = [*self._settings.catalog.split("."), name]
             return ".".join(quoted(part) for part in parts)
@@ -49,25 +49,25 @@ class DeltaReader:
 
     @property
     def by_path(self) -> bool:
-        """Tell whether the tables lie under a path, and not in a catalog."""
+        """Whether the tables lie under a path rather than in a catalog."""
         return self._settings.catalog is None
 
     def version_cache(self, name: str) -> VersionCache:
-        """Return what is kept of a table's rows from earlier runs."""
+        """Return the cache of a table's contents that earlier runs filled."""
         return VersionCache(self.spark, self._settings, self.location(name), name)
 
     def history(self, name: str) -> list[Row]:
-        """Return the table's commits, the newest first."""
+        """Return the table's commits, newest first."""
         return self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)}").collect()
 
     def version(self, name: str) -> int | None:
-        """Return the latest version, or None where there is no such table."""
-        if self.by_path and delta_log.can_be_asked(self.spark):
-            with suppress(Exception):  # whatever is wrong: the query below tells it by name
-                found = delta_log.version(self.spark, self.location(name))
-                if found is not None:
-                    self._seen[name] = found
-                return found
+        """Return the table's latest version, or None if there is no such table."""
+        if self.by_path and delta_log.is_reachable(self.spark):
+            with suppress(Exception):  # whatever is wrong, the query below names it
+                latest = delta_log.version(self.spark, self.location(name))
+                if latest is not None:
+                    self._seen[name] = latest
+                return latest
         try:
             with translate_access_errors(self.location(name)):
                 row = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 1").first()
@@ -81,14 +81,14 @@ class DeltaReader:
         return self._seen[name]
 
     def has(self, name: str, version: int) -> bool:
-        """Tell whether the table is there and has come to a version, or past it."""
+        """Return whether the table exists and has reached a version."""
         if self._seen.get(name, -1) >= version:
             return True
-        found = self.version(name)
-        return found is not None and found >= version
+        latest = self.version(name)
+        return latest is not None and latest >= version
 
     def find(self, name: str) -> DataFrame | None:
-        """Return the latest version of a table, or None where there is no such table."""
+        """Return the latest version of a table, or None if there is no such table."""
         try:
             return self._load(name, None)
         except PySparkException as error:
@@ -99,10 +99,10 @@ class DeltaReader:
     def read(
         self, name: str, version: int | None = None, batches: Sequence[str] | None = None
     ) -> DataFrame:
-        """Read a table at one version (default: the latest), and only the batches asked for.
+        """Read a table at one version (default: the latest), restricted to ``batches`` if given.
 
         Raises:
-            BatchMissingError: the table, or that version of it, is not there.
+            BatchMissingError: the table, or that version of it, does not exist.
         """
         try:
             table = self._load(name, version)
@@ -118,14 +118,12 @@ class DeltaReader:
 
     def _load(self, name: str, version: int | None) -> DataFrame:
         with translate_access_errors(self.location(name)):
-            return self._loaded(name, version)
-
-    def _loaded(self, name: str, version: int | None) -> DataFrame:
-        if self._settings.catalog is None:
-            at: dict[str, Any] = {} if version is None else {"versionAsOf": version}
-            table = self.spark.read.format("delta").options(**at).load(self.location(name))
-        else:  # by name, some readers take no notice of the option
-            past = "" if version is None else f" VERSION AS OF {version}"
-            table = self.spark.sql(f"SELECT * FROM {self.reference(name)}{past}")
-        _ = table.schema  # Connect asks the server only now whether there is such a table
-        return table
+            if self.by_path:
+                options: dict[str, Any] = {} if version is None else {"versionAsOf": version}
+                reader = self.spark.read.format("delta").options(**options)
+                table = reader.load(self.location(name))
+            else:  # when reading by name, some readers ignore the option
+                past = "" if version is None else f" VERSION AS OF {version}"
+                table = self.spark.sql(f"SELECT * FROM {self.reference(name)}{past}")
+            _ = table.schema  # only this makes Connect ask the server whether the table exists
+            return table

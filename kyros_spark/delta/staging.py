@@ -1,11 +1,13 @@
-"""Gather a batch's rows micro-batch by micro-batch, unseen, and show them in one commit.
+"""Gather a batch's rows in hidden micro-batches, and publish them in one commit.
 
-Each micro-batch is one commit to a Delta table that lies in the folder of the table it is for, so
-that its files need not be copied: the last commit names them in the real table's log, and takes
-what they replace out of it, at once. Until then no reader of the real table sees any of them.
+Each micro-batch is one commit to a staging table. That table lies in the folder of the table the
+rows are for (the target), so its files need not be copied: the publishing commit adds them to the
+target's log and removes the files they replace, at once. Until then no reader of the target sees
+any of them.
 
-A commit to another's log goes through Delta's own transaction class in the JVM. Where there is none
-to be had (Spark Connect, Databricks, a catalog's table), the caller writes in one commit instead.
+A commit to another table's log goes through Delta's own transaction class in the JVM. Where that
+class cannot be reached (Spark Connect, Databricks, a table in a catalog), the caller writes in one
+commit instead.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from kyros_spark.delta import log as delta_log
@@ -29,13 +31,13 @@ from kyros_spark.log import event
 from kyros_spark.storage.files import folder_exists, remove_folder
 from kyros_spark.tables.contract import Table
 
-# VACUUM of the real table takes what its log does not name after seven days: begin anew before.
-KEPT = timedelta(days=6)
+# VACUUM of the target removes unpublished files after seven days: older work begins anew.
+RESUMABLE_FOR = timedelta(days=6)
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """A micro-batch that was committed: its number, the run that did it, its rows."""
+    """A committed micro-batch: its number, the run that wrote it, its row count."""
 
     number: int
     run_id: str
@@ -43,102 +45,111 @@ class MicroBatch:
 
 
 class StagedWrite:
-    """The unseen rows of one piece of work on one table; ``work`` is the work's fingerprint."""
+    """The hidden rows of one piece of work on one table.
+
+    Work is identified by its fingerprint, so that a later run of the same work goes on from them.
+    """
 
     def __init__(
         self, tables: DeltaTables, table: Table, work: str, rows_per_file: int | None = None
     ) -> None:
-        """Take the table that the rows are for; a file holds at most so many, if that is given."""
-        self._tables, self._shown, self._work = tables, table, work
+        """Take the target table and the fingerprint of the work.
+
+        rows_per_file: the most rows per file; by default one file per task and partition.
+        """
+        self._tables, self._target, self._work = tables, table, work
         self._rows_per_file = rows_per_file
-        self._choose()
+        self._choose_folder()
 
-    def _choose(self) -> None:
-        """Take the first folder of this work that is new, or whose log is there.
+    def _choose_folder(self) -> None:
+        """Choose the first folder of this work that is new or has a log.
 
-        One without a log holds files of the real table: Delta makes no table in it.
+        A folder without a log holds files of the target, and Delta creates no table in it.
         """
         for number in itertools.count():
             folder = f"staged-{self._work[:16]}" + (f"-{number}" if number else "")
-            place = self._tables.location(f"{self._shown.name}/{folder}")
-            log, spark = f"{place}/_delta_log", self._tables.spark
-            if folder_exists(spark, log) or not folder_exists(spark, place):
+            location = self._tables.location(f"{self._target.name}/{folder}")
+            log, spark = f"{location}/_delta_log", self._tables.spark
+            if folder_exists(spark, log) or not folder_exists(spark, location):
                 break
         self._folder, self._log = folder, log
-        self._table = replace(self._shown, name=f"{self._shown.name}/{folder}")
+        self._staging = replace(self._target, name=f"{self._target.name}/{folder}")
 
     def parts(self) -> list[MicroBatch]:
-        """Return the micro-batches that earlier runs of this work committed, in their order."""
-        return self._found()[0]
+        """Return the micro-batches that earlier runs of this work committed, in order."""
+        return self._committed()[0]
 
     def resume(self) -> list[MicroBatch]:
-        """Return the same, before going on behind them.
+        """Return the committed micro-batches, ready to be continued.
 
-        Where their log is damaged, or so old that files may be gone, the work begins anew.
+        If their log is damaged, or so old that files may be gone, the work begins anew.
         """
-        parts, fault = self._found()
+        micro_batches, fault = self._committed()
         if fault:
             event(f"micro-batches of an earlier run {fault}, beginning anew")
             self.discard()
-            self._choose()
-        return parts
+            self._choose_folder()
+        return micro_batches
 
-    def _found(self) -> tuple[list[MicroBatch], str]:
-        """Return the micro-batches that are there, or why they cannot be gone on from."""
-        # Asked of the folder: Delta takes what is not there for a partition of the table around it.
+    def _committed(self) -> tuple[list[MicroBatch], str]:
+        """Return the committed micro-batches and "", or none and why they cannot be continued."""
+        # Look at the folder first: Delta takes a missing table for a partition of its target.
         if not folder_exists(self._tables.spark, self._log):
             return [], ""
         try:
-            commits = self._tables.history(self._table.name)
+            commits = self._tables.history(self._staging.name)
             self.rows().limit(0).collect()
-            written = [commit for commit in commits if commit["operation"] == "WRITE"]
-            parts = [_part(commit) for commit in written]
-        except Exception as error:  # whatever is wrong with it: some reach Python as Java errors
+            writes = [commit for commit in commits if commit["operation"] == "WRITE"]
+            micro_batches = [_micro_batch(commit) for commit in writes]
+        except Exception as error:  # of any class: some reach Python as bare Java errors
             if machine_failed(error):
-                raise  # it says nothing of the log, which would be removed
+                raise  # the log may be sound, and must not be removed
             return [], f"cannot be read ({str(error).splitlines()[0]})"
-        if written and datetime.now() - min(c["timestamp"] for c in written) > KEPT:
+        oldest = min((commit["timestamp"] for commit in writes), default=None)
+        if oldest is not None and datetime.now() - oldest > RESUMABLE_FOR:
             return [], "are too old to be trusted"
-        return sorted(parts, key=lambda part: part.number), ""
+        return sorted(micro_batches, key=lambda micro_batch: micro_batch.number), ""
 
     def write(self, number: int, rows: DataFrame, run_id: str) -> None:
-        """Commit a micro-batch, once: Delta leaves out a number that is there.
+        """Commit a micro-batch, once: Delta skips a number that it has committed already.
 
-        Numbers rise; Delta takes none below the last.
+        Numbers must rise; Delta skips any number below the last one.
 
         Raises:
             ConcurrentRunError: another run of the same work committed meanwhile.
             TableConstraintError: a row breaks a constraint of the table.
         """
-        told = json.dumps({"part": number, "run_id": run_id})
+        metadata = json.dumps({"part": number, "run_id": run_id})
         once = {"txnAppId": self._work, "txnVersion": str(number)}
         if not folder_exists(self._tables.spark, self._log):
-            if self._tables.version(self._shown.name) is None:
-                self._tables.create(self._shown, run_id)  # Delta makes no table around another
-            self._tables.check(self._shown)
-            self._tables.create(self._table, told)
-        self._tables.append(self._table, rows, told, once, self._rows_per_file)
+            if self._tables.version(self._target.name) is None:
+                # The target comes first: Delta creates no table around another one.
+                self._tables.create(self._target, run_id)
+            self._tables.check(self._target)
+            self._tables.create(self._staging, metadata)
+        self._tables.append(self._staging, rows, metadata, once, self._rows_per_file)
 
     def rows(self) -> DataFrame:
         """Return the rows gathered so far."""
-        return self._tables.read(self._table.name)
+        return self._tables.read(self._staging.name)
 
     def publish(self, run_id: str, where: str) -> Written:
-        """Put the gathered files in the place of the rows that match ``where``, in one commit.
+        """Replace the target's rows that match ``where`` by the gathered files, in one commit.
 
-        where: a condition on the table's partition columns.
+        where: a condition on the target's partition columns.
 
         Raises:
             ConcurrentRunError: another run changed the same rows meanwhile.
         """
-        name = self._shown.name
-        self._tables.make(self._shown, run_id)
-        adds = list(self._added())
-        own = {add["path"] for add in adds}
+        name = self._target.name
+        self._tables.make(self._target, run_id)
+        adds = list(self._gathered_files())
+        gathered = {add["path"] for add in adds}
         with _transaction(self._tables, name, run_id) as (transaction, jvm, parse):
-            there = _files(jvm, transaction, parse(where))
-            if not own <= {file.path() for file in there}:  # else a killed run has shown them
-                actions = [file.remove() for file in there if file.path() not in own]
+            current = _files(jvm, transaction, parse(where))
+            # If all are there already, a killed run has published them.
+            if not gathered <= {file.path() for file in current}:
+                actions = [file.remove() for file in current if file.path() not in gathered]
                 action = jvm.org.apache.spark.sql.delta.actions.Action
                 actions += [action.fromJson(json.dumps({"add": add})) for add in adds]
                 manual = getattr(jvm.org.apache.spark.sql.delta, "DeltaOperations$ManualUpdate$")
@@ -150,30 +161,30 @@ class StagedWrite:
         return Written(self._tables.location(name), version, rows)
 
     def discard(self) -> None:
-        """Remove the log that lists the gathered files; those shown belong to the table now."""
+        """Remove the staging table's log; files that were published belong to the target now."""
         remove_folder(self._tables.spark, self._log)
-        self._tables.forget(self._table.name)
-        delta_log.forget(self._tables.spark, self._tables.location(self._table.name))
+        self._tables.forget(self._staging.name)
+        delta_log.forget(self._tables.spark, self._tables.location(self._staging.name))
 
-    def _added(self) -> Iterator[dict[str, Any]]:
-        """Return the log's entries of the gathered files, by their path from the real table."""
+    def _gathered_files(self) -> Iterator[dict[str, Any]]:
+        """Yield the staging log's add entries, with paths relative to the target's folder."""
         lines = self._tables.spark.read.text(f"{self._log}/*.json")
-        told = lines.where(F.col("value").rlike('^\\{"(add|remove)"')).collect()
-        actions = [json.loads(line["value"]) for line in told]
-        # Delta may have compacted them meanwhile, if the session asks for that.
-        gone = {action["remove"]["path"] for action in actions if "remove" in action}
+        entries = lines.where(F.col("value").rlike('^\\{"(add|remove)"')).collect()
+        actions = [json.loads(entry["value"]) for entry in entries]
+        # Delta may have compacted the files meanwhile, if the session's settings ask for that.
+        removed = {action["remove"]["path"] for action in actions if "remove" in action}
         for add in (action["add"] for action in actions if "add" in action):
-            if add["path"] not in gone:
+            if add["path"] not in removed:
                 yield {**add, "path": f"{self._folder}/{add['path']}", "dataChange": True}
 
 
 def can_stage(tables: DeltaTables, name: str) -> bool:
-    """Tell whether a table's rows can be gathered unseen.
+    """Return whether a table's rows can be gathered unseen.
 
-    That takes open-source Delta, by path, in a classic session, and files that name columns as the
-    table does.
+    That takes open-source Delta in a classic session, a table by path, and files that name columns
+    as the table does.
     """
-    if not tables.by_path or not delta_log.can_be_asked(tables.spark):
+    if not tables.by_path or not delta_log.is_reachable(tables.spark):
         return False
     if tables.version(name) is None:
         return True
@@ -181,15 +192,18 @@ def can_stage(tables: DeltaTables, name: str) -> bool:
     return detail is not None and "columnMapping" not in (detail["tableFeatures"] or ())
 
 
-def _part(commit: Any) -> MicroBatch:
-    told = json.loads(commit["userMetadata"])
+def _micro_batch(commit: Row) -> MicroBatch:
+    metadata = json.loads(commit["userMetadata"])
     rows = int(commit["operationMetrics"].get("numOutputRows", "0"))
-    return MicroBatch(int(told["part"]), str(told["run_id"]), rows)
+    return MicroBatch(int(metadata["part"]), str(metadata["run_id"]), rows)
 
 
 @contextmanager
 def _transaction(tables: DeltaTables, name: str, run_id: str) -> Iterator[tuple[Any, Any, Any]]:
-    """Open a transaction of Delta's on a table, whose commit carries the run id."""
+    """Open a Delta transaction on a table; its commit carries the run id.
+
+    Yields the transaction, the JVM, and the function that parses a SQL condition.
+    """
     spark: Any = tables.spark
     parse = spark._jsparkSession.sessionState().sqlParser().parseExpression
     with tables.stamped(run_id):
@@ -197,12 +211,14 @@ def _transaction(tables: DeltaTables, name: str, run_id: str) -> Iterator[tuple[
 
 
 def _files(jvm: Any, transaction: Any, predicate: Any) -> list[Any]:
-    found = transaction.filterFiles(_sequence(jvm, [predicate]), False)
-    return list(jvm.scala.jdk.javaapi.CollectionConverters.asJava(found))
+    """Return the table's files that may hold rows of a predicate on partition columns."""
+    files = transaction.filterFiles(_sequence(jvm, [predicate]), False)
+    return list(jvm.scala.jdk.javaapi.CollectionConverters.asJava(files))
 
 
 def _sequence(jvm: Any, values: Iterable[Any]) -> Any:
-    held = jvm.java.util.ArrayList()
+    """Return values as a Scala sequence."""
+    java_list = jvm.java.util.ArrayList()
     for value in values:
-        held.add(value)
-    return jvm.scala.jdk.javaapi.CollectionConverters.asScala(held).toSeq()
+        java_list.add(value)
+    return jvm.scala.jdk.javaapi.CollectionConverters.asScala(java_list).toSeq()

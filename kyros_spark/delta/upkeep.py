@@ -1,23 +1,23 @@
-"""Keep Delta tables in good order: gather small files, remove those that no table names."""
+"""Keep Delta tables in good order: compact small files and remove unreferenced ones."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from kyros_spark.delta.staging import KEPT
+from kyros_spark.delta.staging import RESUMABLE_FOR
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.storage.files import folders_older_than, remove_folder
 
 
 def compact(tables: DeltaTables, name: str, run_id: str) -> int:
-    """Put a table's small files together, in one commit; return how many there were."""
+    """Merge a table's small files in one commit; return how many files that replaced."""
     with tables.stamped(run_id):
         row = tables.spark.sql(f"OPTIMIZE {tables.reference(name)}").first()
     return int(row["metrics"]["numFilesRemoved"]) if row is not None else 0
 
 
 def vacuum(tables: DeltaTables, name: str, days: int) -> int:
-    """Remove files that no version of the last ``days`` days names; return how many."""
+    """Remove files that no version of the last ``days`` days refers to; return how many."""
     words = f"VACUUM {tables.reference(name)} RETAIN {days * 24} HOURS"
     count = tables.spark.sql(f"{words} DRY RUN").count()
     if count:
@@ -25,15 +25,16 @@ def vacuum(tables: DeltaTables, name: str, days: int) -> int:
     return count
 
 
-def remove_leftovers(tables: DeltaTables, name: str, older_than: timedelta = KEPT) -> int:
-    """Remove the logs of micro-batches that nobody will go on from; return how many.
+def remove_leftovers(tables: DeltaTables, name: str, older_than: timedelta = RESUMABLE_FOR) -> int:
+    """Remove the logs of micro-batches too old to be resumed; return how many logs.
 
-    Their files are then the table's, or nobody's: `vacuum` takes those.
+    The files that such a log lists then belong to the table or to nobody; `vacuum` removes the
+    latter.
     """
     if not tables.by_path:
         return 0
     pattern = f"{tables.location(name)}/staged-*/_delta_log"
-    found = folders_older_than(tables.spark, pattern, older_than)
-    for address in found:
+    logs = folders_older_than(tables.spark, pattern, older_than)
+    for address in logs:
         remove_folder(tables.spark, address)
-    return len(found)
+    return len(logs)

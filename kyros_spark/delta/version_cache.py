@@ -1,8 +1,8 @@
-"""Keep what the rows of a small table say in a file beside the tables, for later runs.
+"""Cache the contents of a small table in a file beside the tables, for later runs.
 
 A run begins by asking what was done before, and Spark's first query takes seconds of planning and
-compiling, however few the rows. The file tells which version of the table it was made from: at any
-other version, or where Delta's log cannot be asked without a query, the table itself is asked.
+compiling, however few the rows. The file states which version of the table it was computed from. At
+any other version, or where Delta's log cannot be read without a query, the table itself is queried.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from kyros_spark.delta import log as delta_log
 from kyros_spark.storage.small_files import beside
 
 FOLDER = "_kyros_kept"
-_MOST = 4 << 20  # bytes: a longer answer is asked for again
+_LARGEST = 4 << 20  # bytes; a longer answer is not cached
 
 
 @dataclass(frozen=True)
 class TableVersion:
-    """What an answer holds for: a table by its id, at a commit, read by this package's code.
+    """The state a cached answer holds for: a table's id, its commit, and this package's code.
 
-    committed: ms since 1970; a log put back from a copy may have come to the same version again.
+    committed: ms since 1970; a log restored from a copy may reach the same version again.
     """
 
     table: str
@@ -38,57 +38,59 @@ class TableVersion:
 
 
 class VersionCache:
-    """The answer that is kept of one table."""
+    """The cached answer about one table."""
 
-    def __init__(self, spark: SparkSession, settings: TableSettings, place: str, name: str) -> None:
-        """Take where the table lies, and its name."""
-        self._spark, self._place, self._name = spark, place, name
-        asked = delta_log.can_be_asked(spark)
-        self._store = beside(spark, settings, FOLDER) if asked else None
+    def __init__(
+        self, spark: SparkSession, settings: TableSettings, location: str, name: str
+    ) -> None:
+        """Take the table's location and name."""
+        self._spark, self._location, self._name = spark, location, name
+        reachable = delta_log.is_reachable(spark)
+        self._store = beside(spark, settings, FOLDER) if reachable else None
 
     def now(self) -> TableVersion | None:
-        """Return where the table stands, or None where there is none or it cannot be told."""
+        """Return the table's present version, or None if it has none or it cannot be read."""
         if self._store is None:
             return None
-        with suppress(Exception):  # whatever is wrong with the table: its reader names it
-            found = delta_log.identity(self._spark, self._place)
-            return None if found is None else TableVersion(*found, environment.code_hash())
+        with suppress(Exception):  # whatever is wrong with the table, its reader names it
+            identity = delta_log.identity(self._spark, self._location)
+            return None if identity is None else TableVersion(*identity, environment.code_hash())
         return None
 
     def next_to(self, before: TableVersion | None) -> TableVersion | None:
-        """Return where the table stands, if since ``before`` it came one commit further.
+        """Return the table's present version if it is exactly one commit after ``before``.
 
-        before: None where there was no table; making it is a commit too.
+        before: None if there was no table; creating it counts as a commit.
         """
         now = self.now()
         if now is None or (before is not None and before.table != now.table):
             return None
         return now if now.version == (1 if before is None else before.version + 1) else None
 
-    def get_or_compute(self, at: TableVersion | None, ask: Callable[[], Any]) -> Any:
-        """Return what is kept for where the table stands; else ask, and keep it.
+    def get_or_compute(self, version: TableVersion | None, compute: Callable[[], Any]) -> Any:
+        """Return the answer cached for a table's version; else compute it and cache it.
 
-        ask: its answer is JSON's; of rows at ``at`` or later ones.
+        compute: returns the answer, as JSON values, from the rows of that version or a later one.
         """
-        told = self._recalled(at)
-        if told is None:
-            told = ask()
-            self.put(at, told)
-        return told
+        answer = self._get(version)
+        if answer is None:
+            answer = compute()
+            self.put(version, answer)
+        return answer
 
-    def _recalled(self, at: TableVersion | None) -> Any:
-        if at is None or self._store is None:
+    def _get(self, version: TableVersion | None) -> Any:
+        if version is None or self._store is None:
             return None
-        with suppress(Exception):  # not there, or not whole: the table is asked
-            told = json.loads(self._store.get(f"{self._name}.json") or b"{}")
-            return told["answer"] if told["at"] == asdict(at) else None
+        with suppress(Exception):  # missing or damaged: the table is queried
+            cached = json.loads(self._store.get(f"{self._name}.json") or b"{}")
+            return cached["answer"] if cached["at"] == asdict(version) else None
         return None
 
-    def put(self, at: TableVersion | None, answer: Any) -> None:
-        """Keep an answer, where it can be; nobody depends on it."""
-        if at is None or self._store is None:
+    def put(self, version: TableVersion | None, answer: Any) -> None:
+        """Cache an answer where possible; nothing depends on it."""
+        if version is None or self._store is None:
             return
-        data = json.dumps({"at": asdict(at), "answer": answer}).encode()
-        if len(data) <= _MOST:
-            with suppress(Exception):  # a full disk, a folder that may only be read
+        data = json.dumps({"at": asdict(version), "answer": answer}).encode()
+        if len(data) <= _LARGEST:
+            with suppress(Exception):  # a full disk, a read-only folder
                 self._store.put(f"{self._name}.json", data)

@@ -1,1 +1,1 @@
-"""Generate a motor portfolio, and run everything on it."""
+"""Generate a motor portfolio and run every stage on it."""

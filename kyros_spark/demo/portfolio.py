@@ -1,7 +1,7 @@
-"""Generate a motor portfolio: deterministic, in Spark, with the dirt that real extracts have.
+"""Generate a motor portfolio in Spark: deterministic, with the errors that real extracts have.
 
-Every value is a function of the policy's number, the year and a name, through a hash: the same
-portfolio on any cluster, whatever the partitioning.
+Every value is a function of the policy's number, the year and a name, through a hash. The portfolio
+is therefore the same on every cluster, whatever the partitioning.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ _POLICY_COLUMNS = (
 
 
 def policies(spark: SparkSession, year: int, first_year: int, count: int) -> DataFrame:
-    """Return the year's policies with their true frequency; nine in ten come back each year."""
+    """Return the year's policies with their true frequency; nine in ten are renewed each year."""
     offset = round((year - first_year) * count * (1 - RENEWAL_SHARE))
     numbered = spark.range(offset, offset + count).withColumnRenamed("id", "number")
-    seen = F.lit(year - first_year)
-    age = F.floor(18 + 12 * (_u("age1") + _u("age2") + _u("age3") + _u("age4"))).cast("int") + seen
+    years_since_first = F.lit(year - first_year)
+    first_age = F.floor(18 + 12 * (_u("age1") + _u("age2") + _u("age3") + _u("age4"))).cast("int")
+    age = first_age + years_since_first
     drawn = numbered.select(
         "number",
         F.format_string("P%08d", F.col("number")).alias("policy_id"),
@@ -36,7 +37,9 @@ def policies(spark: SparkSession, year: int, first_year: int, count: int) -> Dat
             "region"
         ),
         _pick("fuel", ("petrol", 0.5), ("diesel", 0.42), ("electric", 0.08)).alias("fuel"),
-        (F.floor(-6 * F.log(_u("vehicle"))).cast("int") % 40 + seen).alias("vehicle_age"),
+        (F.floor(-6 * F.log(_u("vehicle"))).cast("int") % 40 + years_since_first).alias(
+            "vehicle_age"
+        ),
         F.floor(50 + 130 * _u("power1") * _u("power2") + 60 * _u("power3"))
         .cast("int")
         .alias("vehicle_power"),
@@ -74,7 +77,7 @@ def claims(drawn: DataFrame, year: int) -> DataFrame:
 
 
 def with_policy_dirt(drawn: DataFrame, year: int) -> DataFrame:
-    """Return the policies as an extract would deliver them: text, some of it wrong."""
+    """Return the policies as an extract delivers them: as text, some of it wrong."""
     u = _u("dirt", year)
     dirty = drawn.select(
         "number",
@@ -95,17 +98,17 @@ def with_policy_dirt(drawn: DataFrame, year: int) -> DataFrame:
     return dirty.unionByName(copies).unionByName(conflicting).drop("number")
 
 
-def with_claim_dirt(made: DataFrame, year: int) -> DataFrame:
-    """Return the claims as an extract would deliver them: some of no policy, some twice."""
+def with_claim_dirt(drawn: DataFrame, year: int) -> DataFrame:
+    """Return the claims as an extract delivers them: some without a policy, some twice."""
     u = F.pmod(F.xxhash64("claim_id", F.lit(f"dirt{year}")), F.lit(1000))
     unknown = F.when(u < 3, F.lit("P99999999")).otherwise(F.col("policy_id"))
-    dirty = made.withColumn("policy_id", unknown)
+    dirty = drawn.withColumn("policy_id", unknown)
     return dirty.unionByName(dirty.where(u.between(500, 503)))
 
 
-def _u(name: str, *more: int | str) -> Column:
-    """Return a number in (0, 1), fixed by the policy's number, the name, and what else is given."""
-    parts = [F.col(part) if part == "nth" else F.lit(part) for part in more]
+def _u(name: str, *keys: int | str) -> Column:
+    """Return a number in (0, 1), fixed by the policy's number, the name and the further keys."""
+    parts = [F.col(part) if part == "nth" else F.lit(part) for part in keys]
     hashed = F.xxhash64(F.col("number"), F.lit(name), *parts)
     return (F.pmod(hashed, F.lit(1 << 40)) + 0.5) / float(1 << 40)
 
@@ -142,6 +145,6 @@ def _frequency() -> Column:
     )
     region = 0.3 * F.sin(F.substring("region", 2, 2).cast("int") * 1.7)
     bonus = 0.011 * (F.col("bonus_malus") - 60)
-    # A young driver of a strong car is worse than the sum: for trees to find and the GLM to miss.
+    # A young driver of a strong car is worse than the sum: an effect that only trees can find.
     both = F.when((age < 28) & (power > 120), 0.5).otherwise(0.0)
     return F.exp(-2.7 + young + area + region + bonus + 0.002 * (power - 90) + both)

@@ -1,4 +1,4 @@
-"""The demo's story: generate, run the chain, and tell in a short table what came of it."""
+"""Run the demo: generate the portfolio, run all stages, and show the outcome in short tables."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from kyros_spark.config import Config
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.demo import portfolio
 from kyros_spark.log import event
-from kyros_spark.runs.result_line import chain_line
+from kyros_spark.runs.result_line import pipeline_line
 from kyros_spark.stages.pipeline import run
 
-POLICIES_A_BATCH = 200_000
+POLICIES_PER_BATCH = 200_000
 
 
 def demo(spark: SparkSession, config: Config, config_uri: str, count: int | None) -> dict[str, Any]:
-    """Generate the portfolio where it is not there yet, run every stage, and show the outcome."""
-    generate(spark, config, count or POLICIES_A_BATCH)
-    chain = run(spark, config)
-    line = chain_line(chain, config_uri)
-    if chain.error is None:
+    """Generate the portfolio unless it exists, run every stage, and show the outcome."""
+    generate(spark, config, count or POLICIES_PER_BATCH)
+    pipeline = run(spark, config)
+    line = pipeline_line(pipeline, config_uri)
+    if pipeline.error is None:
         sys.stdout.write(summary(spark, config, config_uri))
         sys.stdout.flush()
     return {**line, "stage": "demo"}
 
 
 def generate(spark: SparkSession, config: Config, count: int) -> None:
-    """Write the yearly extracts as CSV; those already there with the same size are kept."""
+    """Write the yearly extracts as CSV, except those that already exist in the same size."""
     first = int(config.batches[0])
     for batch in config.batches:
         folder = Path(config.sources.policies.path.replace("{batch}", batch)).parent
         marker = folder / "generated.json"
-        made = {"policies": count, "year": int(batch), "version": 1}
-        if marker.exists() and json.loads(marker.read_text()) == made:
+        contents = {"policies": count, "year": int(batch), "version": 1}
+        if marker.exists() and json.loads(marker.read_text()) == contents:
             event(f"extract {batch} is already there", folder=str(folder))
             continue
         event(f"generating extract {batch}: {count:,} policies", folder=str(folder))
@@ -48,7 +48,7 @@ def generate(spark: SparkSession, config: Config, count: int) -> None:
         claims = portfolio.with_claim_dirt(portfolio.claims(drawn, int(batch)), int(batch))
         _write(portfolio.with_policy_dirt(drawn, int(batch)), folder / "policies")
         _write(claims, folder / "claims")
-        marker.write_text(json.dumps(made))
+        marker.write_text(json.dumps(contents))
 
 
 def _write(frame: DataFrame, folder: Path) -> None:
@@ -56,7 +56,7 @@ def _write(frame: DataFrame, folder: Path) -> None:
 
 
 def summary(spark: SparkSession, config: Config, config_uri: str) -> str:
-    """Return the table that the demo ends with."""
+    """Return the tables and hints that the demo ends with."""
     tables = DeltaTables(spark, config.tables)
     parts = [
         _cleaning(tables),
@@ -68,19 +68,19 @@ def summary(spark: SparkSession, config: Config, config_uri: str) -> str:
         "SELECT model_name, round(sum(expected)) AS expected FROM predictions "
         f"WHERE batch_id = '{config.batches[-1]}' GROUP BY model_name"
     )
-    where = [
+    hints = [
         f"tables   {tables.location('policies').rsplit('/', 1)[0]}/",
         f"settings {config_uri}",
         "next     make sql      (a SQL prompt on these tables), or:",
         f'         kyros sql --config {config_uri} -e "{query}"',
     ]
-    return "\n".join(["", *parts, *where, ""])
+    return "\n".join(["", *parts, *hints, ""])
 
 
 def _cleaning(tables: DeltaTables) -> str:
     runs = tables.read("runs").where("stage = 'clean' AND status = 'done'")
-    told = ("rows_in", "rows_duplicate", "rows_rejected", "rows_out")
-    last = runs.groupBy("batch_id").agg(F.max_by(F.struct(*told), "started_at").alias("r"))
+    counts = ("rows_in", "rows_duplicate", "rows_rejected", "rows_out")
+    last = runs.groupBy("batch_id").agg(F.max_by(F.struct(*counts), "started_at").alias("r"))
     rows = last.select("batch_id", "r.*").orderBy("batch_id").collect()
     head = ("batch", "rows in", "duplicates", "rejected", "rows out")
     body = [(r[0], *(f"{value:,}" for value in r[1:])) for r in rows]
@@ -88,8 +88,8 @@ def _cleaning(tables: DeltaTables) -> str:
 
 
 def _rejections(tables: DeltaTables) -> str:
-    why = tables.read("rejects").groupBy("source", "rule", "column").count()
-    rows = why.orderBy(F.desc("count")).limit(8).collect()
+    reasons = tables.read("rejects").groupBy("source", "rule", "column").count()
+    rows = reasons.orderBy(F.desc("count")).limit(8).collect()
     body = [(r["source"], r["rule"], r["column"], f"{r['count']:,}") for r in rows]
     return _table("Rejected, and why", ("source", "rule", "column", "rows"), body)
 
@@ -98,14 +98,14 @@ def _models(tables: DeltaTables) -> str:
     rows = tables.read("models").where("status = 'champion'").orderBy("model_name").collect()
     body = []
     for row in rows:
-        told = row["metrics"]
+        metrics = row["metrics"]
         body.append(
             (
                 f"{row['model_name']}@{row['model_version']}",
-                f"{told['test_deviance']:.4f}",
-                f"{told['test_null_deviance']:.4f}",
-                f"{100 * told['test_d2']:.2f} %",
-                f"{told['test_balance']:.3f}",
+                f"{metrics['test_deviance']:.4f}",
+                f"{metrics['test_null_deviance']:.4f}",
+                f"{100 * metrics['test_d2']:.2f} %",
+                f"{metrics['test_balance']:.3f}",
             )
         )
     head = ("model", "deviance", "intercept only", "explained", "predicted/observed")
@@ -120,10 +120,16 @@ def _actual_against_expected(tables: DeltaTables) -> str:
     body = []
     for row in joined.where("expected IS NOT NULL").orderBy("model_name", "batch_id").collect():
         is_amount = "premium" in row["model_name"]
-        seen = row["amounts"] if is_amount else row["counts"]
-        ratio = f"{100 * seen / row['expected']:.1f} %"
+        observed = row["amounts"] if is_amount else row["counts"]
+        ratio = f"{100 * observed / row['expected']:.1f} %"
         body.append(
-            (row["model_name"], row["batch_id"], f"{seen:,.0f}", f"{row['expected']:,.0f}", ratio)
+            (
+                row["model_name"],
+                row["batch_id"],
+                f"{observed:,.0f}",
+                f"{row['expected']:,.0f}",
+                ratio,
+            )
         )
     head = ("model", "batch", "actual", "expected", "actual/expected")
     return _table("Actual against expected", head, body)

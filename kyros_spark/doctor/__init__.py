@@ -1,7 +1,7 @@
-"""Check a machine or a cluster, and say what to mend before the first stage runs on it.
+"""Check a machine or a cluster, and say what to fix before the first stage runs on it.
 
-Each check is one line: what was looked at, ok, warn or fail, what was found, what to do. Nothing is
-left behind but Spark's own logs: the probe file in tables.base is removed again.
+Each check is one line: its subject, a verdict (ok, warn or fail), the finding, and the fix. Only
+Spark's own logs are left behind: the probe file in tables.base is removed again.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ def examine(
 ) -> Iterator[Check]:
     """Yield the checks in the order in which they build on each other.
 
-    config: the settings, where they can be read without Spark; without any, no store is tried.
-    opened: starts or joins the session; called only where this machine can carry one.
+    config: the settings, if they can be read without Spark.
+    opened: starts or joins the session and returns it with the settings, without which the store is
+    not checked. It is called only if the machine's own checks pass.
+
+    Raises:
+        ConfigError, UsageError: the settings are wrong.
     """
     broken = False
     for check in machine_checks(config):
@@ -37,7 +41,7 @@ def examine(
         return
     try:
         spark, settings = opened()
-    except (ConfigError, UsageError):  # wrong settings are no finding about the machine
+    except (ConfigError, UsageError):  # wrong settings say nothing about the machine
         raise
     except KyrosError as error:
         yield fail("session", str(error), "mend the cause named there")

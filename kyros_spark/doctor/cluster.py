@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from kyros_spark.config import Config
 from kyros_spark.doctor.memory import executor_memory
 from kyros_spark.doctor.verdict import Check, fail, ok, warn
-from kyros_spark.doctor.worker import tell
+from kyros_spark.doctor.worker import facts_as_json
 from kyros_spark.environment import code_hash, package_version
 from kyros_spark.errors import first_line
 from kyros_spark.spark.session import application, spark_conf, task_slots
@@ -24,21 +24,21 @@ _MISSING = re.compile(r"No module named '([\w.]+)'")
 
 
 def cluster_checks(spark: SparkSession, config: Config | None) -> Iterator[Check]:
-    """Yield what the session and its workers say of themselves."""
-    told = application(spark)
-    yield ok("session", f"Spark {told['spark']} on {told['master']}")
+    """Yield the checks of the session, and of the workers if they answer."""
+    facts = application(spark)
+    yield ok("session", f"Spark {facts['spark']} on {facts['master']}")
     yield _delta(spark)
     try:
-        hosts = _asked(spark)
-    except Exception as error:  # some of Spark's reach Python as bare Java errors
-        yield _silent(str(error))
+        hosts = _hosts(spark)
+    except Exception as error:  # of any class: some reach Python as bare Java errors
+        yield _no_answer(str(error))
         return
     yield _python(hosts)
     yield _package(hosts)
     yield _compiler(hosts)
     yield _cpus(hosts, config.predict.kernel if config is not None else "auto")
     yield _cache(hosts)
-    if not str(told["master"]).startswith(("local", "connect")):
+    if not str(facts["master"]).startswith(("local", "connect")):
         yield executor_memory(spark_conf(spark), hosts)
 
 
@@ -46,22 +46,25 @@ def _delta(spark: SparkSession) -> Check:
     try:
         spark.read.format("delta").load("/no/such/table/of/kyros")
     except PySparkException as error:
-        found = str(error)
-        if "DATA_SOURCE_NOT_FOUND" not in found and "ClassNotFound" not in found:
+        message = str(error)
+        if "DATA_SOURCE_NOT_FOUND" not in message and "ClassNotFound" not in message:
             return ok("delta", "answers")
     except Exception as error:  # a missing class reaches Python as a bare Java error
-        found = str(error)
+        message = str(error)
     return fail(
         "delta",
-        first_line(Exception(found)),
+        first_line(Exception(message)),
         "put Delta's two jars on the class path: spark.jars, or --packages",
     )
 
 
-def _asked(spark: SparkSession) -> Hosts:
-    """Ask twice as many tasks as there are slots, so that every executor is likely to answer."""
+def _hosts(spark: SparkSession) -> Hosts:
+    """Return the distinct facts of the workers, without their process ids.
+
+    There are twice as many tasks as slots, so that every executor is likely to answer.
+    """
     tasks = 2 * task_slots(spark)
-    frame = spark.range(0, tasks, 1, tasks).mapInArrow(tell, "facts string")
+    frame = spark.range(0, tasks, 1, tasks).mapInArrow(facts_as_json, "facts string")
     rows = {json.dumps(_without_process(json.loads(row["facts"]))) for row in frame.collect()}
     return [json.loads(text) for text in sorted(rows)]
 
@@ -70,36 +73,37 @@ def _without_process(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name != "pid"}
 
 
-def _silent(told: str) -> Check:
-    """Word why no worker answered."""
-    mend = "point PYSPARK_PYTHON (spark.pyspark.python) at the Python that the driver runs"
-    if "PYTHON_VERSION_MISMATCH" in told:
-        own = ".".join(platform.python_version_tuple()[:2])
-        return fail("workers", f"another Python than the driver's {own}", mend)
-    if "Cannot run program" in told:
-        named = re.search(r'Cannot run program "([^"]+)"', told)
-        return fail("workers", f"no Python at {named[1] if named else 'its path'}", mend)
-    if missing := _MISSING.search(told):
+def _no_answer(message: str) -> Check:
+    """Return the check that explains why no worker answered, from Spark's error message."""
+    fix = "point PYSPARK_PYTHON (spark.pyspark.python) at the Python that the driver runs"
+    if "PYTHON_VERSION_MISMATCH" in message:
+        driver = ".".join(platform.python_version_tuple()[:2])
+        return fail("workers", f"another Python than the driver's {driver}", fix)
+    if "Cannot run program" in message:
+        program = re.search(r'Cannot run program "([^"]+)"', message)
+        return fail("workers", f"no Python at {program[1] if program else 'its path'}", fix)
+    if missing := _MISSING.search(message):
         return fail(
             "workers",
             f"their Python lacks {missing[1]}",
             "install the wheel on every host, or ship it packed (spark.archives)",
         )
-    return fail("workers", first_line(Exception(told)), "KYROS_SPARK_LOG=WARN shows Spark's log")
+    return fail("workers", first_line(Exception(message)), "KYROS_SPARK_LOG=WARN shows Spark's log")
 
 
 def _python(hosts: Hosts) -> Check:
-    own = platform.python_version()
-    found = sorted({host["python"] for host in hosts})
-    names = sorted({host["host"] for host in hosts})
-    told = f"{', '.join(found)} on {len(names)} host(s), driver {own}"
-    if {version.rpartition(".")[0] for version in found} != {own.rpartition(".")[0]}:
-        return fail("workers", told, "give driver and executors the same Python, 3.11 or later")
-    return ok("workers", told)
+    driver = platform.python_version()
+    versions = sorted({host["python"] for host in hosts})
+    names = {host["host"] for host in hosts}
+    finding = f"{', '.join(versions)} on {len(names)} host(s), driver {driver}"
+    if {version.rpartition(".")[0] for version in versions} != {driver.rpartition(".")[0]}:
+        return fail("workers", finding, "give driver and executors the same Python, 3.11 or later")
+    return ok("workers", finding)
 
 
 def _package(hosts: Hosts) -> Check:
-    others = sorted({f"{h['version']} on {h['host']}" for h in hosts if h["code"] != code_hash()})
+    differing = [host for host in hosts if host["code"] != code_hash()]
+    others = sorted({f"{host['version']} on {host['host']}" for host in differing})
     if others:
         return fail(
             "package",
@@ -110,16 +114,16 @@ def _package(hosts: Hosts) -> Check:
 
 
 def _compiler(hosts: Hosts) -> Check:
-    broken = sorted({f"{h['host']}: {h['compiler']}" for h in hosts if h["compiler"]})
+    broken = sorted({f"{host['host']}: {host['compiler']}" for host in hosts if host["compiler"]})
     if broken:
         return fail("numba", "; ".join(broken), "install numba and llvmlite of one release there")
-    return ok("numba", f"{', '.join(sorted({h['numba'] for h in hosts}))} compiles")
+    return ok("numba", f"{', '.join(sorted({host['numba'] for host in hosts}))} compiles")
 
 
-def _cpus(hosts: Hosts, wanted: str) -> Check:
+def _cpus(hosts: Hosts, kernel: str) -> Check:
     kinds = sorted({f"{host['cpu']} ({host['kernel']})" for host in hosts})
-    lacking = sorted({host["host"] for host in hosts if host["kernel"] != wanted})
-    if wanted == "avx512vbmi" and lacking:
+    lacking = sorted({host["host"] for host in hosts if host["kernel"] != kernel})
+    if kernel == "avx512vbmi" and lacking:
         return fail("cpus", f"no avx512vbmi on {', '.join(lacking)}", "--set predict.kernel=auto")
     return ok("cpus", ", ".join(kinds))
 

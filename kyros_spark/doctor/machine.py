@@ -1,4 +1,4 @@
-"""Check what this machine brings before a session is asked for."""
+"""Check this machine before a session is started."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from kyros_spark.spark import runtime
 
 
 def machine_checks(config: Config | None) -> Iterator[Check]:
-    """Yield Python, Spark and, where this process will start Spark itself, Java, jars, memory."""
+    """Yield the checks of Python and Spark, and of Java, Delta's jars and memory.
+
+    The latter three are left out where spark-submit or a server has started Spark already.
+    """
     yield ok("python", f"{platform.python_version()} in {sys.prefix}")
     yield _spark()
     if "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ:
-        return  # spark-submit or a server has started it: the session tells
+        return  # the session's own checks show what it runs on
     yield _java()
     yield _delta_jars()
     yield local_memory((config.spark if config else SparkSettings()).driver_memory, machine_bytes())
@@ -37,10 +40,10 @@ def _spark() -> Check:
 
 def _java() -> Check:
     try:
-        found = runtime.find_java()
+        java = runtime.find_java()
     except PlatformError as error:
         return fail("java", "none that Spark runs on", str(error))
-    return ok("java", f"Java {found.version} in {found.home}")
+    return ok("java", f"Java {java.version} in {java.home}")
 
 
 def _delta_jars() -> Check:

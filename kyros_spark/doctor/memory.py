@@ -1,4 +1,4 @@
-"""Hold memory settings against what a machine has: heaps, Python workers, containers' limits."""
+"""Check memory settings (heaps, Python workers) against a machine's or container's memory."""
 
 from __future__ import annotations
 
@@ -10,68 +10,72 @@ from typing import Any
 
 from kyros_spark.doctor.verdict import Check, fail, ok, warn
 
-# A worker that scores holds numpy, pandas, pyarrow, compiled kernels and one Arrow batch.
+# A scoring worker holds numpy, pandas, pyarrow, compiled kernels and one Arrow batch.
 _WORKER_BYTES = 400 << 20
+# The power of two that each of Spark's unit letters stands for.
 _UNITS = {"b": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def machine_bytes() -> int | None:
-    """Return the memory of this machine, or of the container this runs in; None where unknown."""
-    found = []
+    """Return this machine's memory, or its container's limit if lower; None if neither is known."""
+    limits = []
     try:
-        kilobytes = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
-        found += [int(kilobytes[1]) << 10] if kilobytes else []
+        kibibytes = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
+        limits += [int(kibibytes[1]) << 10] if kibibytes else []
     except OSError:
         pass
-    for place in _LIMITS:
+    for path in _LIMITS:
         try:
-            text = Path(place).read_text().strip()
+            text = Path(path).read_text().strip()
         except OSError:
             continue
-        found += [int(text)] if text.isdigit() else []
-    return min(found, default=None)
+        limits += [int(text)] if text.isdigit() else []
+    return min(limits, default=None)
 
 
 def spark_bytes(text: str) -> int:
-    """Return a size as Spark writes it (3g, 512m; a bare number is MiB) in bytes, else 0."""
+    """Return the bytes of a size as Spark writes it (3g, 512m; a bare number is MiB), or 0."""
     match = re.fullmatch(r"\s*(\d+)\s*([bkmgtp]?)b?\s*", text.lower())
     return int(match[1]) << _UNITS[match[2] or "m"] if match else 0
 
 
-def local_memory(driver_memory: str, has: int | None, cores: int | None = None) -> Check:
-    """Check the one heap of a local session, and its Python workers, against the machine."""
+def local_memory(driver_memory: str, machine: int | None, cores: int | None = None) -> Check:
+    """Check the one heap of a local session, and its Python workers, against the machine.
+
+    machine: the machine's memory in bytes, or None if unknown. cores: default all.
+    """
     heap = spark_bytes(driver_memory)
     workers = (cores or os.cpu_count() or 1) * _WORKER_BYTES
-    told = f"driver heap {driver_memory}"
+    finding = f"driver heap {driver_memory}"
     if not heap:
-        return fail("memory", told, "give spark.driver_memory as 3g or 3000m")
-    if has is None:
-        return ok("memory", f"{told}; this machine does not tell what it has")
-    told += f" of {_gib(has)}"
-    fits = max(int((has - workers) / (1 << 30)), 1)
-    if heap >= has:
-        return fail("memory", told, f"--set spark.driver_memory={fits}g")
-    if heap + workers > has:
+        return fail("memory", finding, "give spark.driver_memory as 3g or 3000m")
+    if machine is None:
+        return ok("memory", f"{finding}; this machine does not tell what it has")
+    finding += f" of {_gib(machine)}"
+    fits = max(int((machine - workers) / (1 << 30)), 1)
+    if heap >= machine:
+        return fail("memory", finding, f"--set spark.driver_memory={fits}g")
+    if heap + workers > machine:
         return warn(
             "memory",
-            f"{told}, which leaves too little for {workers // _WORKER_BYTES} Python workers",
+            f"{finding}, which leaves too little for {workers // _WORKER_BYTES} Python workers",
             f"--set spark.driver_memory={fits}g, or fewer cores",
         )
-    return ok("memory", told)
+    return ok("memory", finding)
 
 
 def executor_memory(conf: Mapping[str, str], hosts: Sequence[Mapping[str, Any]]) -> Check:
     """Check an executor's heap and overhead against the smallest host that answered."""
     name = "executors"
     heap = spark_bytes(conf.get("spark.executor.memory", "1g"))
-    given = conf.get("spark.executor.memoryOverhead")
-    overhead = spark_bytes(given) if given else max(heap // 10, 384 << 20)
+    declared = conf.get("spark.executor.memoryOverhead")
+    overhead = spark_bytes(declared) if declared else max(heap // 10, 384 << 20)
     cores = int(conf.get("spark.executor.cores", "1"))
     smallest = min((host["memory"] for host in hosts if host["memory"]), default=None)
-    told = f"heap {_gib(heap)} and overhead {_gib(overhead)}"
+    finding = f"heap {_gib(heap)} and overhead {_gib(overhead)}"
     if smallest is not None and heap + overhead > smallest:
-        return fail(name, f"{told} on a host of {_gib(smallest)}", "lower spark.executor.memory")
+        return fail(name, f"{finding} on a host of {_gib(smallest)}", "lower spark.executor.memory")
     if "spark.executor.pyspark.memory" in conf:
         return warn(
             name,
@@ -81,10 +85,10 @@ def executor_memory(conf: Mapping[str, str], hosts: Sequence[Mapping[str, Any]])
     if overhead < cores * _WORKER_BYTES:
         return warn(
             name,
-            f"{told} for {cores} Python workers, which live in the overhead",
+            f"{finding} for {cores} Python workers, which live in the overhead",
             f"spark.executor.memoryOverhead={cores * _WORKER_BYTES >> 20}m or more",
         )
-    return ok(name, told)
+    return ok(name, finding)
 
 
 def _gib(size: int) -> str:

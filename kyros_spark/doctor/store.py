@@ -1,4 +1,4 @@
-"""Check that the place of the tables can be written, read by the workers, and cleaned up again."""
+"""Check that the tables' location can be written, read by the workers, and cleaned up again."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _FIX = "check that it exists, and that driver and executors may write, read and 
 
 
 def store_check(spark: SparkSession, tables: TableSettings) -> Check:
-    """Write, read and remove a file under tables.base; or a table in tables.catalog."""
+    """Write, read and remove a file under tables.base; with a catalog, a table there too."""
     try:
         if tables.catalog is not None:
             _try_catalog(spark, tables.catalog)
         folder = tables.base if tables.base is not None else tables.artefact_folder()
         _try_folder(spark, folder)
     except (PlatformError, OSError, PySparkException) as error:
-        return fail("store", f"{_place(tables)}: {first_line(error)}", _FIX)
+        return fail("store", f"{_location(tables)}: {first_line(error)}", _FIX)
     except Exception as error:  # a store's own errors reach Python as bare Java errors
-        return fail("store", f"{_place(tables)}: {java_cause(error)}", _FIX)
-    return ok("store", f"{_place(tables)} can be written, read and cleaned")
+        return fail("store", f"{_location(tables)}: {java_cause(error)}", _FIX)
+    return ok("store", f"{_location(tables)} can be written, read and cleaned")
 
 
 def _try_folder(spark: SparkSession, folder: str) -> None:
     address = f"{folder.rstrip('/')}/kyros-doctor-{uuid.uuid4().hex}.txt"
     write_file(spark, address, b"kyros doctor")
     try:
-        seen = [row[0] for row in spark.read.text(address).collect()]
-        if seen != ["kyros doctor"]:
-            raise PlatformError(f"expected to read back what was written, found {seen}")
+        lines = [row[0] for row in spark.read.text(address).collect()]
+        if lines != ["kyros doctor"]:
+            raise PlatformError(f"expected to read back what was written, found {lines}")
     finally:
         remove_file(spark, address)
 
@@ -48,5 +48,5 @@ def _try_catalog(spark: SparkSession, schema: str) -> None:
     spark.sql(f"DROP TABLE {table}")
 
 
-def _place(tables: TableSettings) -> str:
+def _location(tables: TableSettings) -> str:
     return tables.catalog or str(tables.base)

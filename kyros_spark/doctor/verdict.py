@@ -1,4 +1,4 @@
-"""Word a check: its verdict, what was found, what to do."""
+"""Word a check: its verdict, the finding and the fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: ok, warn (it works, but) or fail (a stage would not get through)."""
+    """A finding: ok, warn (costs time or certainty) or fail (a stage would not get through)."""
 
     name: str
     verdict: str
@@ -16,24 +16,24 @@ class Check:
 
     def line(self) -> str:
         """Return the finding as a line for people."""
-        told = f"{self.verdict:<5} {self.name:<13} {self.found}"
-        return f"{told} -> {self.fix}" if self.fix else told
+        line = f"{self.verdict:<5} {self.name:<13} {self.found}"
+        return f"{line} -> {self.fix}" if self.fix else line
 
     def as_dict(self) -> dict[str, str]:
         """Return the finding as the result line holds it."""
         return asdict(self)
 
 
-def ok(name: str, found: str) -> Check:
-    """Return a finding that needs nothing."""
-    return Check(name, "ok", found)
+def ok(name: str, finding: str) -> Check:
+    """Return a check that needs no fix."""
+    return Check(name, "ok", finding)
 
 
-def warn(name: str, found: str, fix: str) -> Check:
-    """Return a finding that costs time or certainty."""
-    return Check(name, "warn", found, fix)
+def warn(name: str, finding: str, fix: str) -> Check:
+    """Return a check whose finding costs time or certainty."""
+    return Check(name, "warn", finding, fix)
 
 
-def fail(name: str, found: str, fix: str) -> Check:
-    """Return a finding that stops a stage."""
-    return Check(name, "fail", found, fix)
+def fail(name: str, finding: str, fix: str) -> Check:
+    """Return a check whose finding stops a stage."""
+    return Check(name, "fail", finding, fix)

@@ -1,4 +1,4 @@
-"""Tell, on a worker, what the worker is: what a stage will meet there."""
+"""Describe a worker from within: the host, Python and kernels a stage will run on."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 
-def tell(batches: Iterable[Any]) -> Iterable[Any]:
-    """Return one row, `facts`, as JSON; for mapInArrow."""
+def facts_as_json(batches: Iterable[Any]) -> Iterable[Any]:
+    """Yield one row with one column, `facts`, as JSON text; for mapInArrow."""
     import pyarrow as pa
 
     for _ in batches:
@@ -20,7 +20,7 @@ def tell(batches: Iterable[Any]) -> Iterable[Any]:
 
 
 def facts() -> dict[str, Any]:
-    """Return the host, its Python, CPU, memory and kernels, and whether one compiles here."""
+    """Return the host's name, CPU, memory, Python, package, kernel, cache and compiler fault."""
     from kyros_spark.doctor.memory import machine_bytes
     from kyros_spark.environment import code_hash, package_version
     from kyros_spark.kernels.compile import cache_folder
@@ -40,16 +40,16 @@ def facts() -> dict[str, Any]:
 
 
 def _compiler() -> str:
-    """Return why a kernel cannot be compiled and called here, or ''."""
+    """Return why a kernel cannot be compiled and called here, or '' if it can."""
     from kyros_spark.kernels.compile import CompileError, compiled, read_only, writable
     from kyros_spark.kernels.table_sum import add_table
 
     try:
-        work = compiled(add_table, read_only("int32"), read_only("float64"), writable("float64"))
+        add = compiled(add_table, read_only("int32"), read_only("float64"), writable("float64"))
     except CompileError as error:
         return str(error)
     sums = np.zeros(2)
     codes, table = np.array([1, 0], dtype="int32"), np.array([0.5, 2.0])
     codes.flags.writeable = table.flags.writeable = False
-    work(codes, table, sums)
+    add(codes, table, sums)
     return "" if sums.tolist() == [2.0, 0.5] else f"wrong sums {sums.tolist()}"

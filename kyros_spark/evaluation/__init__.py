@@ -1,1 +1,1 @@
-"""Judge stored predictions: frames of sums in Spark, numbers from those sums on the driver."""
+"""Judge stored predictions: Spark computes sums, and the driver turns them into metrics."""

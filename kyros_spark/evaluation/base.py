@@ -1,4 +1,4 @@
-"""Look at the joined rows once before anything is judged: what is missing, unknown or no number."""
+"""Check the joined rows before any judging: predictions or targets that are missing or invalid."""
 
 from __future__ import annotations
 
@@ -18,85 +18,91 @@ from kyros_spark.fitting.rows import is_usable
 class BatchTotals:
     """Counts and sums of a batch by part and model."""
 
-    def __init__(self, wide: DataFrame, subjects: Sequence[EvaluatedModel]) -> None:
-        """Compute them, in one pass."""
-        asked = [c.alias(f"{what}_{one.number}") for one in subjects for what, c in _asked(one)]
+    def __init__(self, wide: DataFrame, models: Sequence[EvaluatedModel]) -> None:
+        """Compute all of them in one pass."""
+        totals = [
+            column.alias(f"{name}_{model.number}")
+            for model in models
+            for name, column in _model_totals(model)
+        ]
         rows = F.count(F.lit(1)).alias("rows")
-        found = wide.groupBy("split").agg(rows, F.sum("exposure").alias("exposure"), *asked)
-        self.parts = {row["split"]: row.asDict() for row in found.collect()}
+        by_part = wide.groupBy("split").agg(rows, F.sum("exposure").alias("exposure"), *totals)
+        self.parts = {row["split"]: row.asDict() for row in by_part.collect()}
 
-    def total(self, what: str, one: EvaluatedModel) -> float:
-        """Return a model's sum over all parts."""
-        return math.fsum(row[f"{what}_{one.number}"] or 0 for row in self.parts.values())
+    def total(self, name: str, model: EvaluatedModel) -> float:
+        """Return one of a model's totals, summed over all parts."""
+        return math.fsum(row[f"{name}_{model.number}"] or 0 for row in self.parts.values())
 
     @property
     def rows(self) -> int:
-        """Return the rows of the batch (of a sample: of the sample)."""
+        """Return the number of rows in the batch, or in the sample if one was drawn."""
         return sum(row["rows"] for row in self.parts.values())
 
-    def null_means(self, one: EvaluatedModel) -> dict[tuple[int, str], float]:
-        """Return the model's mean target a unit, by part and as a whole, where there is one."""
-        found = {}
+    def null_means(self, model: EvaluatedModel) -> dict[tuple[int, str], float]:
+        """Return the model's mean target per unit, by part and overall, where there are units."""
+        means = {}
         for part, row in self.parts.items():
-            units = row[f"units_{one.number}"]
+            units = row[f"units_{model.number}"]
             if units:
-                found[one.number, part] = row[f"observed_{one.number}"] / units
-        if found:
-            whole = self.total("observed", one) / self.total("units", one)
-            found[one.number, WHOLE] = whole
-        return found
+                means[model.number, part] = row[f"observed_{model.number}"] / units
+        if means:
+            overall = self.total("observed", model) / self.total("units", model)
+            means[model.number, WHOLE] = overall
+        return means
 
-    def labelled(self, one: EvaluatedModel) -> EvaluatedModel:
-        """Return the model with whether its target is known in the batch, and why it is not."""
-        if one.settings is None:
-            return one
-        if self.total("known", one):
-            return replace(one, labelled=True)
-        return replace(one, reason=f"{one.settings.target} is not known in this batch")
+    def labelled(self, model: EvaluatedModel) -> EvaluatedModel:
+        """Return the model, marked with whether its target is known in the batch or why not."""
+        if model.settings is None:
+            return model
+        if self.total("known", model):
+            return replace(model, labelled=True)
+        return replace(model, reason=f"{model.settings.target} is not known in this batch")
 
-    def check(self, batch: str, subjects: Sequence[EvaluatedModel]) -> None:
-        """Refuse predictions and targets that no metric can be computed of.
+    def check(self, batch: str, models: Sequence[EvaluatedModel]) -> None:
+        """Refuse predictions and targets for which no metric can be computed.
 
         Raises:
             BatchMissingError: policies of the batch have no prediction.
             PredictionValueError: a prediction or target is NaN, infinite, or not positive.
         """
-        for one in subjects:
-            place = f"predictions, batch {batch}, model {one.reference}"
-            if missing := self.total("missing", one):
+        for model in models:
+            location = f"predictions, batch {batch}, model {model.reference}"
+            if missing := self.total("missing", model):
                 raise BatchMissingError(
-                    f"{place}: expected a prediction of each of {self.rows} prepared policies, "
+                    f"{location}: expected a prediction for each of {self.rows} prepared policies, "
                     f"found {missing:.0f} without; run: kyros predict --batch {batch}"
                 )
-            if bad := self.total("bad", one):
+            if bad := self.total("bad", model):
                 raise PredictionValueError(
-                    f"{place}, prediction: expected positive numbers, found {bad:.0f} rows that "
+                    f"{location}, prediction: expected positive numbers, found {bad:.0f} rows that "
                     "are NaN, infinite or not above zero; mend the model and predict again"
                 )
-            if bad := self.total("bad_target", one):
+            if bad := self.total("bad_target", model):
                 raise PredictionValueError(
-                    f"prepared, batch {batch}, {one.judged.target} or {one.judged.per}: expected "
-                    f"numbers to judge {one.reference} by, found {bad:.0f} rows that are NaN, "
-                    "infinite or negative; mend prepare.targets or prepare.claims"
+                    f"prepared, batch {batch}, {model.judged.target} or {model.judged.per}: "
+                    f"expected numbers to judge {model.reference} by, found {bad:.0f} rows that "
+                    "are NaN, infinite or negative; mend prepare.targets or prepare.claims"
                 )
 
 
-def _asked(one: EvaluatedModel) -> list[tuple[str, Column]]:
-    value = F.col(one.prediction)
-    bad = _no_number(value)
-    if one.settings is None:
+def _model_totals(model: EvaluatedModel) -> list[tuple[str, Column]]:
+    """Return the aggregates of one model by name; a model without settings has only counts."""
+    value = F.col(model.prediction)
+    bad = _is_not_finite(value)
+    if model.settings is None:
         return [("missing", F.count_if(value.isNull())), ("bad", F.count_if(bad))]
-    target, per = F.col(one.settings.target), F.col(one.settings.per)
-    counted = F.when(is_usable(one.settings), F.col(STANDS_FOR))
+    target, per = F.col(model.settings.target), F.col(model.settings.per)
+    bad_target = _is_not_finite(target) | _is_not_finite(per) | (target < 0) | (per < 0)
+    weight = F.when(is_usable(model.settings), F.col(STANDS_FOR))
     return [
         ("missing", F.count_if(value.isNull())),
         ("bad", F.count_if(bad | (value <= 0))),
-        ("bad_target", F.count_if(_no_number(target) | _no_number(per) | (target < 0) | (per < 0))),
+        ("bad_target", F.count_if(bad_target)),
         ("known", F.count(target)),
-        ("units", F.sum(counted * per)),
-        ("observed", F.sum(counted * target)),
+        ("units", F.sum(weight * per)),
+        ("observed", F.sum(weight * target)),
     ]
 
 
-def _no_number(value: Column) -> Column:
+def _is_not_finite(value: Column) -> Column:
     return F.isnan(value) | (F.abs(value) == math.inf)

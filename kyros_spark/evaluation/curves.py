@@ -1,4 +1,4 @@
-"""Order a model's rows by prediction, and a pair's by the ratio of the two: Gini, Lorenz, lift."""
+"""Order rows by a model's prediction, or by a pair's price ratio: Gini, Lorenz curve, lift."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark.evaluation.ordered import (
     RANGE,
-    ROWS_A_RANGE,
+    ROWS_PER_RANGE,
     VALUE,
     cumulated,
     ginis,
@@ -34,14 +34,14 @@ from kyros_spark.evaluation.rows import (
 from kyros_spark.evaluation.sample import NO_GROUP
 from kyros_spark.evaluation.subjects import EvaluatedModel
 
-LORENZ_POINTS = 10  # points of the Lorenz curve a quantile
+LORENZ_POINTS = 10  # points of the Lorenz curve per quantile
 CURVE = ("curve", "part", "group")
 CURVE_SUMS = (*SUMS, "other_expected")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models of the same target: the first is the new price, the second the old one."""
+    """Two models of the same target: the new price and the old one."""
 
     number: int
     new: EvaluatedModel
@@ -55,26 +55,27 @@ class Pair:
 
 def curve_groups(
     wide: DataFrame,
-    subjects: Sequence[EvaluatedModel],
+    models: Sequence[EvaluatedModel],
     pairs: Sequence[Pair],
     rows: int,
-    rows_a_range: int = ROWS_A_RANGE,
+    rows_per_range: int = ROWS_PER_RANGE,
 ) -> DataFrame:
-    """Return a row a curve (a model's number, or a pair's), part, group and distinct value.
+    """Return one row per curve, part, group and distinct value.
 
-    rows: of the batch, to choose in how many ranges it is sorted. Hold the frame: it is read twice.
+    A curve is the number of a model, or of a pair. rows: the size of the batch, which decides into
+    how many ranges the values are cut. Persist the result: it is read twice.
     """
-    values = {one.number: F.col(one.prediction) for one in subjects}
+    values = {model.number: F.col(model.prediction) for model in models}
     values |= {pair.number: pair.ratio for pair in pairs}
-    bounds = range_bounds(wide, values, rows // rows_a_range)
-    told: list[tuple[EvaluatedModel, EvaluatedModel | None, int]]
-    told = [(one, None, one.number) for one in subjects]
-    told += [(pair.new, pair.old, pair.number) for pair in pairs]
-    each = [
-        _rows(wide, one, other, n, values[n], bounds.get(n, ()), per_group=other is None)
-        for one, other, n in told
+    bounds = range_bounds(wide, values, rows // rows_per_range)
+    curves: list[tuple[EvaluatedModel, EvaluatedModel | None, int]]
+    curves = [(model, None, model.number) for model in models]
+    curves += [(pair.new, pair.old, pair.number) for pair in pairs]
+    frames = [
+        _rows(wide, model, other, n, values[n], bounds.get(n, ()), per_group=other is None)
+        for model, other, n in curves
     ]
-    return cumulated(reduce(DataFrame.unionByName, each), CURVE, CURVE_SUMS)
+    return cumulated(reduce(DataFrame.unionByName, frames), CURVE, CURVE_SUMS)
 
 
 def curve_points(
@@ -82,36 +83,37 @@ def curve_points(
 ) -> tuple[dict[tuple[Any, ...], float | None], list[dict[str, Any]]]:
     """Return the Gini of each (curve, part, group), and fine quantiles of each (curve, part).
 
-    ``count`` x LORENZ_POINTS quantiles, which nest in the ``count`` that charts show.
+    There are ``count`` x LORENZ_POINTS fine quantiles; they nest in the ``count`` that charts show.
     """
     totals = range_totals(groups, CURVE)
-    mine = [row for row in totals if row["group"] == NO_GROUP]
+    whole_totals = [row for row in totals if row["group"] == NO_GROUP]
     whole = groups.where(F.col("group") == NO_GROUP)
-    points = quantiles(whole, mine, CURVE, CURVE_SUMS, count * LORENZ_POINTS)
+    points = quantiles(whole, whole_totals, CURVE, CURVE_SUMS, count * LORENZ_POINTS)
     return ginis(totals, CURVE), points
 
 
 def _rows(
     wide: DataFrame,
-    one: EvaluatedModel,
+    model: EvaluatedModel,
     other: EvaluatedModel | None,
     number: int,
     value: Column,
     bounds: Sequence[float],
     per_group: bool,
 ) -> DataFrame:
+    """Return the rows that judge the model, once per part and random group they belong to."""
     weight = F.col(STANDS_FOR)
     groups = [F.lit(NO_GROUP), F.col(GROUP)] if per_group else [F.lit(NO_GROUP)]
-    second = F.lit(None).cast("double") if other is None else expected(other)
-    rows = judged_rows(wide, one).select(
+    other_expected = F.lit(None).cast("double") if other is None else expected(other)
+    rows = judged_rows(wide, model).select(
         F.lit(number).alias("curve"),
         F.array("split", F.lit(WHOLE)).alias("parts"),
         F.array_distinct(F.array(*groups)).alias("groups"),
         range_of(value, bounds),
         value.alias(VALUE),
         STANDS_FOR,
-        *measures(one, claims_of(wide)),
-        second.alias("other_expected"),
+        *measures(model, claims_of(wide)),
+        other_expected.alias("other_expected"),
     )
     sums = [(F.col(name) * weight).alias(name) for name in CURVE_SUMS]
     rows = rows.withColumn("part", F.explode("parts")).withColumn("group", F.explode("groups"))

@@ -1,7 +1,7 @@
-"""Put an interval around actual over expected, given what is expected.
+"""Compute a confidence interval for actual over expected, taking the expected as given.
 
-Counts: exact Poisson (Garwood, Biometrika 28, 1936), by quantiles of chi-square. Amounts: normal,
-the variance of the sum estimated by a sum of squares (see evaluation/rows.spread), not below zero.
+Counts: exact Poisson (Garwood, Biometrika 28, 1936), from quantiles of chi-square. Amounts: normal,
+never below zero; a sum of squares estimates the variance of the sum (see evaluation/rows.spread).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ class ConfidenceInterval:
     """Intervals of one confidence level."""
 
     def __init__(self, confidence: float) -> None:
-        """Take the level, and find SciPy, which xgboost and scikit-learn bring along.
+        """Load SciPy, which xgboost and scikit-learn bring along, and keep the level's quantiles.
 
         Raises:
-            PlatformError: there is no SciPy.
+            PlatformError: SciPy is not installed.
         """
         try:
             from scipy import stats
@@ -34,7 +34,10 @@ class ConfidenceInterval:
     def ratio(
         self, observed: float, expected: float, spread: float, is_count: bool
     ) -> tuple[float | None, float | None]:
-        """Return lower and upper end of observed / expected; None where nothing is expected."""
+        """Return the lower and upper end of observed / expected; None where nothing is expected.
+
+        spread: the estimated variance of ``observed``; not used for counts.
+        """
         if not expected or not math.isfinite(expected):
             return None, None
         if is_count:

@@ -1,4 +1,4 @@
-"""Compute metrics from sums, on the driver: a few numbers a model and part."""
+"""Compute metrics from sums, on the driver: a few numbers per model and part."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ METRICS = (
 )
 
 
-def added(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
-    """Return the sums over rows; None where no row has one."""
-    found = {}
-    told = list(rows)
+def column_sums(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """Return the sum of each named column over rows; None where no row has a value."""
+    totals = {}
+    addends = list(rows)
     for name in names:
-        known = [row[name] for row in told if row[name] is not None]
-        found[name] = math.fsum(known) if known else None
-    return found
+        values = [row[name] for row in addends if row[name] is not None]
+        totals[name] = math.fsum(values) if values else None
+    return totals
 
 
 def metrics(sums: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return the metrics of a part from its sums.
+    """Return the METRICS of a part from its sums.
 
-    sums: rows, units, observed, expected and LOSSES. A metric without a denominator is None.
+    sums: rows, units, observed, expected and LOSSES. A metric whose denominator is missing or zero
+    is None.
     """
     rows, units, null = sums["rows"], sums["units"], sums["null_deviance"]
-    found = {
+    values = {
         "actual_expected": ratio(sums["observed"], sums["expected"]),
         "balance": ratio(sums["expected"], sums["observed"]),
         "deviance_per_row": ratio(sums["deviance"], rows),
@@ -45,20 +46,24 @@ def metrics(sums: Mapping[str, Any]) -> dict[str, float | None]:
         "null_deviance_per_exposure": ratio(null, units),
         "mae": ratio(sums["absolute"], rows),
     }
-    left, square = ratio(sums["deviance"], null), ratio(sums["square"], rows)
-    found["d2"] = None if left is None else 1 - left
-    found["rmse"] = None if square is None else math.sqrt(square)
-    return {name: found[name] for name in METRICS}
+    unexplained, square = ratio(sums["deviance"], null), ratio(sums["square"], rows)
+    values["d2"] = None if unexplained is None else 1 - unexplained
+    values["rmse"] = None if square is None else math.sqrt(square)
+    return {name: values[name] for name in METRICS}
 
 
 def ratio(part: float | None, whole: float | None) -> float | None:
-    """Return a ratio; None where either is not known, or there is nothing to divide by."""
+    """Return part / whole; None where either is missing or NaN, or the whole is zero."""
     if part is None or not whole or math.isnan(part) or math.isnan(whole):
         return None
     return part / whole
 
 
 def psi(shares: Sequence[float], reference: Sequence[float], least: float = 1e-6) -> float:
-    """Return the population stability index; an empty bin counts as ``least`` of the exposure."""
+    """Return the population stability index of two distributions over the same bins.
+
+    shares, reference: the bins' shares of exposure, now and in training. A share below ``least``
+    counts as ``least``.
+    """
     pairs = [(max(p, least), max(q, least)) for p, q in zip(shares, reference, strict=True)]
     return math.fsum((p - q) * math.log(p / q) for p, q in pairs)

@@ -1,4 +1,4 @@
-"""Cut the numbers among the factors into groups of equal exposure, so that they have levels too."""
+"""Cut numeric factors into groups of equal exposure, so that they have levels too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.evaluation.ordered import (
-    ROWS_A_RANGE,
+    ROWS_PER_RANGE,
     VALUE,
     cumulated,
     quantiles,
@@ -25,25 +25,28 @@ _CURVE = ("factor",)
 
 @dataclass(frozen=True)
 class NumberGroups:
-    """The groups of one number: the largest value of each, and what it is called."""
+    """The groups of one numeric factor: the largest value of each group, and its label."""
 
     most: tuple[float, ...]
     labels: tuple[str, ...]
 
     def level(self, name: str) -> Column:
-        """Return the label of a row's group."""
-        found = F.lit(self.labels[-1]) if self.labels else F.lit(MISSING_LEVEL)
+        """Return the expression of a row's group label, given the factor's column."""
+        level = F.lit(self.labels[-1]) if self.labels else F.lit(MISSING_LEVEL)
         for bound, label in list(zip(self.most, self.labels, strict=True))[-2::-1]:
-            found = F.when(F.col(name) <= bound, label).otherwise(found)
-        return F.when(F.col(name).isNull(), MISSING_LEVEL).otherwise(found)
+            level = F.when(F.col(name) <= bound, label).otherwise(level)
+        return F.when(F.col(name).isNull(), MISSING_LEVEL).otherwise(level)
 
 
 def number_values(
-    wide: DataFrame, names: Sequence[str], rows: int, rows_a_range: int = ROWS_A_RANGE
+    wide: DataFrame, names: Sequence[str], rows: int, rows_per_range: int = ROWS_PER_RANGE
 ) -> DataFrame:
-    """Return a row a number's distinct value, cumulated by exposure. Hold it: it is read twice."""
-    bounds = range_bounds(wide, {n: F.col(n) for n in names}, rows // rows_a_range)
-    each = F.array(
+    """Return one row per factor and distinct value, with exposure cumulated within its range.
+
+    rows: the size of the batch. Persist the result: it is read twice.
+    """
+    bounds = range_bounds(wide, {n: F.col(n) for n in names}, rows // rows_per_range)
+    factor_values = F.array(
         *(
             F.struct(
                 F.lit(name).alias("factor"),
@@ -54,25 +57,25 @@ def number_values(
         )
     )
     units = (F.col("exposure") * F.col(STANDS_FOR)).alias("units")
-    rows_ = wide.select(F.inline(each), units, F.lit(0.0).alias("observed"))
-    return cumulated(rows_.where(F.col(VALUE).isNotNull()), _CURVE, ("units", "observed"))
+    long = wide.select(F.inline(factor_values), units, F.lit(0.0).alias("observed"))
+    return cumulated(long.where(F.col(VALUE).isNotNull()), _CURVE, ("units", "observed"))
 
 
 def number_groups(
     values: DataFrame, names: Sequence[str], count: int
 ) -> Mapping[str, NumberGroups]:
-    """Return the groups of each number: equal exposure, a tie in one group whole."""
+    """Return the groups of each factor: equal exposure, equal values always in the same group."""
     totals = range_totals(values, _CURVE)
-    found = quantiles(values, totals, _CURVE, ("units",), count)
+    rows = quantiles(values, totals, _CURVE, ("units",), count)
     groups = {}
     for name in names:
-        mine = [row for row in found if row["factor"] == name]
-        ends = [(row["least"], row["most"]) for row in mine]
+        ends = [(row["least"], row["most"]) for row in rows if row["factor"] == name]
         groups[name] = NumberGroups(tuple(most for _, most in ends), _labels(ends))
     return groups
 
 
 def _labels(ends: Sequence[tuple[float, float]]) -> tuple[str, ...]:
+    """Return a label for each group, with as few digits as tell all groups apart."""
     labels: tuple[str, ...] = ()
     for digits in (4, 6, 9, 17):
         labels = tuple(_label(*pair, digits) for pair in ends)

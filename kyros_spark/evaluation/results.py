@@ -1,4 +1,4 @@
-"""Word a model's sums as rows of the evaluation tables: what all rows share, and the metrics."""
+"""Turn a model's sums into rows of the evaluation tables: the shared columns, and the metrics."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kyros_spark.evaluation.intervals import ConfidenceInterval
-from kyros_spark.evaluation.metrics import LOSSES, METRICS, added, metrics, ratio
+from kyros_spark.evaluation.metrics import LOSSES, METRICS, column_sums, metrics, ratio
 from kyros_spark.evaluation.rows import SUMS, WHOLE
-from kyros_spark.evaluation.sample import standard_error
+from kyros_spark.evaluation.sample import NO_GROUP, standard_error
 from kyros_spark.evaluation.subjects import EvaluatedModel
 
 PARTS = ("train", "valid", "test", WHOLE)
@@ -19,7 +19,10 @@ _NO_CLAIMS = "no claims in this part"
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """What the rows of every table say: which batch, run and tier, at which confidence."""
+    """What all rows of an evaluation share: batch, run, tier, parts and confidence interval.
+
+    common  the columns that are the same in every row of every table
+    """
 
     batch: str
     run_id: str
@@ -30,21 +33,26 @@ class EvaluationContext:
     common: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Put together what all rows share."""
-        told = {"tier": self.tier, "evaluated_at": self.now, "batch_id": self.batch}
-        object.__setattr__(self, "common", {**told, "run_id": self.run_id})
+        """Collect the columns that are the same in every row."""
+        common = {
+            "tier": self.tier,
+            "evaluated_at": self.now,
+            "batch_id": self.batch,
+            "run_id": self.run_id,
+        }
+        object.__setattr__(self, "common", common)
 
-    def row(self, one: EvaluatedModel, part: str, sums: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what sums say in any table: the sums, A/E and its interval, the means."""
+    def row(self, model: EvaluatedModel, part: str, sums: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the columns that sums fill in every table: sums, A/E with interval, means."""
         observed, expected = sums["observed"], sums["expected"]
         lower = upper = None
         if observed is not None and expected is not None:
-            is_count = one.judged.family == "poisson"
+            is_count = model.judged.family == "poisson"
             spread = sums["spread"] or 0.0
             lower, upper = self.interval.ratio(observed, expected, spread, is_count)
         return {
-            "model_name": one.name,
-            "model_version": one.version,
+            "model_name": model.name,
+            "model_version": model.version,
             "part": part,
             **{name: sums[name] for name in _SHOWN},
             "actual_expected": ratio(observed, expected),
@@ -57,76 +65,84 @@ class EvaluationContext:
 
 
 def metric_rows(
-    judging: EvaluationContext,
-    one: EvaluatedModel,
+    context: EvaluationContext,
+    model: EvaluatedModel,
     losses: Sequence[Mapping[str, Any]],
     ginis: Mapping[tuple[Any, ...], float | None],
     psi: Mapping[tuple[int, str], float],
     psi_absent: str,
-    plain: Mapping[str, Mapping[str, Any]],
+    unlabelled: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
-    """Return the rows of `evaluation_metrics` of a model.
+    """Return the rows of `evaluation_metrics` for one model.
 
-    losses: its sums by part and random group. plain: its sums by part where it has no labels.
+    losses: the model's sums by part and random group. ginis: by (curve, part, group).
+    psi: by (model number, part). psi_absent: why the model has none, if it has none.
+    unlabelled: the model's sums by part, used where it has no losses for lack of labels.
     """
-    for part in judging.parts:
-        mine = [dict(row) for row in losses if part in (row["part"], WHOLE)]
+    for part in context.parts:
+        part_losses = [dict(row) for row in losses if part in (row["part"], WHOLE)]
         if part == WHOLE:
-            for row in mine:
+            for row in part_losses:
                 row["null_deviance"] = row["null_deviance_whole"]
-        sums = added(mine, (*SUMS, *LOSSES, "sampled"))
-        if not mine:
-            sums |= plain.get(part, {})
-        found: dict[str, Any] = metrics(sums)
-        found["gini"] = ginis.get((one.number, part, -1))
-        found["psi"] = psi.get((one.number, part))
-        told = (
-            _empty_row(judging, one, part) if one.settings is None else judging.row(one, part, sums)
+        sums = column_sums(part_losses, (*SUMS, *LOSSES, "sampled"))
+        if not part_losses:
+            sums |= unlabelled.get(part, {})
+        values: dict[str, Any] = metrics(sums)
+        values["gini"] = ginis.get((model.number, part, NO_GROUP))
+        values["psi"] = psi.get((model.number, part))
+        shared = (
+            _empty_row(context, model, part)
+            if model.settings is None
+            else context.row(model, part, sums)
         )
-        errors = _errors(mine, ginis, one, part) if judging.tier == "fast" else {}
+        errors = _errors(part_losses, ginis, model, part) if context.tier == "fast" else {}
         yield {
-            **told,
-            **{name: value for name, value in found.items() if name != "actual_expected"},
-            "family": one.settings and one.settings.family,
-            "target": one.settings and one.settings.target,
-            "per": one.settings and one.settings.per,
+            **shared,
+            **{name: value for name, value in values.items() if name != "actual_expected"},
+            "family": model.settings and model.settings.family,
+            "target": model.settings and model.settings.target,
+            "per": model.settings and model.settings.per,
             "sampled_rows": None if sums["sampled"] is None else int(sums["sampled"]),
             "sampling_error": errors,
-            "absent": _absent(one, sums, found, psi_absent),
+            "absent": _absent(model, sums, values, psi_absent),
         }
 
 
-def _empty_row(judging: EvaluationContext, one: EvaluatedModel, part: str) -> dict[str, Any]:
-    known = {"model_name": one.name, "model_version": one.version, "part": part}
+def _empty_row(context: EvaluationContext, model: EvaluatedModel, part: str) -> dict[str, Any]:
+    """Return the shared columns of a model that cannot be judged: all sums are NULL."""
     return {
-        **known,
+        "model_name": model.name,
+        "model_version": model.version,
+        "part": part,
         **dict.fromkeys((*_SHOWN, "lower", "upper", "actual_expected")),
-        **judging.common,
+        **context.common,
     }
 
 
 def _errors(
     losses: Sequence[Mapping[str, Any]],
     ginis: Mapping[tuple[Any, ...], float | None],
-    one: EvaluatedModel,
+    model: EvaluatedModel,
     part: str,
 ) -> dict[str, float]:
+    """Return the sampling error of each metric, from its values in the random groups."""
     groups = sorted({row["group"] for row in losses})
-    each = [
-        metrics(added([r for r in losses if r["group"] == group], (*SUMS, *LOSSES)))
+    by_group = [
+        metrics(column_sums([r for r in losses if r["group"] == group], (*SUMS, *LOSSES)))
         for group in groups
     ]
-    values = {name: [row[name] for row in each] for name in METRICS}
-    values["gini"] = [ginis.get((one.number, part, group)) for group in groups]
-    errors = {name: standard_error(told) for name, told in values.items()}
+    values = {name: [row[name] for row in by_group] for name in METRICS}
+    values["gini"] = [ginis.get((model.number, part, group)) for group in groups]
+    errors = {name: standard_error(group_values) for name, group_values in values.items()}
     return {name: error for name, error in errors.items() if error is not None}
 
 
 def _absent(
-    one: EvaluatedModel, sums: Mapping[str, Any], found: Mapping[str, Any], psi_absent: str
+    model: EvaluatedModel, sums: Mapping[str, Any], values: Mapping[str, Any], psi_absent: str
 ) -> dict[str, str]:
-    reason = one.reason
+    """Return, for each metric that is missing, the reason why."""
+    reason = model.reason
     if not reason:
         reason = "no rows to judge in this part" if not sums["rows"] else _NO_CLAIMS
-    missing = {name: reason for name, value in found.items() if value is None}
-    return missing | ({"psi": psi_absent} if found["psi"] is None else {})
+    missing = {name: reason for name, value in values.items() if value is None}
+    return missing | ({"psi": psi_absent} if values["psi"] is None else {})

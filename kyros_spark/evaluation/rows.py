@@ -1,4 +1,4 @@
-"""Bring predictions to prepared policies, and say of each model which rows judge it, and how."""
+"""Join predictions to prepared policies, and define which rows judge a model and by what."""
 
 from __future__ import annotations
 
@@ -14,113 +14,115 @@ from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, is_usable, model_row
 
 STANDS_FOR, GROUP = "_stands_for", "_group"
 WHOLE = "all"
-_GIVEN = ("gamma", "negative_binomial")  # the number of units being given
+# Families whose interval takes the number of units as given.
+_GIVEN = ("gamma", "negative_binomial")
 SUMS = ("rows", "units", "exposure", "claims", "observed", "expected", "spread")
 
 
 def with_predictions(
     prepared: DataFrame, predictions: Sequence[tuple[EvaluatedModel, DataFrame]], key: Sequence[str]
 ) -> DataFrame:
-    """Add a column of predictions for each model; NULL where a policy has none."""
-    told = [
-        rows.select(*key, F.lit(one.number).alias("_model"), "prediction")
-        for one, rows in predictions
+    """Add one column of predictions per model; NULL where a policy has none."""
+    long = [
+        rows.select(*key, F.lit(model.number).alias("_model"), "prediction")
+        for model, rows in predictions
     ]
-    each = [
-        F.max(F.when(F.col("_model") == one.number, F.col("prediction"))).alias(one.prediction)
-        for one, _ in predictions
+    columns = [
+        F.max(F.when(F.col("_model") == model.number, F.col("prediction"))).alias(model.prediction)
+        for model, _ in predictions
     ]
-    wide = reduce(DataFrame.unionByName, told).groupBy(*key).agg(*each)
+    wide = reduce(DataFrame.unionByName, long).groupBy(*key).agg(*columns)
     if "claim_excess" in prepared.columns:
-        whole = F.col("claim_amount") + F.col("claim_excess")
-        prepared = prepared.withColumn(WITH_EXCESS, whole)
+        with_excess = F.col("claim_amount") + F.col("claim_excess")
+        prepared = prepared.withColumn(WITH_EXCESS, with_excess)
     return prepared.join(wide, on=list(key), how="left")
 
 
-def usable(one: EvaluatedModel) -> Column:
-    """Tell whether a row judges the model; without labels, whether there is a unit to be per."""
-    return is_usable(one.judged) if one.labelled else F.col(one.judged.per) > 0
+def usable(model: EvaluatedModel) -> Column:
+    """Return whether a row judges the model; without labels, whether its units are positive."""
+    return is_usable(model.judged) if model.labelled else F.col(model.judged.per) > 0
 
 
-def expected(one: EvaluatedModel) -> Column:
-    """Return what the model expects of a row: prediction times what it is per."""
-    return F.col(one.prediction) * F.col(one.judged.per)
+def expected(model: EvaluatedModel) -> Column:
+    """Return the amount or count the model expects of a row: prediction x units."""
+    return F.col(model.prediction) * F.col(model.judged.per)
 
 
-def observed(one: EvaluatedModel) -> Column:
+def observed(model: EvaluatedModel) -> Column:
     """Return the target, or NULL where the batch does not know it."""
-    return F.col(one.judged.target) if one.labelled else F.lit(None).cast("double")
+    return F.col(model.judged.target) if model.labelled else F.lit(None).cast("double")
 
 
-def spread(one: EvaluatedModel) -> Column:
-    """Return a row's part in the variance of the sum of the target.
+def spread(model: EvaluatedModel) -> Column:
+    """Return a row's share of the estimated variance of the summed target.
 
-    Counts: 0, the interval is Poisson's. Amounts per exposure, compound Poisson: the amount
-    squared. Amounts per claim, whose number is given: the residual squared.
+    Counts: 0, as their interval is exact Poisson. Amounts per exposure (compound Poisson): the
+    amount squared. Amounts per claim, the number of claims being given: the residual squared.
     """
-    if one.judged.family == "poisson":
+    if model.judged.family == "poisson":
         return F.lit(0.0)
-    left = observed(one) - expected(one) if one.judged.family in _GIVEN else observed(one)
-    return left * left
+    is_given = model.judged.family in _GIVEN
+    deviation = observed(model) - expected(model) if is_given else observed(model)
+    return deviation * deviation
 
 
-def measures(one: EvaluatedModel, claims: Column, of: Column | None = None) -> list[Column]:
+def measures(model: EvaluatedModel, claims: Column) -> list[Column]:
     """Return the columns of SUMS for one model's rows, before they are summed."""
     return [
         F.lit(1.0).alias("rows"),
-        F.col(one.judged.per).cast("double").alias("units"),
+        F.col(model.judged.per).cast("double").alias("units"),
         F.col("exposure"),
         claims.cast("double").alias("claims"),
-        observed(one).alias("observed"),
-        (expected(one) if of is None else of).alias("expected"),
-        spread(one).alias("spread"),
+        observed(model).alias("observed"),
+        expected(model).alias("expected"),
+        spread(model).alias("spread"),
     ]
 
 
 def claims_of(rows: DataFrame) -> Column:
-    """Return the number of claims, NULL where the portfolio does not count them."""
+    """Return the number of claims; NULL where the portfolio does not count them."""
     return F.col("claim_count") if "claim_count" in rows.columns else F.lit(None)
 
 
-def judged_rows(wide: DataFrame, one: EvaluatedModel) -> DataFrame:
-    """Return the rows that judge a model, with label, weight and offset where they have labels."""
-    if one.labelled:
-        return model_rows(wide, one.judged)
-    return wide.where(usable(one))
+def judged_rows(wide: DataFrame, model: EvaluatedModel) -> DataFrame:
+    """Return the rows that judge a model; with labels also label, weight and offset."""
+    if model.labelled:
+        return model_rows(wide, model.judged)
+    return wide.where(usable(model))
 
 
 def loss_rows(
-    wide: DataFrame, subjects: Sequence[EvaluatedModel], null_means: Mapping[tuple[int, str], float]
+    wide: DataFrame, models: Sequence[EvaluatedModel], null_means: Mapping[tuple[int, str], float]
 ) -> DataFrame:
-    """Return a row a labelled model and policy: deviance, null deviances, errors.
+    """Return one row per labelled model and policy: deviance, null deviances, errors.
 
-    null_means: the mean target a unit, by model and part (and WHOLE).
+    null_means: the mean target per unit, by model number and part (and WHOLE).
     """
-    return reduce(DataFrame.unionByName, [_losses(wide, one, null_means) for one in subjects])
+    return reduce(DataFrame.unionByName, [_losses(wide, model, null_means) for model in models])
 
 
 def _losses(
-    wide: DataFrame, one: EvaluatedModel, null_means: Mapping[tuple[int, str], float]
+    wide: DataFrame, model: EvaluatedModel, null_means: Mapping[tuple[int, str], float]
 ) -> DataFrame:
-    rows, settings = model_rows(wide, one.judged), one.judged
+    rows, settings = model_rows(wide, model.judged), model.judged
     unit = F.exp(OFFSET)
-    means = {part: mean for (number, part), mean in null_means.items() if number == one.number}
-    own = F.lit(None).cast("double")
+    means = {part: mean for (number, part), mean in null_means.items() if number == model.number}
+    part_mean = F.lit(None).cast("double")
     for part, mean in means.items():
-        own = F.when(F.col("split") == part, mean).otherwise(own)
-    error = observed(one) - expected(one)
+        part_mean = F.when(F.col("split") == part, mean).otherwise(part_mean)
+    error = observed(model) - expected(model)
 
     def loss(rate: Column) -> Column:
         return F.col(WEIGHT) * unit_deviance(F.col(LABEL), rate * unit, settings)
 
     return rows.select(
-        F.lit(one.number).alias("subject"),
+        F.lit(model.number).alias("subject"),
         F.col("split").alias("part"),
         STANDS_FOR,
         GROUP,
-        *measures(one, claims_of(wide)),
-        loss(F.col(one.prediction)).alias("deviance"),
-        loss(own).alias("null_deviance"),
+        *measures(model, claims_of(wide)),
+        loss(F.col(model.prediction)).alias("deviance"),
+        loss(part_mean).alias("null_deviance"),
         loss(F.lit(means[WHOLE])).alias("null_deviance_whole"),
         F.abs(error).alias("absolute"),
         (error * error).alias("square"),
@@ -128,6 +130,9 @@ def _losses(
 
 
 def summed(rows: DataFrame, by: Sequence[str], columns: Sequence[str]) -> DataFrame:
-    """Sum columns by groups, each row as often as it stands for; count the rows themselves."""
+    """Return the groups' sums of columns, weighted by STANDS_FOR, and their plain row counts.
+
+    Column ``sampled`` holds the row count.
+    """
     sums = [F.sum(F.col(c) * F.col(STANDS_FOR)).alias(c) for c in columns]
     return rows.groupBy(*by).agg(*sums, F.count(F.lit(1)).alias("sampled"))

@@ -1,9 +1,10 @@
 """Draw the fast tier's sample: by hash of the key, stratified by part and by having a claim.
 
-A row stands for N/n rows of its stratum, N and n counted, so that each stratum's rows add up. The
-sample is the same on every run. Its error comes from random groups (Wolter, Introduction to
-Variance Estimation, 2nd edition, chapter 2): the standard deviation of a metric over GROUPS
-sub-samples, over the square root of GROUPS; it errs to the large side where a stratum is whole.
+A row stands for N/n rows of its stratum. N and n are counted, so each stratum adds up to its own
+size. The sample is the same on every run. Its error comes from random groups (Wolter, Introduction
+to Variance Estimation, 2nd edition, chapter 2): the standard deviation of a metric over GROUPS
+sub-samples, divided by the square root of GROUPS. It errs on the large side where a stratum was
+taken whole.
 """
 
 from __future__ import annotations
@@ -30,24 +31,31 @@ def whole(prepared: DataFrame) -> DataFrame:
 def stratified(
     prepared: DataFrame, key: Sequence[str], targets: Sequence[str], rows: int
 ) -> DataFrame:
-    """Return about ``rows`` rows with what each stands for: as many of each stratum, or all."""
+    """Return a sample of about ``rows`` rows, with STANDS_FOR and GROUP.
+
+    Every stratum has the same quota; one that is smaller than its quota is taken whole.
+    """
     marked = prepared.withColumn("_claim", _has_claim(targets))
-    place = F.pmod(F.xxhash64(F.lit("evaluate"), *key), F.lit(_STEPS))
+    hashed = F.pmod(F.xxhash64(F.lit("evaluate"), *key), F.lit(_STEPS))
     sizes = {(r["split"], r["_claim"]): r["count"] for r in _strata(marked).collect()}
-    share = {of: min(1.0, rows / len(sizes) / count) for of, count in sizes.items()}
-    drawn = marked.where(place < _by_stratum({of: s * _STEPS for of, s in share.items()}))
-    counted = {(r["split"], r["_claim"]): r["count"] for r in _strata(drawn).collect()}
-    weights = {of: sizes[of] / count for of, count in counted.items()}
+    quota = rows / len(sizes) if sizes else 0.0
+    limits = {stratum: min(1.0, quota / size) * _STEPS for stratum, size in sizes.items()}
+    drawn = marked.where(hashed < _by_stratum(limits))
+    counts = {(r["split"], r["_claim"]): r["count"] for r in _strata(drawn).collect()}
+    weights = {stratum: sizes[stratum] / count for stratum, count in counts.items()}
     group = F.pmod(F.xxhash64(F.lit("group"), *key), F.lit(GROUPS)).cast("int")
     return drawn.withColumns({STANDS_FOR: _by_stratum(weights), GROUP: group}).drop("_claim")
 
 
 def standard_error(values: Sequence[float | None]) -> float | None:
-    """Return the random-group standard error of a metric, from its value in each group."""
-    known = [value for value in values if value is not None]
-    if len(known) < GROUPS / 2:
+    """Return the random-group standard error of a metric, from its value in each group.
+
+    None where fewer than half of the GROUPS have a value.
+    """
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < GROUPS / 2:
         return None
-    return float(np.std(known, ddof=1) / np.sqrt(len(known)))
+    return float(np.std(numbers, ddof=1) / np.sqrt(len(numbers)))
 
 
 def _has_claim(targets: Sequence[str]) -> Column:
@@ -61,8 +69,8 @@ def _strata(rows: DataFrame) -> DataFrame:
 
 
 def _by_stratum(values: Mapping[tuple[str, bool], float]) -> Column:
-    chosen = F.lit(0.0)
-    for (part, claim), value in values.items():
-        is_it = (F.col("split") == part) & (F.col("_claim") == claim)
-        chosen = F.when(is_it, F.lit(float(value))).otherwise(chosen)
-    return chosen
+    by_stratum = F.lit(0.0)
+    for (part, has_claim), value in values.items():
+        is_stratum = (F.col("split") == part) & (F.col("_claim") == has_claim)
+        by_stratum = F.when(is_stratum, F.lit(float(value))).otherwise(by_stratum)
+    return by_stratum

@@ -1,4 +1,4 @@
-"""Say what each model of a batch is judged as: family, target, and what it is per."""
+"""Decide what each model of a batch is judged as: family, target, and unit (``per``)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from kyros_spark.config import OWN_PARAMETERS, EvaluateSettings, ModelSettings
 from kyros_spark.model.manifest import Manifest
 from kyros_spark.registry import Entry, Registry
 
-# What a model with a large-loss load predicts: claims as they were, not as they were capped.
+# The target of a model with a large-loss load: claim amounts before capping.
 WITH_EXCESS = "claim_amount_with_excess"
 _PART = re.compile(r"^([A-Za-z_]\w*)@(\d+)$")
 
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A model as it is judged.
+    """A model and what it is judged as.
 
-    settings    family, target, per; None where it cannot be judged, and ``reason`` says why
+    number      its position among the batch's models; part of its column names
+    settings    family, target, per; None if it cannot be judged, and ``reason`` says why
     used        its features
     trained_on  its training batches
-    labelled    is its target known in the batch
-    version_at  the version of table predictions that holds it
+    labelled    whether its target is known in the batch
+    version_at  the version of table predictions that holds its predictions
     """
 
     number: int
@@ -46,29 +47,33 @@ class EvaluatedModel:
 
     @property
     def prediction(self) -> str:
-        """Return the column of its predictions."""
+        """Return the name of the column of its predictions."""
         return f"_p{self.number}"
 
     @property
     def judged(self) -> ModelSettings:
-        """Return what it is judged as; asked only of those that can be."""
+        """Return what it is judged as.
+
+        Raises:
+            ValueError: the model cannot be judged. A caller asks only for those that can.
+        """
         if self.settings is None:
             raise ValueError(self.reason)
         return self.settings
 
 
-def subject(
+def evaluated_model(
     registry: Registry,
-    known: Mapping[tuple[str, str], Entry],
+    registered: Mapping[tuple[str, str], Entry],
     number: int,
     stored: tuple[str, str],
     settings: EvaluateSettings,
     version_at: int,
 ) -> EvaluatedModel:
-    """Return how a stored model, or product of models, is judged.
+    """Return a stored model, or product of models, with what it is judged as.
 
-    known: the registry's entries by name and version, so that it is read once for all models.
-    stored: model_name and model_version, as table predictions has them.
+    registered: the registry's entries by name and version, read once for all models.
+    stored: model_name and model_version, as in table predictions.
 
     Raises:
         UnknownModelError: the registry does not know the version.
@@ -76,7 +81,7 @@ def subject(
     name, version = stored
     parts = [_PART.match(part) for part in version.split("*")]
     pairs = [(p[1], p[2]) for p in parts if p is not None] or [(name.partition(".")[0], version)]
-    entries = [known.get(pair) or registry.find("@".join(pair))[0] for pair in pairs]
+    entries = [registered.get(pair) or registry.find("@".join(pair))[0] for pair in pairs]
     manifests = [registry.load(entry)[0].manifest for entry in entries]
     chosen, reason = _judged_as(name, manifests, settings)
     return EvaluatedModel(
@@ -102,20 +107,24 @@ def _judged_as(
     if any(manifest.large_loss_load for manifest in manifests):
         facts |= {"target": WITH_EXCESS}
     chosen = _model_settings(facts)
-    told = ", ".join(f"{key} {facts.get(key)}" for key in ("family", "target", "per"))
-    return chosen, "" if chosen else f"{told} is not judged; declare it in evaluate.judged.{name}"
+    if chosen:
+        return chosen, ""
+    summary = ", ".join(f"{key} {facts.get(key)}" for key in ("family", "target", "per"))
+    return None, f"{summary} is not judged; declare it in evaluate.judged.{name}"
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:
-    told = {"method": "glm", "family": manifest.family, "target": manifest.target}
+    """Return what a single model is judged as; later sources override earlier ones."""
+    declared = {"method": "glm", "family": manifest.family, "target": manifest.target}
     settings = manifest.training.get("settings") or {}
-    own = OWN_PARAMETERS.get(manifest.family, "")  # a fit tells these of every family
-    fitted = {own: value} if (value := manifest.training.get(own)) else {}
-    return {**told, "per": manifest.per, **settings, **fitted}
+    # A fit records the parameters of every family; only those of its own family count.
+    parameter = OWN_PARAMETERS.get(manifest.family, "")
+    fitted = {parameter: value} if (value := manifest.training.get(parameter)) else {}
+    return {**declared, "per": manifest.per, **settings, **fitted}
 
 
 def _product(manifests: Sequence[Manifest]) -> dict[str, Any]:
-    """Return how a product is judged: frequency x severity is a pure premium, amount a unit."""
+    """Return what a product is judged as: frequency x severity is a pure premium, Tweedie."""
     targets, pers = ([getattr(m, kind) for m in manifests] for kind in ("target", "per"))
     target = next((t for t in targets if t not in pers), None)
     per = next((p for p in pers if p not in targets), None)
@@ -125,5 +134,5 @@ def _product(manifests: Sequence[Manifest]) -> dict[str, Any]:
 def _model_settings(facts: Mapping[str, Any]) -> ModelSettings | None:
     try:
         return ModelSettings.model_validate(dict(facts))
-    except ValidationError:  # a family that has no deviance here, or no target
+    except ValidationError:  # no target, or a family without a deviance here
         return None

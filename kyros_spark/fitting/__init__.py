@@ -1,1 +1,1 @@
-"""Fit models on prepared rows: the only rooms that call MLlib and xgboost."""
+"""Fit models on prepared rows; no other package calls MLlib's fits or xgboost's."""

@@ -1,7 +1,7 @@
-"""Learn on the training part what a fit leaves out: its balance, and the large losses' excess.
+"""Estimate what a fit leaves out on the training part: its balance, and the large-loss load.
 
-Claims are capped before they are summed (prepare.claims.cap), so a fit knows nothing of the excess;
-it is spread evenly over all units. Source: domain rules of motor pricing; see docs/models.md.
+Claims are capped before they are summed (prepare.claims.cap), so a fit never sees the excess. The
+excess is spread evenly over all units. Source: domain rules of motor pricing; see docs/models.md.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.transforms.exact import exact_sum
 
 EXCESS = "claim_excess"
-FURTHEST = 10.0  # a fit further from its own training part than this has diverged
+FURTHEST = 10.0  # a fit that is off by more than this factor on its training part has diverged
 
 
 def rebalance_factor(name: str, scored: DataFrame) -> float:
-    """Return observed over predicted on the training part, of rows that carry PREDICTED.
+    """Return the training part's observed sum over its predicted sum.
+
+    scored: model rows with PREDICTED, the response per unit
 
     Raises:
-        FitError: the sums are so far apart that the fit is none.
+        FitError: the factor is outside 1 / FURTHEST to FURTHEST, so the solver has diverged.
     """
     row = (
         scored.where(F.col("split") == "train")
@@ -48,7 +50,7 @@ def rebalance_factor(name: str, scored: DataFrame) -> float:
 
 
 def flat_load(rows: DataFrame, settings: ModelSettings) -> float:
-    """Return the training part's excess over the cap, a unit of the model's ``per``."""
+    """Return the training part's excess over the cap, per unit of the model's ``per``."""
     train = rows.where(F.col("split") == "train")
     row = train.agg(
         exact_sum(F.col(EXCESS)).alias("excess"), exact_sum(F.col(settings.per)).alias("units")

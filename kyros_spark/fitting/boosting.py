@@ -1,4 +1,4 @@
-"""Boost trees with xgboost.spark: offset by base margin, early stopping on the validation part."""
+"""Boost trees with xgboost.spark: base margins for offsets, early stopping by validation part."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from kyros_spark.transforms.encode import encoded
 from kyros_spark.transforms.exact import exact_sum
 
 MARGIN, VALIDATION = "_margin", "_validation"
-ATTEMPTS = 4  # as Spark tries a task
-_REFUSED = re.compile(r"XGBoostError: (.*)")
+ATTEMPTS = 4  # as often as Spark tries a task
+_XGBOOST_ERROR = re.compile(r"XGBoostError: (.*)")
 _OBJECTIVES = {"poisson": "count:poisson", "gamma": "reg:gamma", "tweedie": "reg:tweedie"}
 _METRICS = {"poisson": "poisson-nloglik", "gamma": "gamma-deviance", "tweedie": "tweedie-nloglik"}
 
 
 @dataclass(frozen=True)
 class BoostingFit:
-    """A boosted ensemble: xgboost's own bytes, and the score that its trees are added to."""
+    """A boosted ensemble: xgboost's own bytes, the start score its trees add to, and its rounds."""
 
     booster: bytes
     start: float
@@ -45,9 +45,10 @@ class BoostingFit:
 
 
 def boosting_rows(rows: DataFrame, features: Sequence[Feature], start: float) -> DataFrame:
-    """Return the columns xgboost reads: features, NaN where missing, label, weight, margin, part.
+    """Return the columns that xgboost reads: features, label, weight, margin, validation flag.
 
-    Features go by number: xgboost.spark keeps names such as 'weight' for itself.
+    Missing values are NaN. Feature columns are numbered (x0, x1, ...), because xgboost.spark
+    reserves names such as 'weight'.
     """
     nan = F.lit(float("nan"))
     return rows.select(
@@ -65,16 +66,16 @@ def boosting_rows(rows: DataFrame, features: Sequence[Feature], start: float) ->
 def fit_boosting(
     rows: DataFrame, features: Sequence[Feature], settings: ModelSettings
 ) -> BoostingFit:
-    """Boost on the training part; the validation part decides when to stop.
+    """Boost on the training part and stop by the validation part.
 
-    Every tree is added to the log of the training part's mean, as an intercept-only model would
-    predict; a row's margin is that and its offset.
+    The trees are added to the log of the training part's mean, which is what an intercept-only
+    model predicts. A row's margin is that log plus the row's offset.
 
     Raises:
         PlatformError: xgboost is not installed.
-        ConfigError: the settings shape the trees by features that the model does not have.
+        ConfigError: the settings constrain the trees by features that the model does not have.
         FitError: xgboost stopped without a model.
-        WorkerLostError: its Python workers died, each time that it was tried.
+        WorkerLostError: its Python workers died in every attempt.
     """
     try:
         from xgboost.spark import SparkXGBRegressor
@@ -84,10 +85,10 @@ def fit_boosting(
         ) from error
     logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
     start = _mean_score(rows)
-    given = settings.boosting.workers
-    workers = fitting_tasks(rows.sparkSession) if given == "auto" else given
+    configured = settings.boosting.workers
+    workers = fitting_tasks(rows.sparkSession) if configured == "auto" else configured
     if not settings.boosting.early_stopping:
-        # xgboost.spark fails on a validation part without rows, which a split into folds has.
+        # xgboost.spark fails on an empty validation part, which a split into folds has.
         rows = rows.where(F.col("split") == "train")
     rows = in_order(boosting_rows(rows, features, start), workers)
     regressor = SparkXGBRegressor(
@@ -100,7 +101,7 @@ def fit_boosting(
         verbosity=0,
         verbose=False,
         **_options(settings),
-        **_shape(features, settings.boosting),
+        **_constraints(features, settings.boosting),
     )
     model = _fitted(regressor, rows)
     booster = model.get_booster()
@@ -109,9 +110,10 @@ def fit_boosting(
 
 
 def _fitted(regressor: Any, rows: DataFrame) -> Any:
-    """Fit; again where a worker died: tasks that wait for each other are not tried again by Spark.
+    """Fit, and fit again when a worker died.
 
-    The same rows in the same order give the same model, whichever attempt it was.
+    Spark does not retry these tasks itself, because they wait for each other (barrier stage). The
+    same rows in the same order give the same model in every attempt.
     """
     from py4j.protocol import Py4JJavaError
 
@@ -120,27 +122,27 @@ def _fitted(regressor: Any, rows: DataFrame) -> Any:
         try:
             return regressor.fit(rows)
         except (PySparkException, Py4JJavaError) as error:
-            refused = _REFUSED.findall(str(error))
-            lost = lost_worker(error)
-            if not lost and refused:
-                raise FitError(f"xgboost stopped without a model: {refused[-1]}") from error
-            if not lost:
-                raise  # a full device, a damaged file: the stage knows their names
+            messages = _XGBOOST_ERROR.findall(str(error))
+            cause = lost_worker(error)
+            if not cause and messages:
+                raise FitError(f"xgboost stopped without a model: {messages[-1]}") from error
+            if not cause:
+                raise  # a full device, a damaged file: the stage translates these
             if attempt == ATTEMPTS:
                 raise WorkerLostError(
                     f"boosting: expected Python workers to live, found them killed {ATTEMPTS} "
-                    f"times ({lost}): often for memory, since xgboost holds its rows; train on "
+                    f"times ({cause}): often for memory, since xgboost holds its rows; train on "
                     "fewer rows, or give the workers more memory, then give the same command again"
                 ) from error
-            event(f"a Python worker died while xgboost fitted ({lost}), fitting again")
+            event(f"a Python worker died while xgboost fitted ({cause}), fitting again")
             attempt += 1
 
 
 def _options(settings: ModelSettings) -> dict[str, Any]:
-    chosen, metric = settings.boosting, _METRICS[settings.family]
+    boosting, metric = settings.boosting, _METRICS[settings.family]
     options: dict[str, Any] = {}
-    if chosen.early_stopping:
-        options["early_stopping_rounds"] = chosen.early_stopping
+    if boosting.early_stopping:
+        options["early_stopping_rounds"] = boosting.early_stopping
         options["validation_indicator_col"] = VALIDATION
     if settings.family == "tweedie":
         options["tweedie_variance_power"] = settings.tweedie_power
@@ -148,56 +150,61 @@ def _options(settings: ModelSettings) -> dict[str, Any]:
     return {
         "objective": _OBJECTIVES[settings.family],
         "eval_metric": metric,
-        "n_estimators": chosen.rounds,
-        "max_depth": chosen.max_depth,
-        "learning_rate": chosen.eta,
-        "min_child_weight": chosen.min_child_weight,
-        "subsample": chosen.subsample,
-        "colsample_bytree": chosen.colsample,
-        "reg_lambda": chosen.reg_lambda,
-        "max_bin": chosen.max_bin,
-        "random_state": chosen.seed,
+        "n_estimators": boosting.rounds,
+        "max_depth": boosting.max_depth,
+        "learning_rate": boosting.eta,
+        "min_child_weight": boosting.min_child_weight,
+        "subsample": boosting.subsample,
+        "colsample_bytree": boosting.colsample,
+        "reg_lambda": boosting.reg_lambda,
+        "max_bin": boosting.max_bin,
+        "random_state": boosting.seed,
         **options,
     }
 
 
-def _shape(features: Sequence[Feature], chosen: BoostingSettings) -> dict[str, Any]:
-    """Return what holds the trees in shape: directions, groups, and which features are categories.
+def _constraints(features: Sequence[Feature], boosting: BoostingSettings) -> dict[str, Any]:
+    """Return xgboost's options that constrain the trees.
+
+    These are monotone directions, groups of features that may interact, and the features that are
+    categories.
 
     Raises:
-        ConfigError: it names a feature that the model does not have, or a direction for levels.
+        ConfigError: a setting names a feature that the model does not have, or gives a direction
+            to a feature with levels.
     """
     names = [feature.name for feature in features]
     numbers = [feature.name for feature in features if feature.kind == "numeric"]
-    for setting, named, known in (
-        ("monotone", chosen.monotone, numbers),
-        ("interactions", [one for group in chosen.interactions for one in group], names),
+    for setting, used, allowed in (
+        ("monotone", boosting.monotone, numbers),
+        ("interactions", [name for group in boosting.interactions for name in group], names),
     ):
-        unknown = [one for one in named if one not in known]
+        unknown = [name for name in used if name not in allowed]
         if unknown:
             raise ConfigError(
                 f"boosting.{setting}: expected features of the model"
-                f"{' of kind numeric' if known is numbers else ''}, {', '.join(known) or 'none'}, "
+                f"{' of kind numeric' if allowed is numbers else ''}, "
+                f"{', '.join(allowed) or 'none'}, "
                 f"found {', '.join(unknown)}"
             )
-    shape: dict[str, Any] = {}
-    if chosen.monotone:
-        signs = [str(chosen.monotone.get(name, 0)) for name in names]
-        shape["monotone_constraints"] = f"({','.join(signs)})"
-    if chosen.interactions:
-        groups = [[names.index(one) for one in group] for group in chosen.interactions]
-        shape["interaction_constraints"] = str(groups)
-    if chosen.categorical:
+    options: dict[str, Any] = {}
+    if boosting.monotone:
+        signs = [str(boosting.monotone.get(name, 0)) for name in names]
+        options["monotone_constraints"] = f"({','.join(signs)})"
+    if boosting.interactions:
+        groups = [[names.index(name) for name in group] for group in boosting.interactions]
+        options["interaction_constraints"] = str(groups)
+    if boosting.categorical:
         kinds = {"numeric": "float", "levels": "c"}
-        shape["feature_types"] = [kinds[feature.kind] for feature in features]
-    return shape
+        options["feature_types"] = [kinds[feature.kind] for feature in features]
+    return options
 
 
 def in_order(rows: DataFrame, workers: int) -> DataFrame:
-    """Lay rows out for the workers, in an order that only their content decides.
+    """Distribute rows over the workers in an order that depends on their content alone.
 
-    xgboost adds float32 gradients in the order of the rows, so that another order gives another
-    model in the last digits. Rows alike in all columns are interchangeable.
+    xgboost adds float32 gradients in the order of the rows, so another order changes the last
+    digits of the model. Rows that are equal in all columns are interchangeable.
     """
     columns = [F.col(name) for name in rows.columns]
     key = F.xxhash64(*columns)
@@ -205,6 +212,7 @@ def in_order(rows: DataFrame, workers: int) -> DataFrame:
 
 
 def _mean_score(rows: DataFrame) -> float:
+    """Return the log of the training part's weighted mean response per unit."""
     weight = F.col(WEIGHT) * F.exp(OFFSET)
     row = (
         rows.where(F.col("split") == "train")

@@ -1,28 +1,27 @@
-"""Check what the settings ask of a model to train, before anything is read."""
+"""Check the settings of a model to train before any table is read."""
 
 from __future__ import annotations
 
 from kyros_spark.config import Config, ModelSettings
 from kyros_spark.errors import ConfigError
 from kyros_spark.fitting.train_model import chosen_features
+from kyros_spark.tables.prepared import EXPOSURE, targets
 
 
 def check_model_settings(config: Config, name: str, model: ModelSettings) -> None:
-    """Refuse a model whose features, target or load the rest of the settings do not give.
+    """Refuse a model whose features, target or load the other settings do not provide.
 
     Raises:
-        ConfigError: says which setting, what it may be, and what it is.
+        ConfigError: names the setting, the values it may take, and its value.
     """
     if not model.parts:
         chosen_features(name, model, config.prepare)
-    known = {"exposure", *config.prepare.targets}
-    if config.prepare.claims is not None:
-        known |= {"claim_count", "claim_amount", "claim_excess"}
+    available = {column.name for column in (EXPOSURE, *targets(config.prepare))}
     for setting, column in (("target", model.target), ("per", model.per)):
-        if column not in known:
+        if column not in available:
             raise ConfigError(
-                f"train.models.{name}.{setting}: expected one of {', '.join(sorted(known))}, found "
-                f"'{column}'"
+                f"train.models.{name}.{setting}: expected one of "
+                f"{', '.join(sorted(available))}, found '{column}'"
             )
     _check_load(config, name, model)
 

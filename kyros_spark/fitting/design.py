@@ -1,8 +1,11 @@
-"""Lay out a GLM's design: the constant, a column a level, a column a number; never a dense row.
+"""Lay out a GLM's design without ever making a dense row.
 
-Every level has a column, the base level too; the solver leaves the base levels' out. Numbers are
-centred and scaled for the fit: raw ones (a car's value beside an indicator) make the normal
-equations ill-conditioned.
+The design has a constant, one column per level and one column per number. Base levels have columns
+too, which the solver leaves out. Numbers are centred and scaled for the fit, because raw numbers (a
+car's value beside an indicator) make the normal equations ill-conditioned.
+
+In the shapes below n is the number of rows, p that of the design's columns, `factors` that of the
+features with levels and `numbers` that of the numeric features.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ INTERCEPT = "(intercept)"
 
 @dataclass(frozen=True)
 class DesignColumn:
-    """A column of the design: which feature's, and which level's (none for a number)."""
+    """A column of the design: its feature and its level (None for a number and the constant)."""
 
     feature: str
     level: str | None
@@ -27,17 +30,19 @@ class DesignColumn:
 
     @property
     def label(self) -> str:
-        """Return how messages name it."""
+        """Return the column's name in messages."""
         return self.feature if self.level is None else f"{self.feature} = {self.level}"
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows of a design.
+    """Rows of a design.
 
-    places   int32[n, factors], the column that is 1, for each factor
-    numbers  float64[n, numbers], centred and scaled
-    label, weight, offset  float64[n]
+    places   int32[n, factors], for each factor the design column that is 1
+    numbers  float64[n, numbers], centred and scaled: in standard deviations
+    label    float64[n], the target, or the target per unit where the offset is zero
+    weight   float64[n], above zero
+    offset   float64[n], on the scale of the linear predictor: log of the units for a log link
     """
 
     places: np.ndarray
@@ -49,7 +54,16 @@ class Block:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each column of the design lies; column 0 is the constant."""
+    """The columns of a design and where each feature's columns lie; column 0 is the constant.
+
+    columns        all p columns in order
+    factors        names of the features with levels
+    factor_start   int64[factors], the column of each factor's first level
+    factor_levels  int64[factors], the number of levels
+    numbers        names of the numeric features
+    number_place   int64[numbers], the column of each number
+    centre, scale  float64[numbers], in the number's own unit; scale is above zero
+    """
 
     columns: tuple[DesignColumn, ...]
     factors: tuple[str, ...]
@@ -63,7 +77,7 @@ class Layout:
     @property
     def bases(self) -> list[int]:
         """The columns of the base levels."""
-        return [place for place, column in enumerate(self.columns) if column.is_base]
+        return [index for index, column in enumerate(self.columns) if column.is_base]
 
     def block(
         self,
@@ -75,31 +89,40 @@ class Layout:
     ) -> Block:
         """Return rows as the kernels read them.
 
-        codes    whole numbers [n, factors], each feature's levels by their codes
-        numbers  float64[n, numbers], as table prepared holds them
+        codes    integer[n, factors], the level codes of each factor
+        numbers  float64[n, numbers], as table prepared holds them, in their own units
+        label, weight, offset  float64[n], see Block
         """
         places = np.ascontiguousarray(codes + self.factor_start, np.int32)
         scaled = np.ascontiguousarray((numbers - self.centre) / self.scale, np.float64)
-        # Copies: what comes from Arrow is read-only, and kernels are compiled for what is not.
-        return Block(places, scaled, *(np.array(a, np.float64) for a in (label, weight, offset)))
+        # Arrow's arrays are read-only and the kernels are compiled for writable ones: copy.
+        vectors = (np.array(values, np.float64) for values in (label, weight, offset))
+        return Block(places, scaled, *vectors)
 
     def unscaled(self) -> np.ndarray:
-        """Return the matrix that takes coefficients of the fit to those of the numbers as given."""
-        back = np.eye(len(self.columns))
-        back[self.number_place, self.number_place] = 1.0 / self.scale
-        back[0, self.number_place] = -self.centre / self.scale
-        return back
+        """Return the matrix that turns the fit's coefficients into those of the unscaled numbers.
+
+        float64[p, p]; multiply it by the coefficients, float64[p], from the left.
+        """
+        matrix = np.eye(len(self.columns))
+        matrix[self.number_place, self.number_place] = 1.0 / self.scale
+        matrix[0, self.number_place] = -self.centre / self.scale
+        return matrix
 
 
 def layout_of(
     features: Sequence[Feature], centre: Mapping[str, float], scale: Mapping[str, float]
 ) -> Layout:
-    """Return the layout of fitted features; a number that never changes has scale 1."""
+    """Return the layout of fitted features.
+
+    centre, scale: each number's mean and standard deviation, in its own unit. A number that never
+    varies (scale 0) gets scale 1.
+    """
     columns = [DesignColumn(INTERCEPT, None)]
-    starts, levels, places = [], [], []
+    starts, levels, number_columns = [], [], []
     for feature in features:
         if feature.kind == "numeric":
-            places.append(len(columns))
+            number_columns.append(len(columns))
             columns.append(DesignColumn(feature.name, None))
             continue
         starts.append(len(columns))
@@ -116,7 +139,7 @@ def layout_of(
         np.array(starts, np.int64),
         np.array(levels, np.int64),
         numbers,
-        np.array(places, np.int64),
+        np.array(number_columns, np.int64),
         np.array([centre[name] for name in numbers], np.float64),
         np.array([scale[name] or 1.0 for name in numbers], np.float64),
     )

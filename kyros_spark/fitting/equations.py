@@ -1,4 +1,8 @@
-"""Evaluate a GLM at given coefficients on blocks of rows: normal equations, sums, likelihood."""
+"""Evaluate a GLM at given coefficients on blocks of rows: normal equations, sums, likelihood.
+
+In the shapes below p is the number of columns of the design. Coefficients are float64[p] on the
+scale of the linear predictor, of centred and scaled numbers.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ BLOCK_ROWS = 16_384  # a block's rows and working arrays stay in a core's cache
 
 @dataclass(frozen=True)
 class Family:
-    """An error distribution and a link: variance mu^power, or mu + mu^2 / theta."""
+    """An error distribution and a link; the variance is mu^power, or mu + mu^2 / theta."""
 
     power: float
     link: str = "log"
@@ -28,7 +32,7 @@ class Family:
 
     @property
     def alpha(self) -> float:
-        """1 / theta; zero without one."""
+        """1 / theta; zero where there is no theta."""
         return 0.0 if self.theta is None else 1.0 / self.theta
 
     @property
@@ -39,7 +43,13 @@ class Family:
 
 @dataclass(frozen=True)
 class Equations:
-    """A GLM at given coefficients: X'WX, X'score, deviance and Pearson's chi-square."""
+    """A GLM's normal equations and sums at given coefficients.
+
+    gram      float64[p, p], X'WX, W the expected information of each row
+    gradient  float64[p], X'score
+    deviance  weighted sum of unit deviances; infinite where a mean leaves the family's range
+    pearson   Pearson's chi-square, the weighted sum of (y - mu)^2 / V(mu)
+    """
 
     gram: np.ndarray
     gradient: np.ndarray
@@ -58,9 +68,13 @@ class Equations:
 
 @dataclass(frozen=True)
 class LevelSums:
-    """What each column's rows hold, by column of the design; a number's are those of all rows.
+    """Totals of the rows of each design column; a number and the constant have those of all rows.
 
-    faults: rows that cannot be fitted, by what is wrong with them.
+    rows      float64[p], the count of rows
+    exposure  float64[p], the sum of weight exp(offset): units of the model's ``per``
+    observed  float64[p], the sum of weight times label
+    weight    sum of the weights
+    faults    number of rows that cannot be fitted, by the fault's description
     """
 
     rows: np.ndarray
@@ -81,58 +95,73 @@ class LevelSums:
         )
 
 
-def equations_of(block: Block, layout: Layout, law: Family, coefficients: np.ndarray) -> Equations:
-    """Return the equations of a block, all columns of the design in them."""
+def equations_of(
+    block: Block, layout: Layout, family: Family, coefficients: np.ndarray
+) -> Equations:
+    """Return the equations of a block over all p columns of the design.
+
+    coefficients: float64[p]
+    Each pair of columns is in one half of X'WX only, as the kernel writes it. `with_full_gram`
+    fills in the other half once all blocks are added up.
+    """
     size, rows = len(layout.columns), block.label.size
     gram, gradient, sums = np.zeros((size, size)), np.zeros(size), np.zeros(2)
     information, score = np.empty(BLOCK_ROWS), np.empty(BLOCK_ROWS)
-    work = _compiled(kernels.working)
-    add = _compiled(kernels.cross_products)
+    working = _compiled(kernels.working)
+    cross_products = _compiled(kernels.cross_products)
     for first in range(0, rows, BLOCK_ROWS):
         part = slice(first, min(first + BLOCK_ROWS, rows))
         eta = _predicted(block, layout, coefficients, part)
         info, scores = information[: eta.size], score[: eta.size]
-        link = kernels.LOG if law.link == "log" else kernels.IDENTITY
+        link = kernels.LOG if family.link == "log" else kernels.IDENTITY
         labels, weights = block.label[part], block.weight[part]
-        here = np.zeros(2)  # block by block: rounding then grows with their number, not the rows'
-        work(labels, weights, eta, link, law.power, law.alpha, info, scores, here)
-        sums += here
+        # Summed per block: rounding then grows with the number of blocks, not of rows.
+        block_sums = np.zeros(2)
+        working(labels, weights, eta, link, family.power, family.alpha, info, scores, block_sums)
+        sums += block_sums
         if not np.isfinite(sums[0]):
             break
-        add(block.places[part], block.numbers[part], layout.number_place, info, scores, gram,
-            gradient)  # fmt: skip
+        cross_products(block.places[part], block.numbers[part], layout.number_place, info, scores,
+                       gram, gradient)  # fmt: skip
     return Equations(gram, gradient, float(sums[0]), float(sums[1]))
 
 
-def whole(equations: Equations, layout: Layout) -> Equations:
-    """Return the equations with both halves of X'WX, and the constant beside each indicator."""
+def with_full_gram(equations: Equations, layout: Layout) -> Equations:
+    """Return the equations with both halves of X'WX.
+
+    The constant's products with the indicators, which the kernel leaves out, equal the indicators'
+    diagonal.
+    """
     half = equations.gram
     gram = half + half.T
     np.fill_diagonal(gram, half.diagonal())
-    levels = [place for place, column in enumerate(layout.columns) if column.level is not None]
+    levels = [index for index, column in enumerate(layout.columns) if column.level is not None]
     gram[0, levels] = gram[levels, 0] = half.diagonal()[levels]
     return Equations(gram, equations.gradient, equations.deviance, equations.pearson)
 
 
 def likelihood_of(
-    block: Block, layout: Layout, law: Family, coefficients: np.ndarray, dispersion: float
+    block: Block, layout: Layout, family: Family, coefficients: np.ndarray, dispersion: float
 ) -> float:
-    """Return the log-likelihood of a block's rows."""
-    total, add = 0.0, _compiled(log_likelihood)
+    """Return the log-likelihood of a block's rows, in nats with every constant.
+
+    coefficients: float64[p]; dispersion: phi, above zero, in Var(y) = phi V(mu) / weight
+    """
+    total, likelihood = 0.0, _compiled(log_likelihood)
     for first in range(0, block.label.size, BLOCK_ROWS):
         part = slice(first, min(first + BLOCK_ROWS, block.label.size))
         eta = _predicted(block, layout, coefficients, part)
-        mean = np.exp(eta) if law.link == "log" else eta
+        mean = np.exp(eta) if family.link == "log" else eta
         labels, weights = block.label[part], block.weight[part]
-        total += add(labels, weights, mean, law.power, law.alpha, dispersion)
+        total += likelihood(labels, weights, mean, family.power, family.alpha, dispersion)
     return float(total)
 
 
-def level_sums_of(block: Block, layout: Layout, law: Family) -> LevelSums:
-    """Return what a block's rows hold by column: rows, weight times exp(offset), weighted label."""
+def level_sums_of(block: Block, layout: Layout, family: Family) -> LevelSums:
+    """Return the totals of a block's rows by column of the design."""
     exposure = block.weight * np.exp(block.offset)
     observed = block.weight * block.label
-    found = []
+    by_column = []
     for values in (np.ones_like(exposure), exposure, observed):
         sums = np.full(len(layout.columns), values.sum())
         for f, (start, levels) in enumerate(
@@ -140,24 +169,26 @@ def level_sums_of(block: Block, layout: Layout, law: Family) -> LevelSums:
         ):
             counts = np.bincount(block.places[:, f] - start, values, int(levels))
             sums[start : start + levels] = counts
-        found.append(sums)
-    return LevelSums(found[0], found[1], found[2], float(block.weight.sum()),
-                     _faults(block, layout, law))  # fmt: skip
+        by_column.append(sums)
+    return LevelSums(by_column[0], by_column[1], by_column[2], float(block.weight.sum()),
+                     _faults(block, layout, family))  # fmt: skip
 
 
-def _faults(block: Block, layout: Layout, law: Family) -> dict[str, int]:
+def _faults(block: Block, layout: Layout, family: Family) -> dict[str, int]:
+    """Return how many rows have each fault; no fault is left out, so that sums can be added."""
     finite = {name: np.isfinite(block.numbers[:, k]) for k, name in enumerate(layout.numbers)}
     finite |= {name: np.isfinite(values) for name, values in
                (("label", block.label), ("offset", block.offset))}  # fmt: skip
-    low = block.label <= 0 if law.power == 2.0 else block.label < 0
+    low = block.label <= 0 if family.power == 2.0 else block.label < 0
     return {
         **{f"{name} is not a finite number": int((~good).sum()) for name, good in finite.items()},
         "weight is not above zero": int((~((block.weight > 0) & (block.weight < np.inf))).sum()),
-        f"label is {'not above' if law.power == 2.0 else 'below'} zero": int(low.sum()),
+        f"label is {'not above' if family.power == 2.0 else 'below'} zero": int(low.sum()),
     }
 
 
 def _predicted(block: Block, layout: Layout, coefficients: np.ndarray, part: slice) -> np.ndarray:
+    """Return the linear predictor of some rows of a block: offset + x'beta, float64[rows]."""
     eta = np.empty(part.stop - part.start)
     predict = _compiled(kernels.linear_predictor)
     predict(block.places[part], block.numbers[part], layout.number_place, coefficients,
@@ -167,13 +198,13 @@ def _predicted(block: Block, layout: Layout, coefficients: np.ndarray, part: sli
 
 @functools.cache
 def _signatures() -> dict[Callable[..., Any], Sequence[Any]]:
-    one, two = writable("f8"), writable("f8", 2)
-    places, whole_numbers, real = writable("i4", 2), writable("i8"), types.float64
+    vector, matrix = writable("f8"), writable("f8", 2)
+    places, indices, real = writable("i4", 2), writable("i8"), types.float64
     return {
-        kernels.linear_predictor: (places, two, whole_numbers, one, one, one),
-        kernels.working: (one, one, one, types.int64, real, real, one, one, one),
-        kernels.cross_products: (places, two, whole_numbers, one, one, two, one),
-        log_likelihood: (one, one, one, real, real, real),
+        kernels.linear_predictor: (places, matrix, indices, vector, vector, vector),
+        kernels.working: (vector, vector, vector, types.int64, real, real, vector, vector, vector),
+        kernels.cross_products: (places, matrix, indices, vector, vector, matrix, vector),
+        log_likelihood: (vector, vector, vector, real, real, real),
     }
 
 

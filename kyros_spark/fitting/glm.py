@@ -1,4 +1,4 @@
-"""Fit a generalized linear model on prepared rows, by the solver the settings name."""
+"""Fit a generalized linear model on prepared rows, with the solver that the settings name."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def fit_glm(rows: DataFrame, features: Sequence[Feature], settings: ModelSetting
 
     Raises:
         TrainingDataError: the rows cannot carry the model.
-        FitError: the solver did not arrive at a model.
+        FitError: the solver did not converge to a model.
     """
     if settings.glm.solver == "mllib":
         return fit_mllib(rows, features, settings)
-    with glm_rows(rows, features, settings) as held:
-        return fit_rows(held.fitted, settings, held.judged, held.where)
+    with glm_rows(rows, features, settings) as design:
+        return fit_rows(design.fitted, settings, design.judged, design.where)

@@ -1,4 +1,8 @@
-"""Fit a GLM on rows of a design: levels checked, its own parameter found, solved, and judged."""
+"""Fit a GLM on rows of a design.
+
+Check the rows, choose the family's own parameter where it is profiled, solve, and compute the
+statistics.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +19,21 @@ from kyros_spark.fitting.glm_statistics import Coefficient, coefficients_of, sta
 from kyros_spark.fitting.irls import Penalty, Rows, Solution, Stop, solve
 from kyros_spark.fitting.profile_likelihood import largest
 
-# e^20: no rate is that far from another; the coefficient is on its way to infinity.
+# No rate is e^20 times another: a coefficient beyond this is on its way to infinity.
 RUNAWAY = 20.0
 POWERS, LOG_THETAS = (1.01, 1.99), (math.log(0.01), math.log(1000.0))
 
 
 @dataclass(frozen=True)
 class GlmFit:
-    """A fitted GLM: its terms as predict takes them, and what is told of it.
+    """A fitted GLM: the terms that predict uses, and the statistics of the fit.
 
-    tables: one coefficient a level by feature; slopes: one a number
-    power: the Tweedie power; theta: the negative binomial's (variance mu + mu^2 / theta)
+    intercept, tables, slopes  on the scale of the linear predictor, of unscaled numbers
+    tables     one coefficient per level, by feature
+    slopes     one coefficient per numeric feature, per unit of the number
+    power      the variance power, estimated for a profiled Tweedie
+    theta      the negative binomial's parameter (variance mu + mu^2 / theta)
+    rows_held  where the rows were held during the fit
     """
 
     intercept: float
@@ -42,44 +50,46 @@ class GlmFit:
 
 
 def fit_rows(
-    rows: Rows, settings: ModelSettings, judged: Rows | None = None, held: str = "local"
+    rows: Rows, settings: ModelSettings, judged: Rows | None = None, rows_held: str = "local"
 ) -> GlmFit:
-    """Fit on `rows`; statistics are those of `judged`, where `rows` are collapsed from them.
+    """Fit on `rows` and compute the statistics on `judged`.
+
+    judged: all rows, where `rows` are collapsed from them; otherwise `rows` are used for both.
 
     Raises:
         TrainingDataError: a number, label or weight cannot be fitted.
-        FitError: a level has no claims, or the solver did not arrive.
+        FitError: a level has no claims, or the solver did not converge.
     """
     judged, glm = judged or rows, settings.glm
-    law = _law(settings)
-    sums = judged.level_sums(law)
-    _check(sums, judged, law, glm)
+    family = _family(settings)
+    sums = judged.level_sums(family)
+    _check(sums, judged, family, glm)
     penalty, stop = Penalty(glm.alpha, glm.l1_ratio), Stop(glm.max_iter, glm.tol)
     start = np.zeros(len(rows.layout.columns))
-    mean = sums.observed[0] / (sums.exposure[0] if law.link == "log" else sums.weight)
-    start[0] = math.log(mean) if law.link == "log" else mean
+    mean = sums.observed[0] / (sums.exposure[0] if family.link == "log" else sums.weight)
+    start[0] = math.log(mean) if family.link == "log" else mean
 
-    def fitted(law: Family, start: np.ndarray, known: Equations | None = None) -> Solution:
-        return solve(rows, law, sums.weight, start, penalty, stop, known=known)
+    def fitted(family: Family, start: np.ndarray, at_start: Equations | None = None) -> Solution:
+        return solve(rows, family, sums.weight, start, penalty, stop, at_start=at_start)
 
     if _is_profiled(settings):
-        law = _profiled(law, fitted, judged, start)
-    null = solve(rows, law, sums.weight, start, stop=stop, columns=[0])
-    found = fitted(law, null.coefficients, null.equations)
-    _check_finite(found, rows, law, penalty)
-    final = found
+        family = _profiled(family, fitted, judged, start)
+    null = solve(rows, family, sums.weight, start, stop=stop, columns=[0])
+    solution = fitted(family, null.coefficients, null.equations)
+    _check_finite(solution, rows, family, penalty)
+    final = solution
     if judged is not rows:
-        final = replace(found, equations=judged.equations(law, found.coefficients))
-        null = replace(null, equations=judged.equations(law, null.coefficients))
-    told = statistics_of(judged, law, final, null)
+        final = replace(solution, equations=judged.equations(family, solution.coefficients))
+        null = replace(null, equations=judged.equations(family, null.coefficients))
+    statistics = statistics_of(judged, family, final, null)
     coefficients = coefficients_of(
-        rows.layout, law, final, sums, told["dispersion"],
+        rows.layout, family, final, sums, statistics["dispersion"],
         glm.confidence, exact=penalty.alpha == 0.0,
     )  # fmt: skip
-    return _as_fit(rows, coefficients, told, found, law, held)
+    return _as_fit(rows, coefficients, statistics, solution, family, rows_held)
 
 
-def _law(settings: ModelSettings) -> Family:
+def _family(settings: ModelSettings) -> Family:
     link = settings.glm.link
     if settings.family == "negative_binomial":
         return Family(1.0, link, 1.0 if settings.theta == "profile" else float(settings.theta))
@@ -90,12 +100,12 @@ def _law(settings: ModelSettings) -> Family:
 
 
 def _is_profiled(settings: ModelSettings) -> bool:
-    own = OWN_PARAMETERS.get(settings.family)
-    return own is not None and getattr(settings, own) == "profile"
+    parameter = OWN_PARAMETERS.get(settings.family)
+    return parameter is not None and getattr(settings, parameter) == "profile"
 
 
-def _check(sums: LevelSums, rows: Rows, law: Family, glm: GlmSettings) -> None:
-    faults = [f"{what} in {count} rows" for what, count in sums.faults.items() if count]
+def _check(sums: LevelSums, rows: Rows, family: Family, glm: GlmSettings) -> None:
+    faults = [f"{fault} in {count} rows" for fault, count in sums.faults.items() if count]
     if faults:
         raise TrainingDataError(
             f"the GLM: expected finite numbers, weights above zero and labels that its family "
@@ -108,8 +118,8 @@ def _check(sums: LevelSums, rows: Rows, law: Family, glm: GlmSettings) -> None:
         )
     empty = [
         column.label
-        for place, column in enumerate(rows.layout.columns)
-        if column.level is not None and sums.rows[place] and sums.observed[place] <= 0
+        for index, column in enumerate(rows.layout.columns)
+        if column.level is not None and sums.rows[index] and sums.observed[index] <= 0
     ]
     if empty and glm.alpha == 0.0:
         raise FitError(
@@ -121,73 +131,78 @@ def _check(sums: LevelSums, rows: Rows, law: Family, glm: GlmSettings) -> None:
 
 
 def _profiled(
-    law: Family, fitted: Callable[[Family, np.ndarray], Solution], judged: Rows, start: np.ndarray
+    family: Family,
+    fitted: Callable[[Family, np.ndarray], Solution],
+    judged: Rows,
+    start: np.ndarray,
 ) -> Family:
-    """Return the law whose own parameter has the largest profile likelihood.
+    """Return the family with the parameter of largest profile likelihood.
 
-    For each candidate the coefficients are fitted anew; a dispersion is Pearson's.
+    start: float64[p], the coefficients to begin with
+    The coefficients are fitted anew for each candidate. The dispersion is Pearson's.
     """
-    at = start
+    coefficients = start
 
-    def likelihood(law: Family) -> float:
-        nonlocal at
-        found = fitted(law, at)
-        at = found.coefficients
-        free = max(judged.count - len(found.active), 1)
-        pearson = found.equations.pearson
-        if law.has_dispersion:
-            pearson = judged.equations(law, at).pearson
-        return judged.likelihood(law, at, pearson / free if law.has_dispersion else 1.0)
+    def likelihood(family: Family) -> float:
+        nonlocal coefficients
+        solution = fitted(family, coefficients)
+        coefficients = solution.coefficients
+        free = max(judged.count - len(solution.active), 1)
+        pearson = solution.equations.pearson
+        if family.has_dispersion:
+            pearson = judged.equations(family, coefficients).pearson
+        dispersion = pearson / free if family.has_dispersion else 1.0
+        return judged.likelihood(family, coefficients, dispersion)
 
-    if law.theta is None:
-        power = largest(lambda p: likelihood(replace(law, power=p)), *POWERS, 1e-6)
-        return replace(law, power=power)
-    best = largest(lambda t: likelihood(replace(law, theta=math.exp(t))), *LOG_THETAS, 1e-6)
-    return replace(law, theta=math.exp(best))
+    if family.theta is None:
+        power = largest(lambda p: likelihood(replace(family, power=p)), *POWERS, 1e-6)
+        return replace(family, power=power)
+    best = largest(lambda t: likelihood(replace(family, theta=math.exp(t))), *LOG_THETAS, 1e-6)
+    return replace(family, theta=math.exp(best))
 
 
-def _check_finite(found: Solution, rows: Rows, law: Family, penalty: Penalty) -> None:
-    if law.link != "log" or penalty.alpha:
+def _check_finite(solution: Solution, rows: Rows, family: Family, penalty: Penalty) -> None:
+    if family.link != "log" or penalty.alpha:
         return
-    far = [
-        rows.layout.columns[place].label
-        for place in found.active[1:]
-        if abs(found.coefficients[place]) > RUNAWAY
+    runaway = [
+        rows.layout.columns[index].label
+        for index in solution.active[1:]
+        if abs(solution.coefficients[index]) > RUNAWAY
     ]
-    if far:
+    if runaway:
         raise FitError(
-            f"the GLM: expected finite coefficients, found that those of {', '.join(far[:10])} run "
-            "to infinity: together these levels hold rows without any claims (separation); join "
-            "levels, leave a feature out, or set glm.alpha (a ridge)"
+            "the GLM: expected finite coefficients, found that those of "
+            f"{', '.join(runaway[:10])} run to infinity: together these levels hold rows without "
+            "any claims (separation); join levels, leave a feature out, or set glm.alpha (a ridge)"
         )
 
 
 def _as_fit(
     rows: Rows,
     coefficients: Sequence[Coefficient],
-    told: dict[str, float],
-    found: Solution,
-    law: Family,
-    held: str,
+    statistics: dict[str, float],
+    solution: Solution,
+    family: Family,
+    rows_held: str,
 ) -> GlmFit:
     layout = rows.layout
     tables: dict[str, list[float]] = {name: [] for name in layout.factors}
     slopes = {}
-    for one in coefficients[1:]:
-        if one.level is None:
-            slopes[one.feature] = one.coefficient
+    for term in coefficients[1:]:
+        if term.level is None:
+            slopes[term.feature] = term.coefficient
         else:
-            tables[one.feature].append(one.coefficient)
-    aliased = tuple(layout.columns[place].label for place in found.aliased)
+            tables[term.feature].append(term.coefficient)
+    aliased = tuple(layout.columns[index].label for index in solution.aliased)
     return GlmFit(
         intercept=coefficients[0].coefficient,
         tables=tables,
         slopes=slopes,
-        iterations=found.iterations,
+        iterations=solution.iterations,
         coefficients=tuple(coefficients),
-        statistics=told,
+        statistics=statistics,
         aliased=aliased,
-        power=law.power,
-        theta=law.theta,
-        rows_held=held,
+        power=family.power,
+        theta=family.theta,
+        rows_held=rows_held,
     )

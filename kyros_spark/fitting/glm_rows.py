@@ -1,4 +1,4 @@
-"""Choose where a GLM's rows are held: here, here with equal rows collapsed, or on the cluster."""
+"""Hold a GLM's rows on the driver, collapsed on the driver, or on the cluster."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ from kyros_spark.model.manifest import Feature
 from kyros_spark.spark.persisted import persisted
 from kyros_spark.transforms.encode import encoded
 
-MAX_COLUMNS = 5_000  # X'WX of more would be above 200 MB, on the driver and on each worker
+MAX_COLUMNS = 5_000  # beyond it X'WX takes more than 200 MB, on the driver and on each worker
 LOCAL_ROWS, LOCAL_CELLS = 2_000_000, 50_000_000  # at most 400 MB on the driver
 
 
 @dataclass(frozen=True)
 class GlmRows:
-    """Rows to fit on, rows to judge on (the same ones unless collapsed), and where they are."""
+    """Rows to fit on, rows to compute statistics on, and where they are held.
+
+    fitted and judged are the same rows unless equal rows were collapsed for the fit.
+    """
 
     fitted: Rows
     judged: Rows
@@ -38,47 +41,47 @@ class GlmRows:
 def glm_rows(
     rows: DataFrame, features: Sequence[Feature], settings: ModelSettings
 ) -> Iterator[GlmRows]:
-    """Encode the rows as scoring will, and hold them.
+    """Encode the rows as scoring does, and hold them until the fit is done.
 
-    Few rows come to the driver. Of many, equal rows of the design are collapsed first, if few are
-    different: with label and weight summed up, they have the same solution. What is left is
-    evaluated on the cluster, one pass an iteration.
+    Few rows are collected on the driver. If there are many rows but few distinct ones, equal rows
+    of the design are collapsed first: with summed weights and averaged labels they have the same
+    solution. All others stay on the cluster, with one pass over them per iteration.
 
     Raises:
-        TrainingDataError: the design has more columns than the solver takes.
+        TrainingDataError: the design has more columns than the solver accepts.
     """
     _check_size(features)
     design = _design(rows, features)
-    told = _told(design, features, settings)
+    summary = _summary(design, features, settings)
     names = [feature.name for feature in features if feature.kind == "numeric"]
     layout = layout_of(
         features,
-        {name: told[f"_mean_{name}"] or 0.0 for name in names},
-        {name: told[f"_scale_{name}"] or 0.0 for name in names},
+        {name: summary[f"_mean_{name}"] or 0.0 for name in names},
+        {name: summary[f"_scale_{name}"] or 0.0 for name in names},
     )
-    here = SparkRows(design, layout, told["rows"])
-    if _is_small(told["rows"], len(features)):
-        local = LocalRows(here.collected(), layout)
+    all_rows = SparkRows(design, layout, summary["rows"])
+    if _is_small(summary["rows"], len(features)):
+        local = LocalRows(all_rows.collected(), layout)
         yield GlmRows(local, local, "driver")
-    elif _is_small(int(told["distinct"] * 1.1), len(features)):
-        collapsed = SparkRows(_collapsed(design, features, settings), layout, told["rows"])
+    elif _is_small(int(summary["distinct"] * 1.1), len(features)):
+        collapsed = SparkRows(_collapsed(design, features, settings), layout, summary["rows"])
         fitted = LocalRows(collapsed.collected(), layout)
-        fitted.count = told["rows"]
-        yield GlmRows(fitted, here, f"driver, {told['rows']} rows collapsed")
+        fitted.count = summary["rows"]
+        yield GlmRows(fitted, all_rows, f"driver, {summary['rows']} rows collapsed")
     else:
-        with persisted(design) as kept:
-            there = SparkRows(kept, layout, told["rows"])
-            yield GlmRows(there, there, "cluster")
+        with persisted(design) as stored:
+            on_cluster = SparkRows(stored, layout, summary["rows"])
+            yield GlmRows(on_cluster, on_cluster, "cluster")
 
 
 def _check_size(features: Sequence[Feature]) -> None:
     size = 1 + sum(len(feature.levels) or 1 for feature in features)
     if size > MAX_COLUMNS:
-        most = max(features, key=lambda feature: len(feature.levels))
+        widest = max(features, key=lambda feature: len(feature.levels))
         raise TrainingDataError(
-            f"the GLM: expected at most {MAX_COLUMNS} columns, found {size}, {len(most.levels)} of "
-            f"them levels of {most.name}; lower max_levels, raise min_level_share, or use method: "
-            "boosting"
+            f"the GLM: expected at most {MAX_COLUMNS} columns, found {size}, "
+            f"{len(widest.levels)} of them levels of {widest.name}; lower max_levels, raise "
+            "min_level_share, or use method: boosting"
         )
 
 
@@ -93,15 +96,16 @@ def _design(rows: DataFrame, features: Sequence[Feature]) -> DataFrame:
         value = encoded(feature, impute=True)
         numeric = feature.kind == "numeric"
         columns.append(F.coalesce(value, nan).alias(feature.name) if numeric else value)
-    ends = [F.col(name).cast("double").alias(name) for name in (LABEL, WEIGHT, OFFSET)]
-    return rows.select(*columns, *ends)
+    response = [F.col(name).cast("double").alias(name) for name in (LABEL, WEIGHT, OFFSET)]
+    return rows.select(*columns, *response)
 
 
-def _told(
+def _summary(
     design: DataFrame, features: Sequence[Feature], settings: ModelSettings
 ) -> dict[str, Any]:
+    """Return the counts of rows and distinct rows, and each number's mean and scale."""
     numbers = {f.name: _finite(F.col(f.name)) for f in features if f.kind == "numeric"}
-    keys = _keys(features, settings)
+    keys = _group_columns(features, settings)
     row = design.agg(
         F.count(F.lit(1)).alias("rows"),
         F.approx_count_distinct(F.xxhash64(*keys), 0.02).alias("distinct"),
@@ -116,34 +120,35 @@ def _finite(value: Column) -> Column:
     return F.when(F.abs(value) < F.lit(float("inf")), value)
 
 
-def _folds(settings: ModelSettings) -> bool:
+def _absorbs_offset(settings: ModelSettings) -> bool:
+    """Tell whether rows of different offsets can be collapsed into one."""
     return settings.glm.link == "log" and settings.family != "negative_binomial"
 
 
-def _keys(features: Sequence[Feature], settings: ModelSettings) -> list[str]:
+def _group_columns(features: Sequence[Feature], settings: ModelSettings) -> list[str]:
     names = [feature.name for feature in features]
-    return names if _folds(settings) else [*names, OFFSET]
+    return names if _absorbs_offset(settings) else [*names, OFFSET]
 
 
 def _collapsed(
     design: DataFrame, features: Sequence[Feature], settings: ModelSettings
 ) -> DataFrame:
-    """Sum up equal rows: weight, and the weighted mean label.
+    """Collapse equal rows into one with their total weight and their weighted mean label.
 
-    With a log link and variance mu^p, an offset is the same as the label divided by e = exp(offset)
-    and the weight times e^(2 - p): offsets then need not be equal.
+    With a log link and variance mu^p, an offset is equivalent to dividing the label by
+    e = exp(offset) and multiplying the weight by e^(2 - p). Offsets then need not be equal.
     """
     weight, label = F.col(WEIGHT), F.col(LABEL)
-    if _folds(settings):
+    if _absorbs_offset(settings):
         # Tweedie's label is already per unit, its offset zero: any power will do.
         power = {"poisson": 1.0, "gamma": 2.0, "tweedie": 2.0}[settings.family]
         unit = F.exp(OFFSET)
         weight, label = weight * F.pow(unit, F.lit(2.0 - power)), label / unit
     total = F.sum(weight)
-    sums = design.groupBy(*_keys(features, settings)).agg(
+    sums = design.groupBy(*_group_columns(features, settings)).agg(
         (F.sum(weight * label) / total).alias("_mean"), total.alias("_total")
     )
-    offset = F.lit(0.0) if _folds(settings) else F.col(OFFSET)
+    offset = F.lit(0.0) if _absorbs_offset(settings) else F.col(OFFSET)
     names = [F.col(feature.name) for feature in features]
     return sums.select(
         *names, F.col("_mean").alias(LABEL), F.col("_total").alias(WEIGHT), offset.alias(OFFSET)

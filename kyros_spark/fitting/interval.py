@@ -1,8 +1,8 @@
-"""Learn a split-conformal prediction interval on the validation part, which no fit is made of.
+"""Learn a split-conformal prediction interval on the validation part, which no fit uses.
 
-Of n validation rows' scaled residuals, the interval takes those of rank (n + 1) (1 - level) / 2,
-rounded down, and (n + 1) (1 + level) / 2, rounded up: a new row from where these came from lies
-inside with probability `level` at least, whatever the model is worth.
+The ends of the interval are two of the scaled residuals of the n validation rows: those of rank
+(n + 1) (1 - level) / 2, rounded down, and (n + 1) (1 + level) / 2, rounded up. A new row of the
+same distribution lies inside with a probability of at least `level`, however good the model is.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.model.manifest import PredictionInterval
 from kyros_spark.transforms.interval import scaled_residual
 
-EXCESS_A_UNIT = "_excess"
-ACCURACY = 1_000_000  # ranks are exact to so many rows, within some 20 MB
+EXCESS_PER_UNIT = "_excess"
+ACCURACY = 1_000_000  # ranks are exact up to this many rows, and take about 20 MB
 _POWERS = {"poisson": 1.0, "negative_binomial": 1.0, "gamma": 2.0}
 
 
 def conformal_interval(name: str, scored: DataFrame, settings: ModelSettings) -> PredictionInterval:
-    """Return the interval of rows that carry PREDICTED, load included, and EXCESS_A_UNIT.
+    """Return the interval of the validation part's scaled residuals.
+
+    scored: model rows with PREDICTED, the response per unit with the large-loss load, and
+    EXCESS_PER_UNIT, the claims' excess over the cap per unit.
 
     Raises:
         TrainingDataError: the validation part has too few rows for the level.
@@ -34,7 +37,7 @@ def conformal_interval(name: str, scored: DataFrame, settings: ModelSettings) ->
     tail = (1 - settings.interval.level) / 2
     power = _POWERS.get(settings.family, settings.screening_power)
     unit = F.exp(OFFSET)
-    observed = F.col(LABEL) / unit + F.col(EXCESS_A_UNIT)
+    observed = F.col(LABEL) / unit + F.col(EXCESS_PER_UNIT)
     residual = scaled_residual(observed, F.col(PREDICTED), F.col(WEIGHT) * unit, power)
     valid = scored.where(F.col("split") == "valid").select(residual.alias("residual"))
     count = valid.count()

@@ -1,8 +1,12 @@
-"""Solve a GLM by Fisher scoring: iteratively reweighted least squares, steps halved where needed.
+"""Solve a GLM by Fisher scoring: iteratively reweighted least squares, with steps halved if needed.
 
-Without a penalty the maximum of the likelihood. With one, the minimum of
+Without a penalty the solution maximises the likelihood. With a penalty it minimises
     sum of w d(y, mu) / (2 sum of w) + alpha (l1_ratio |b|_1 + (1 - l1_ratio) |b|_2^2 / 2),
-d the unit deviance and b all coefficients but the constant's, as glum and scikit-learn state it.
+where d is the unit deviance and b all coefficients except the constant's. glum and scikit-learn
+state it in the same way.
+
+In the shapes below p is the number of columns of the design and `active` the number of those that
+are solved for. Coefficients are on the scale of the linear predictor, of scaled numbers.
 """
 
 from __future__ import annotations
@@ -24,24 +28,24 @@ from kyros_spark.kernels.coordinate_descent import coordinate_descent
 from kyros_spark.log import event
 
 HALVINGS = 30
-TOLD_AFTER = 5.0  # s: an iteration is a pass over the rows, of many a matter of minutes
+REPORT_AFTER = 5.0  # s: an iteration is a pass over the rows, and takes minutes for many rows
 INNER_TOLERANCE, INNER_SWEEPS = 1e-11, 100_000
 
 
 class Rows(Protocol):
-    """Rows of a design that can be evaluated, wherever they are."""
+    """Rows of a design that can be evaluated, wherever they are held."""
 
     layout: Layout
     count: int
 
-    def equations(self, law: Family, coefficients: np.ndarray) -> Equations:
-        """Return normal equations and sums."""
+    def equations(self, family: Family, coefficients: np.ndarray) -> Equations:
+        """Return normal equations and sums at these coefficients, float64[p]."""
 
-    def likelihood(self, law: Family, coefficients: np.ndarray, dispersion: float) -> float:
-        """Return the log-likelihood."""
+    def likelihood(self, family: Family, coefficients: np.ndarray, dispersion: float) -> float:
+        """Return the log-likelihood at these coefficients, float64[p]."""
 
-    def level_sums(self, law: Family) -> LevelSums:
-        """Return what each column's rows hold."""
+    def level_sums(self, family: Family) -> LevelSums:
+        """Return the totals of each column's rows."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,10 @@ class Penalty:
     l1_ratio: float = 0.0
 
     def parts(self, size: int, weight: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return what |b| and b^2 / 2 cost by column; the constant's cost nothing."""
+        """Return the costs of |b| and b^2 / 2 by column, float64[size] each; the constant's are 0.
+
+        weight: the sum of the rows' weights
+        """
         free = np.ones(size)
         free[0] = 0.0
         total = self.alpha * weight * free
@@ -61,7 +68,7 @@ class Penalty:
 
 @dataclass(frozen=True)
 class Stop:
-    """When to stop: a step shorter than `tol` standard errors, or after `max_iter` of them."""
+    """When to stop: at a step shorter than `tol` standard errors, or after `max_iter` steps."""
 
     max_iter: int = 50
     tol: float = 1e-8
@@ -69,7 +76,12 @@ class Stop:
 
 @dataclass(frozen=True)
 class Solution:
-    """Coefficients by column of the design (zero where dropped), and the equations there."""
+    """The coefficients of a fit and the equations at them.
+
+    coefficients  float64[p], zero for base levels and dropped columns
+    active        the columns solved for, in order
+    aliased       the columns dropped, because others determine them or they have no rows
+    """
 
     coefficients: np.ndarray
     equations: Equations
@@ -80,26 +92,27 @@ class Solution:
 
 def solve(
     rows: Rows,
-    law: Family,
+    family: Family,
     weight: float,
     start: np.ndarray,
     penalty: Penalty | None = None,
     stop: Stop | None = None,
     columns: Sequence[int] | None = None,
-    known: Equations | None = None,
+    at_start: Equations | None = None,
 ) -> Solution:
-    """Return the solution from `start` on (all columns of the design; zero but the constant's).
+    """Return the solution that is reached from `start`.
 
-    weight: the sum of the weights, to which a penalty is relative
-    columns: those that may be used (default: all but base levels)
-    known: the equations at `start`, where they are known: they cost a pass over the rows
+    weight    sum of the weights, to which the penalty is relative
+    start     float64[p], zero except for the constant
+    columns   the columns that may be used (default: all but base levels)
+    at_start  the equations at `start` if they are known, which saves a pass over the rows
 
     Raises:
-        FitError: the steps did not become short enough, or no step led downhill.
+        FitError: the steps did not become short enough, or no step lowered the cost.
     """
     penalty, stop = penalty or Penalty(), stop or Stop()
-    layout, here = rows.layout, start
-    equations = known or rows.equations(law, here)
+    layout, coefficients = rows.layout, start
+    equations = at_start or rows.equations(family, coefficients)
     bases = set(layout.bases)
     active = [c for c in (columns or range(len(layout.columns))) if c not in bases]
     dropped = _dropped(equations.gram, active, penalty)
@@ -108,52 +121,64 @@ def solve(
     for iteration in range(1, stop.max_iter + 1):
         began = time.monotonic()
         step = np.zeros_like(start)
-        step[active] = _step(equations, active, here[active], l1, l2)
-        length = _standard_errors(step, equations, rows.count - len(active), law)
-        here, equations = _downhill(rows, law, here, step, equations, (active, l1, l2))
-        if time.monotonic() - began > TOLD_AFTER:
+        step[active] = _step(equations, active, coefficients[active], l1, l2)
+        length = _step_length(step, equations, rows.count - len(active), family)
+        coefficients, equations = _downhill(
+            rows, family, coefficients, step, equations, (active, l1, l2)
+        )
+        if time.monotonic() - began > REPORT_AFTER:
             event(
                 f"iteration {iteration}: a step of {length:.2g} standard errors (to {stop.tol:g})"
             )
         if length <= stop.tol:
-            return Solution(here, equations, active, dropped, iteration)
+            return Solution(coefficients, equations, active, dropped, iteration)
     furthest = np.argsort(-np.abs(step))[:3]
-    named = ", ".join(layout.columns[place].label for place in furthest if step[place])
+    labels = ", ".join(layout.columns[index].label for index in furthest if step[index])
     raise FitError(
         f"the GLM: expected steps below {stop.tol:g} standard errors within {stop.max_iter} "
-        f"iterations, found one of {length:.2g}, the longest at {named}; look at these levels, set "
-        "glm.alpha (a ridge), or raise glm.max_iter"
+        f"iterations, found one of {length:.2g}, the longest at {labels}; look at these "
+        "levels, set glm.alpha (a ridge), or raise glm.max_iter"
     )
 
 
 def _dropped(gram: np.ndarray, active: Sequence[int], penalty: Penalty) -> list[int]:
-    inside = gram[np.ix_(active, active)]
-    if penalty.alpha > 0.0:  # which makes the solution unique; columns without a row say nothing
-        return [active[int(n)] for n in np.flatnonzero(inside.diagonal() <= 0.0)]
-    return [active[n] for n in aliased_columns(inside)]
+    """Return the active columns that cannot be solved for. gram: float64[p, p]."""
+    active_gram = gram[np.ix_(active, active)]
+    if penalty.alpha > 0.0:  # makes the solution unique: only columns without rows are dropped
+        return [active[int(n)] for n in np.flatnonzero(active_gram.diagonal() <= 0.0)]
+    return [active[n] for n in aliased_columns(active_gram)]
 
 
 def _step(
-    equations: Equations, active: list[int], here: np.ndarray, l1: np.ndarray, l2: np.ndarray
+    equations: Equations,
+    active: list[int],
+    coefficients: np.ndarray,
+    l1: np.ndarray,
+    l2: np.ndarray,
 ) -> np.ndarray:
+    """Return the step of the active columns, float64[active], as are coefficients, l1 and l2."""
     gram = equations.gram[np.ix_(active, active)]
     gradient = equations.gradient[active]
     if not l1.any():
         scale = 1.0 / np.sqrt(gram.diagonal() + l2)
         system = (gram + np.diag(l2)) * scale[:, None] * scale[None, :]
         try:
-            found: np.ndarray = np.linalg.solve(system, (gradient - l2 * here) * scale) * scale
+            right = (gradient - l2 * coefficients) * scale
+            solved: np.ndarray = np.linalg.solve(system, right) * scale
         except np.linalg.LinAlgError as error:
             raise FitError(
                 "the GLM: the normal equations became singular on the way; look for levels "
                 "without claims, or set glm.alpha (a ridge)"
             ) from error
-        return found
-    one, two, real, whole = writable("f8"), writable("f8", 2), types.float64, types.int64
-    descend = compiled(coordinate_descent, two, one, one, one, one, real, whole, one, one)
+        return solved
+    vector, matrix = writable("f8"), writable("f8", 2)
+    descend = compiled(
+        coordinate_descent,
+        matrix, vector, vector, vector, vector, types.float64, types.int64, vector, vector,
+    )  # fmt: skip
     step, slope = np.empty_like(gradient), np.empty_like(gradient)
     tolerance = INNER_TOLERANCE
-    if descend(gram, gradient, here, l1, l2, tolerance, INNER_SWEEPS, step, slope) < 0:
+    if descend(gram, gradient, coefficients, l1, l2, tolerance, INNER_SWEEPS, step, slope) < 0:
         raise FitError(
             f"the GLM: expected coordinate descent to end within {INNER_SWEEPS} sweeps, found "
             "that it did not; set a larger glm.alpha, or leave out columns that are nearly alike"
@@ -161,36 +186,44 @@ def _step(
     return step
 
 
-def _standard_errors(step: np.ndarray, equations: Equations, free: int, law: Family) -> float:
-    """Return a step's length: what it moves the linear predictors, in standard errors."""
+def _step_length(step: np.ndarray, equations: Equations, free: int, family: Family) -> float:
+    """Return a step's length: how far it moves the linear predictors, in standard errors.
+
+    step: float64[p]; free: the residual degrees of freedom
+    """
     square = float(step @ equations.gram @ step)
-    dispersion = equations.pearson / max(free, 1) if law.has_dispersion else 1.0
-    if dispersion <= 0.0:  # every mean is its label: nothing is left to gain
+    dispersion = equations.pearson / max(free, 1) if family.has_dispersion else 1.0
+    if dispersion <= 0.0:  # every mean equals its label: no step can improve the fit
         return 0.0
     return float(np.sqrt(square / dispersion))
 
 
 def _downhill(
     rows: Rows,
-    law: Family,
-    here: np.ndarray,
+    family: Family,
+    coefficients: np.ndarray,
     step: np.ndarray,
     equations: Equations,
     penalised: tuple[list[int], np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, Equations]:
+    """Take the step, or the largest of its halvings that does not raise the cost.
+
+    coefficients, step: float64[p]; equations: those at the coefficients
+    penalised: the active columns, and the costs of |b| and b^2 / 2 for each of them
+    """
     active, l1, l2 = penalised
 
-    def cost(equations: Equations, at: np.ndarray) -> float:
-        b = at[active]
+    def cost(equations: Equations, coefficients: np.ndarray) -> float:
+        b = coefficients[active]
         return equations.deviance / 2 + float(l1 @ np.abs(b) + l2 @ (b * b) / 2)
 
-    before = cost(equations, here)
+    before = cost(equations, coefficients)
     for halving in range(HALVINGS):
-        there = here + step / 2**halving
-        found = rows.equations(law, there)
-        # Rounding: at the end of the way the cost no longer changes in its last digits.
-        if cost(found, there) <= before + 1e-12 * abs(before) + 1e-12:
-            return there, found
+        candidate = coefficients + step / 2**halving
+        at_candidate = rows.equations(family, candidate)
+        # The tolerance is for rounding: near the solution only the cost's last digits change.
+        if cost(at_candidate, candidate) <= before + 1e-12 * abs(before) + 1e-12:
+            return candidate, at_candidate
     raise FitError(
         f"the GLM: expected a step that lowers the deviance of {equations.deviance:g}, found none "
         f"in {HALVINGS} halvings; with link identity a mean may have reached zero: use link log"

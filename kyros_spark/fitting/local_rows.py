@@ -1,4 +1,4 @@
-"""Evaluate a GLM on rows held in this process, in stripes of rows, a thread each."""
+"""Evaluate a GLM on rows held in this process, in stripes of rows with one thread each."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from kyros_spark.fitting.equations import (
     equations_of,
     level_sums_of,
     likelihood_of,
-    whole,
+    with_full_gram,
 )
 
 STRIPES = 8
-STRIPE_CELLS = 1 << 24  # of all stripes' X'WX together
+STRIPE_CELLS = 1 << 24  # cells of X'WX, all stripes together
 
 T = TypeVar("T", Equations, float, LevelSums)
 
 
 class LocalRows:
-    """Rows as one set of arrays. Sums are taken stripe by stripe, in order, whatever the threads.
+    """Rows as one set of arrays, divided into stripes.
 
-    The stripes follow from the number of rows and columns alone, so the same rows in the same
-    order give the same sums to the last bit on any machine.
+    The stripes depend on the numbers of rows and columns alone, and their sums are added in order
+    whatever the threads do. The same rows in the same order therefore give the same sums to the
+    last bit on any machine.
     """
 
     def __init__(self, block: Block, layout: Layout) -> None:
-        """Take the rows and the layout of their design."""
+        """Divide the rows of a design with this layout into stripes."""
         self.layout = layout
         self.count = block.label.size
         count = max(1, min(STRIPES, STRIPE_CELLS // max(len(layout.columns), 1) ** 2))
@@ -47,22 +48,22 @@ class LocalRows:
             for first, last in itertools.pairwise(cuts)
         ]
 
-    def equations(self, law: Family, coefficients: np.ndarray) -> Equations:
-        """Return normal equations and sums at these coefficients."""
-        found = self._sum(lambda part: equations_of(part, self.layout, law, coefficients))
-        return whole(found, self.layout)
+    def equations(self, family: Family, coefficients: np.ndarray) -> Equations:
+        """Return normal equations and sums at these coefficients, float64[p]."""
+        equations = self._sum(lambda part: equations_of(part, self.layout, family, coefficients))
+        return with_full_gram(equations, self.layout)
 
-    def likelihood(self, law: Family, coefficients: np.ndarray, dispersion: float) -> float:
-        """Return the log-likelihood."""
+    def likelihood(self, family: Family, coefficients: np.ndarray, dispersion: float) -> float:
+        """Return the log-likelihood at these coefficients, float64[p]."""
         return self._sum(
-            lambda part: likelihood_of(part, self.layout, law, coefficients, dispersion)
+            lambda part: likelihood_of(part, self.layout, family, coefficients, dispersion)
         )
 
-    def level_sums(self, law: Family) -> LevelSums:
-        """Return what each column's rows hold."""
-        return self._sum(lambda part: level_sums_of(part, self.layout, law))
+    def level_sums(self, family: Family) -> LevelSums:
+        """Return the totals of each column's rows."""
+        return self._sum(lambda part: level_sums_of(part, self.layout, family))
 
-    def _sum(self, of: Callable[[Block], T]) -> T:
-        first = of(self._stripes[0])  # compiles, in one thread
+    def _sum(self, evaluate: Callable[[Block], T]) -> T:
+        first = evaluate(self._stripes[0])  # compiles the kernels in one thread
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-            return functools.reduce(operator.add, threads.map(of, self._stripes[1:]), first)
+            return functools.reduce(operator.add, threads.map(evaluate, self._stripes[1:]), first)

@@ -1,6 +1,6 @@
-"""Judge a model by its deviance: by part, against the intercept-only model, and in balance.
+"""Measure a model's deviance and balance by part, and compare it with the intercept-only model.
 
-Deviance a row, weighted: Poisson 2 (y log(y / mu) - (y - mu)),
+Unit deviance, which each row's weight multiplies: Poisson 2 (y log(y / mu) - (y - mu)),
 Gamma 2 (-log(y / mu) + (y - mu) / mu),
 Negative binomial 2 (y log(y / mu) - (y + theta) log((y + theta) / (mu + theta))),
 Tweedie of power p 2 (y^(2-p) / ((1-p)(2-p)) - y mu^(1-p) / (1-p) + mu^(2-p) / (2-p)).
@@ -21,7 +21,7 @@ PREDICTED = "_predicted"
 
 
 def unit_deviance(label: Column, mean: Column, settings: ModelSettings) -> Column:
-    """Return the deviance of one row, before its weight."""
+    """Return the unit deviance of a row, before its weight; label and mean have the same unit."""
     log_part = F.when(label > 0, label * F.log(label / mean)).otherwise(0.0)
     if settings.family == "poisson":
         return 2 * (log_part - (label - mean))
@@ -37,10 +37,11 @@ def unit_deviance(label: Column, mean: Column, settings: ModelSettings) -> Colum
 
 
 def quality(scored: DataFrame, settings: ModelSettings) -> dict[str, float]:
-    """Return metrics by part (train, valid, test) of rows that carry PREDICTED, per unit.
+    """Return the metrics of each part (train, valid, test).
 
-    deviance and null_deviance are means a row (for Poisson) or a unit of weight; the null model
-    predicts the training part's mean everywhere; balance is predicted over observed.
+    scored: model rows with PREDICTED, the response per unit
+    deviance and null_deviance are means per row (Poisson) or per unit of weight. The null model
+    predicts the training part's mean everywhere. balance is predicted over observed.
     """
     unit = F.exp(OFFSET)
     sums = (
@@ -63,13 +64,13 @@ def quality(scored: DataFrame, settings: ModelSettings) -> dict[str, float]:
         F.sum(weight * mean).alias("predicted"),
         F.sum(weight).alias("weight"),
     )
-    told: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for row in deviances.collect():
         part, total = row["split"], row["weight"]
-        told[f"{part}_rows"] = float(parts[part]["rows"])
-        told[f"{part}_deviance"] = row["model"] / total
-        told[f"{part}_null_deviance"] = row["null"] / total
-        told[f"{part}_d2"] = 1 - row["model"] / row["null"] if row["null"] else math.nan
+        metrics[f"{part}_rows"] = float(parts[part]["rows"])
+        metrics[f"{part}_deviance"] = row["model"] / total
+        metrics[f"{part}_null_deviance"] = row["null"] / total
+        metrics[f"{part}_d2"] = 1 - row["model"] / row["null"] if row["null"] else math.nan
         observed = parts[part]["observed"]
-        told[f"{part}_balance"] = row["predicted"] / observed if observed else math.nan
-    return told
+        metrics[f"{part}_balance"] = row["predicted"] / observed if observed else math.nan
+    return metrics

@@ -1,6 +1,7 @@
 """Fit a generalized linear model with Spark MLlib, and read its coefficients by level.
 
-Slower than our own solver and without its statistics (docs/models.md); kept as a second opinion.
+MLlib is slower than our own solver and gives no statistics (docs/models.md). It serves as a second
+opinion.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ DESIGN = "_design"
 def design_rows(
     rows: DataFrame, features: Sequence[Feature], scales: Mapping[str, float]
 ) -> DataFrame:
-    """Add the design vector: a number centred and scaled, an indicator for each level but the base.
+    """Add the design vector: scaled numbers, and an indicator for each level but the base.
 
-    Raw numbers (a car's value beside an indicator) make the normal equations so ill-conditioned
-    that the solver's steps stay above its tolerance; measured 50 iterations instead of 7.
+    scales: each number's standard deviation, in its own unit. Numbers are centred at their imputed
+    value. Raw numbers (a car's value beside an indicator) make the normal equations so
+    ill-conditioned that the solver's steps stay above its tolerance: 50 iterations were measured
+    instead of 7.
     """
     columns, indicators = {}, []
     for number, feature in enumerate(features):
@@ -46,7 +49,7 @@ def design_rows(
             centred = code - F.lit(float(feature.impute or 0.0))
             columns[f"_x{number}"] = centred / F.lit(scales[feature.name])
             indicators.append(f"_x{number}")
-        for level in _others(feature):
+        for level in _nonbase_codes(feature):
             columns[f"_x{number}_{level}"] = (code == level).cast("double")
             indicators.append(f"_x{number}_{level}")
     assembler = VectorAssembler(inputCols=indicators, outputCol=DESIGN)
@@ -97,10 +100,10 @@ def fit_mllib(rows: DataFrame, features: Sequence[Feature], settings: ModelSetti
 
 
 def _unit(rows: DataFrame, settings: ModelSettings) -> float:
-    """Return what a Tweedie model's label is divided by: its mean.
+    """Return the divisor of a Tweedie model's label: its weighted mean.
 
-    MLlib starts its steps at 0.1 for every label of zero, a good guess only where labels are near
-    one: on amounts in currency the steps diverged (measured: balance 1e105).
+    MLlib starts from a mean of 0.1 for every label of zero, which is a good guess only for labels
+    near one. On amounts in currency the steps diverged (a balance of 1e105 was measured).
     """
     if settings.family != "tweedie" or settings.glm.link != "log":
         return 1.0
@@ -133,10 +136,10 @@ def _by_level(
             intercept -= slopes[feature.name] * float(feature.impute or 0.0)
         else:
             tables[feature.name] = [0.0] * len(feature.levels)
-            for level in _others(feature):
+            for level in _nonbase_codes(feature):
                 tables[feature.name][level] = next(values)
     return GlmFit(intercept, tables, slopes, iterations, rows_held="mllib", converged=converged)
 
 
-def _others(feature: Feature) -> list[int]:
+def _nonbase_codes(feature: Feature) -> list[int]:
     return [code for code in range(len(feature.levels)) if code != feature.base_code]

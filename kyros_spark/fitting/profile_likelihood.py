@@ -1,4 +1,4 @@
-"""Choose a distribution's own parameter where its profile likelihood is largest."""
+"""Maximise a profile likelihood over a distribution's own parameter."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from collections.abc import Callable
 GOLDEN = 0.6180339887498949
 
 
-def largest(of: Callable[[float], float], low: float, high: float, tolerance: float) -> float:
-    """Return where a function with one peak is largest, by golden section.
+def largest(function: Callable[[float], float], low: float, high: float, tolerance: float) -> float:
+    """Return the argument between low and high at which a function with one peak is largest.
+
+    tolerance: the width of the interval at which the golden-section search ends
 
     Source: Kiefer, Sequential minimax search for a maximum, Proceedings of the AMS 4, 1953.
     """
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-    at_left, at_right = of(left), of(right)
+    left_value, right_value = function(left), function(right)
     while high - low > tolerance:
-        if at_left >= at_right:
-            high, right, at_right = right, left, at_left
+        if left_value >= right_value:
+            high, right, right_value = right, left, left_value
             left = high - GOLDEN * (high - low)
-            at_left = of(left)
+            left_value = function(left)
         else:
-            low, left, at_left = left, right, at_right
+            low, left, left_value = left, right, right_value
             right = low + GOLDEN * (high - low)
-            at_right = of(right)
+            right_value = function(right)
     return (low + high) / 2

@@ -1,4 +1,4 @@
-"""Turn a GLM's coefficients, as its file's training record holds them, into relativities."""
+"""Turn the coefficients in a GLM file's training record into relativities."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from kyros_spark.fitting.glm_fit import GlmFit
 from kyros_spark.model.manifest import Manifest
 
-MOST = 700.0  # e^709 is the largest double
+MAX_EXPONENT = 700.0  # e^709 is the largest double
 
 
 def training_record(fit: GlmFit) -> dict[str, Any]:
-    """Return what a model's file keeps of a fit beside its terms."""
+    """Return the record of a fit that a model's file keeps beside the terms."""
     return {
         "iterations": fit.iterations,
         "converged": fit.converged,
@@ -23,31 +23,33 @@ def training_record(fit: GlmFit) -> dict[str, Any]:
         "theta": fit.theta,
         "aliased": list(fit.aliased),
         "statistics": fit.statistics or {},
-        "coefficients": [asdict(one) for one in fit.coefficients],
+        "coefficients": [asdict(coefficient) for coefficient in fit.coefficients],
     }
 
 
 def relativities(manifest: Manifest, version: int, batch: str, run_id: str) -> list[dict[str, Any]]:
-    """Return the rows of table `relativities` of a model; none where its solver told none."""
-    told: Sequence[Mapping[str, Any]] = manifest.training.get("coefficients", [])
+    """Return a model's rows of table `relativities`; none if the solver recorded no terms."""
+    coefficients: Sequence[Mapping[str, Any]] = manifest.training.get("coefficients", [])
     return [
         {
             "model_name": manifest.name,
             "model_version": version,
-            **one,
-            **_relative(one, manifest.link == "log"),
+            **coefficient,
+            **_relative(coefficient, manifest.link == "log"),
             "batch_id": batch,
             "run_id": run_id,
         }
-        for one in told
+        for coefficient in coefficients
     ]
 
 
-def _relative(one: Mapping[str, Any], log: bool) -> dict[str, float | None]:
+def _relative(coefficient: Mapping[str, Any], log: bool) -> dict[str, float | None]:
+    """Return a coefficient's relativity and its interval, which only a log link has."""
     if not log:
         return {"relativity": None}
-    ends = {"relativity": "coefficient", "lower": "lower", "upper": "upper"}
+    sources = {"relativity": "coefficient", "lower": "lower", "upper": "upper"}
+    values = {name: coefficient[source] for name, source in sources.items()}
     return {
-        name: None if one[given] is None else math.exp(min(one[given], MOST))
-        for name, given in ends.items()
+        name: None if value is None else math.exp(min(value, MAX_EXPONENT))
+        for name, value in values.items()
     }

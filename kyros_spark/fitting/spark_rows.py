@@ -1,7 +1,7 @@
-"""Evaluate a GLM on rows of a DataFrame: a pass over Arrow batches each, or collect them.
+"""Evaluate a GLM on the rows of a DataFrame with one pass over Arrow batches, or collect the rows.
 
-Workers send sums only; the driver adds them in the order of the partitions. Another partitioning
-changes the order of additions, and so the last digits, never more (tests hold 1e-10).
+Workers send only sums, which the driver adds in the order of the partitions. Another partitioning
+changes the order of additions and hence the last digits, never more (tests allow 1e-10).
 """
 
 from __future__ import annotations
@@ -24,64 +24,66 @@ from kyros_spark.fitting.equations import (
     equations_of,
     level_sums_of,
     likelihood_of,
-    whole,
+    with_full_gram,
 )
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 
-RESULT_BYTES = 512 << 20  # of all partitions' X'WX together, on the driver
+RESULT_BYTES = 512 << 20  # X'WX of all partitions together, on the driver
 
 T = TypeVar("T")
 
 
 class SparkRows:
-    """Rows of a DataFrame that holds a code a factor, the numbers, label, weight and offset."""
+    """Rows of a DataFrame with a level code per factor, the numbers, label, weight and offset."""
 
     def __init__(self, frame: DataFrame, layout: Layout, count: int) -> None:
-        """Take the rows, the layout of their design, and how many they are."""
+        """Wrap the rows of a frame, the layout of their design, and the number of the rows."""
         self.layout = layout
         self.count = count
         self._frame = frame
         size = len(layout.columns)
         self._most_parts = max(1, RESULT_BYTES // (8 * size * size + 1))
 
-    def equations(self, law: Family, coefficients: np.ndarray) -> Equations:
-        """Return normal equations and sums at these coefficients."""
+    def equations(self, family: Family, coefficients: np.ndarray) -> Equations:
+        """Return normal equations and sums at these coefficients, float64[p]."""
         layout = self.layout
 
-        def of(block: Block) -> Equations:
-            return equations_of(block, layout, law, coefficients)
+        def evaluate(block: Block) -> Equations:
+            return equations_of(block, layout, family, coefficients)
 
         size = len(layout.columns)
         parts = [
             Equations(values[: size * size].reshape(size, size), values[size * size : -2],
                       float(values[-2]), float(values[-1]))
-            for values in self._pass(of, _equations_as_numbers)
+            for values in self._pass(evaluate, _equations_as_numbers)
         ]  # fmt: skip
-        return whole(functools.reduce(operator.add, parts), layout)
+        return with_full_gram(functools.reduce(operator.add, parts), layout)
 
-    def likelihood(self, law: Family, coefficients: np.ndarray, dispersion: float) -> float:
-        """Return the log-likelihood."""
+    def likelihood(self, family: Family, coefficients: np.ndarray, dispersion: float) -> float:
+        """Return the log-likelihood at these coefficients, float64[p]."""
         layout = self.layout
 
-        def of(block: Block) -> float:
-            return likelihood_of(block, layout, law, coefficients, dispersion)
+        def evaluate(block: Block) -> float:
+            return likelihood_of(block, layout, family, coefficients, dispersion)
 
-        return float(sum(values[0] for values in self._pass(of, lambda one: np.array([one]))))
+        parts = self._pass(evaluate, lambda likelihood: np.array([likelihood]))
+        return float(sum(values[0] for values in parts))
 
-    def level_sums(self, law: Family) -> LevelSums:
-        """Return what each column's rows hold."""
+    def level_sums(self, family: Family) -> LevelSums:
+        """Return the totals of each column's rows."""
         layout = self.layout
         size = len(layout.columns)
 
-        def of(block: Block) -> LevelSums:
-            return level_sums_of(block, layout, law)
+        def evaluate(block: Block) -> LevelSums:
+            return level_sums_of(block, layout, family)
 
-        names = list(level_sums_of(_empty(layout), layout, law).faults)
+        faults = list(level_sums_of(_empty(layout), layout, family).faults)
         parts = [
             LevelSums(values[:size], values[size : 2 * size], values[2 * size : 3 * size],
                       float(values[3 * size]),
-                      {n: int(c) for n, c in zip(names, values[3 * size + 1 :], strict=True)})
-            for values in self._pass(of, _sums_as_numbers)
+                      {fault: int(count) for fault, count in
+                       zip(faults, values[3 * size + 1 :], strict=True)})
+            for values in self._pass(evaluate, _sums_as_numbers)
         ]  # fmt: skip
         return functools.reduce(operator.add, parts)
 
@@ -100,18 +102,18 @@ class SparkRows:
         rows = self._frame.mapInArrow(
             pack, "places binary, numbers binary, label binary, weight binary, offset binary"
         ).collect()
-        found = [
+        arrays = [
             np.concatenate([np.frombuffer(row[n], kind) for row in rows])
             for n, kind in enumerate(kinds)
         ]
-        count = found[2].size
-        return Block(found[0].reshape(count, len(layout.factors)),
-                     found[1].reshape(count, len(layout.numbers)), *found[2:])  # fmt: skip
+        count = arrays[2].size
+        return Block(arrays[0].reshape(count, len(layout.factors)),
+                     arrays[1].reshape(count, len(layout.numbers)), *arrays[2:])  # fmt: skip
 
     def _pass(
-        self, of: Callable[[Block], T], as_numbers: Callable[[T], np.ndarray]
+        self, evaluate: Callable[[Block], T], as_numbers: Callable[[T], np.ndarray]
     ) -> list[np.ndarray]:
-        """Return float64 arrays, one a partition that has rows, in the partitions' order."""
+        """Return one float64 array per partition that has rows, in the order of the partitions."""
         layout = self.layout
 
         def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -119,40 +121,42 @@ class SparkRows:
             with profiler.profiled("train-worker"):
                 for batch in batches:
                     if batch.num_rows:
-                        one = of(_block(batch, layout))
-                        total = one if total is None else total + one
+                        part = evaluate(_block(batch, layout))
+                        total = part if total is None else total + part
             if total is not None:
-                told = pa.array([as_numbers(total).tobytes()])
-                yield pa.RecordBatch.from_arrays([told], ["told"])
+                packed = pa.array([as_numbers(total).tobytes()])
+                yield pa.RecordBatch.from_arrays([packed], ["sums"])
 
         frame = self._frame.coalesce(self._most_parts)
-        rows = frame.mapInArrow(work, "told binary").collect()
-        return [np.frombuffer(row["told"], np.float64) for row in rows]
+        rows = frame.mapInArrow(work, "sums binary").collect()
+        return [np.frombuffer(row["sums"], np.float64) for row in rows]
 
 
 def _block(batch: pa.RecordBatch, layout: Layout) -> Block:
     def columns(names: tuple[str, ...], kind: type) -> np.ndarray:
-        found = np.empty((batch.num_rows, len(names)), kind)
+        values = np.empty((batch.num_rows, len(names)), kind)
         for k, name in enumerate(names):
-            found[:, k] = batch.column(name).to_numpy(zero_copy_only=False)
-        return found
+            values[:, k] = batch.column(name).to_numpy(zero_copy_only=False)
+        return values
 
-    ends = columns((LABEL, WEIGHT, OFFSET), np.float64)
+    vectors = columns((LABEL, WEIGHT, OFFSET), np.float64)
     codes, numbers = columns(layout.factors, np.int32), columns(layout.numbers, np.float64)
-    return layout.block(codes, numbers, *ends.T)
+    return layout.block(codes, numbers, *vectors.T)
 
 
 def _empty(layout: Layout) -> Block:
-    nothing = np.empty(0)
+    empty = np.empty(0)
     codes = np.empty((0, len(layout.factors)), np.int32)
-    return layout.block(codes, np.empty((0, len(layout.numbers))), nothing, nothing, nothing)
+    return layout.block(codes, np.empty((0, len(layout.numbers))), empty, empty, empty)
 
 
-def _equations_as_numbers(one: Equations) -> np.ndarray:
-    return np.concatenate([one.gram.ravel(), one.gradient, [one.deviance, one.pearson]])
+def _equations_as_numbers(part: Equations) -> np.ndarray:
+    """Return float64[p * p + p + 2]: X'WX, X'score, deviance and Pearson's chi-square."""
+    return np.concatenate([part.gram.ravel(), part.gradient, [part.deviance, part.pearson]])
 
 
-def _sums_as_numbers(one: LevelSums) -> np.ndarray:
+def _sums_as_numbers(part: LevelSums) -> np.ndarray:
+    """Return float64[3 * p + 1 + faults]: rows, exposure, observed, weight and fault counts."""
     return np.concatenate(
-        [one.rows, one.exposure, one.observed, [one.weight], list(one.faults.values())]
+        [part.rows, part.exposure, part.observed, [part.weight], list(part.faults.values())]
     )

@@ -1,4 +1,4 @@
-"""Fit the feature specification on the training part: levels, cut points, what is imputed."""
+"""Fit the feature specification on the training part: levels, cut points, imputed values."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from kyros_spark.transforms.definitions import definition_hash
 from kyros_spark.transforms.encode import MISSING_LEVEL, level_text
 from kyros_spark.transforms.exact import exact_sum
 
-Levels = list[tuple[str, float]]  # each with its exposure, the largest first
+Levels = list[tuple[str, float]]  # levels with their exposure, the largest first
 
 
 def fit_features(
     training: DataFrame, settings: PrepareSettings, names: Sequence[str], model: ModelSettings
 ) -> tuple[Feature, ...]:
-    """Return the frozen features: the base level is the one of largest exposure.
+    """Return the frozen features; the base level is the one of largest exposure.
 
-    Codes follow the declared order of levels and the natural one of bins; without either the base
-    level comes first and the others by exposure. Levels with less than ``min_level_share`` of the
-    exposure, and those of least exposure beyond ``max_levels``, are left out and score as the base
-    level, or together as a level of their own (``rare``): one that a handful of rows hold may have
-    no claim at all, and its coefficient then has no finite value.
+    Codes follow the declared order of levels and the natural order of bins. Without either, the
+    base level comes first and the others follow by exposure. Levels with less than
+    ``min_level_share`` of the exposure, and those of least exposure beyond ``max_levels``, are left
+    out. They score as the base level, or together as a level of their own (``rare``). A level of a
+    handful of rows may have no claims at all, and its coefficient then has no finite value.
 
     Raises:
-        TrainingDataError: a feature has no value at all in the training part.
+        TrainingDataError: a feature has no value in the training part, or not its base level.
     """
     chosen = {name: settings.features[name] for name in names}
     numbers = [name for name, feature in chosen.items() if feature.kind == "numeric"]
     spread = spreads(
         training, [n for n, f in chosen.items() if f.quantiles or f.impute == "median"]
     )
-    cuts = {n: _cuts(n, f.quantiles, spread) for n, f in chosen.items() if f.quantiles}
+    cuts = {n: _cut_points(n, f.quantiles, spread) for n, f in chosen.items() if f.quantiles}
     texts = {n: level_text(n, cuts.get(n, ())) for n in names if n not in numbers}
     levels = _levels_by_exposure(training, texts)
     means = _means(training, numbers)
@@ -64,50 +64,50 @@ def _numeric(
         raise TrainingDataError(
             f"feature {name}: expected numbers in the training part, found none"
         )
-    stands = mean if isinstance(settings.impute, str) else settings.impute
+    impute = mean if isinstance(settings.impute, str) else settings.impute
     if spread is not None:
-        stands = spread.median()
+        impute = spread.median()
     return Feature(
-        name=name, kind="numeric", impute=stands, definition_hash=definition_hash(settings)
+        name=name, kind="numeric", impute=impute, definition_hash=definition_hash(settings)
     )
 
 
-def _cuts(name: str, groups: int, spread: Mapping[str, Spread]) -> tuple[float, ...]:
-    found = spread[name].cuts(groups) if name in spread else ()
-    if not found:
+def _cut_points(name: str, groups: int, spread: Mapping[str, Spread]) -> tuple[float, ...]:
+    cuts = spread[name].cuts(groups) if name in spread else ()
+    if not cuts:
         raise TrainingDataError(
             f"feature {name}: expected different numbers to cut in the training part, found "
             f"{'one' if name in spread else 'none'}; leave it out"
         )
-    return found
+    return cuts
 
 
 def _levels(
     name: str,
     settings: FeatureSettings,
     cuts: tuple[float, ...],
-    found: Levels,
+    by_exposure: Levels,
     model: ModelSettings,
 ) -> Feature:
-    # Every feature's levels add up to the whole exposure.
-    least = model.min_level_share * sum(exposure for _, exposure in found)
-    kept = [level for level, exposure in found if exposure >= least][: model.max_levels]
-    apart = settings.rare == "other"
-    if apart:
-        kept = [level for level in kept if level != OTHER_LEVEL]
-    grouped = [OTHER_LEVEL] if apart and len(kept) < len(found) else []
-    if not kept + grouped:
+    # The levels of every feature add up to the total exposure.
+    least = model.min_level_share * sum(exposure for _, exposure in by_exposure)
+    levels = [level for level, exposure in by_exposure if exposure >= least][: model.max_levels]
+    has_other = settings.rare == "other"
+    if has_other:
+        levels = [level for level in levels if level != OTHER_LEVEL]
+    other = [OTHER_LEVEL] if has_other and len(levels) < len(by_exposure) else []
+    if not levels + other:
         raise TrainingDataError(f"feature {name}: expected levels in the training part, found none")
-    base = settings.base if settings.base is not None else (kept + grouped)[0]
-    if base not in kept + grouped:
+    base = settings.base if settings.base is not None else (levels + other)[0]
+    if base not in levels + other:
         raise TrainingDataError(
             f"feature {name}: expected base level '{base}' in the training part, "
-            f"found {', '.join(kept[:10]) or 'none'}"
+            f"found {', '.join(levels[:10]) or 'none'}"
         )
     natural = cuts or settings.bins
-    first = settings.order or (bin_labels(natural) if natural else (base,))
-    ordered = [level for level in first if level in kept]
-    ordered += [level for level in kept if level not in first] + grouped
+    leading = settings.order or (bin_labels(natural) if natural else (base,))
+    ordered = [level for level in leading if level in levels]
+    ordered += [level for level in levels if level not in leading] + other
     return Feature(
         name=name,
         kind="levels",
@@ -115,15 +115,15 @@ def _levels(
         base_code=ordered.index(base),
         cuts=cuts,
         missing=MISSING_LEVEL if MISSING_LEVEL in ordered else None,
-        unseen="other" if grouped else "base",
+        unseen="other" if other else "base",
         definition_hash=definition_hash(settings),
     )
 
 
 def _levels_by_exposure(training: DataFrame, texts: Mapping[str, Column]) -> dict[str, Levels]:
-    found: dict[str, Levels] = {name: [] for name in texts}
+    levels: dict[str, Levels] = {name: [] for name in texts}
     if not texts:
-        return found
+        return levels
     pairs = F.array(
         *(
             F.struct(
@@ -139,18 +139,19 @@ def _levels_by_exposure(training: DataFrame, texts: Mapping[str, Column]) -> dic
         .orderBy("name", F.desc("exposure"), "level")
     )
     for row in sums.collect():
-        found[row["name"]].append((row["level"], row["exposure"]))
-    return found
+        levels[row["name"]].append((row["level"], row["exposure"]))
+    return levels
 
 
 def _means(training: DataFrame, names: Sequence[str]) -> dict[str, float | None]:
+    """Return each number's exposure-weighted mean; None where it has no value."""
     if not names:
         return {}
     sums = []
     for name in names:
-        given = F.when(F.col(name).isNotNull(), F.col("exposure"))
+        exposure = F.when(F.col(name).isNotNull(), F.col("exposure"))
         total = exact_sum(F.col(name) * F.col("exposure"))
-        sums.append((total / exact_sum(given)).alias(name))
+        sums.append((total / exact_sum(exposure)).alias(name))
     row = training.agg(*sums).first()
     assert row is not None
     return {name: row[name] for name in names}

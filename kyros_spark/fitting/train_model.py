@@ -1,4 +1,4 @@
-"""Train one model on prepared rows: select rows, fit features, fit, and make the model's file."""
+"""Train one model on prepared rows: select rows, fit the features, fit, and build the model."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def train_model(
 ) -> Model:
     """Return the trained model.
 
-    training: provenance to store in its manifest (run, data versions, settings). limits: what a
-    feature may explain alone; a trial of a search is not asked.
+    training: provenance to store in the manifest (run, data versions, settings). limits: how much a
+    feature may explain alone; None, as in the trials of a search, skips that check.
 
     Raises:
         TrainingDataError: the training part cannot carry the model.
         LeakageError: a feature explains too much alone, and the settings refuse that.
-        FitError: the solver did not arrive at a model.
+        FitError: the solver did not converge to a model.
     """
     names = chosen_features(name, settings, features)
     rows = model_rows(prepared, settings)
@@ -50,7 +50,7 @@ def train_model(
     if limits is not None:
         strengths = one_way_d2(train_part, count, spec, settings)
         check_leakage(name, strengths, limits)
-        # Rounded: Spark adds in any order, and the same fit has to be the same file.
+        # Rounded: Spark adds in any order, and the same fit has to give the same file.
         rounded = {feature: round(d2, 4) for feature, d2 in strengths.items()}
         training = {**training, "one_way_d2": rounded}
     common: dict[str, Any] = {
@@ -68,10 +68,10 @@ def train_model(
 
 
 def chosen_features(name: str, settings: ModelSettings, features: PrepareSettings) -> list[str]:
-    """Return the model's features: those it names, or all that may rate.
+    """Return the model's features: those that its settings name, or all that may rate.
 
     Raises:
-        ConfigError: it names one that prepare does not make, or that no model may use.
+        ConfigError: a named feature is not made by prepare, or may not be used by any model.
     """
     may_rate = [n for n, feature in features.features.items() if feature.may_rate]
     chosen = list(settings.features or may_rate)
@@ -140,16 +140,16 @@ def _boosted(
 
 
 def _check_rows(name: str, train_part: DataFrame, settings: ModelSettings) -> int:
-    """Return how many rows there are to train on."""
-    told = train_part.agg(
+    """Return the number of rows to train on; refuse a training part without rows or target."""
+    row = train_part.agg(
         F.count(F.lit(1)).alias("rows"), F.sum(F.col(LABEL) * F.col(WEIGHT)).alias("observed")
     ).first()
-    assert told is not None
-    if not told["rows"] or not told["observed"] or told["observed"] <= 0:
+    assert row is not None
+    if not row["rows"] or not row["observed"] or row["observed"] <= 0:
         raise TrainingDataError(
             f"model {name}: expected rows with {settings.target} above zero and {settings.per} in "
-            f"the training part of table prepared, found {told['rows']} rows with a total of "
-            f"{told['observed'] or 0:g}; are the claims of these batches known "
+            f"the training part of table prepared, found {row['rows']} rows with a total of "
+            f"{row['observed'] or 0:g}; are the claims of these batches known "
             "(sources.claims.batches)?"
         )
-    return int(told["rows"])
+    return int(row["rows"])

@@ -1,1 +1,1 @@
-"""Hold the loops over arrays: numba and numpy only, nothing of ours outside this package."""
+"""Hold the loops over arrays; this package imports numba and numpy, no other package of ours."""

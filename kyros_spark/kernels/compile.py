@@ -1,11 +1,11 @@
-"""Compile kernels: the one place for options, and for where compiled code may be kept.
+"""Compile kernels: the only place that sets compiler options and the cache of compiled code.
 
-A kernel is compiled once a host, for exactly one list of argument types, at its first call and
-never at import. Compiled code goes to a cache folder when there is a safe one (see `cache_folder`)
-and is otherwise kept in this process only: a package inside a zip, a read-only HOME or a full disk
-cost a second, never an error. Numba keys the cache by CPU name and features, so hosts with
-different CPUs may share the folder. A compiler that fails, or takes longer than
-KYROS_COMPILE_SECONDS (60), raises CompileError: the caller then scores without it.
+A kernel is compiled once per host, for exactly one list of argument types, at its first call and
+never at import. Compiled code goes to a cache folder if there is a safe one (see `cache_folder`);
+otherwise it stays in this process. So a package inside a zip, a read-only HOME or a full disk
+costs a second, never an error. Numba keys the cache by CPU name and features, so hosts with
+different CPUs may share the folder. If the compiler fails, or takes longer than
+KYROS_COMPILE_SECONDS (60), `compiled` raises CompileError and the caller scores without the kernel.
 """
 
 import hashlib
@@ -29,16 +29,16 @@ from numba.np.numpy_support import from_dtype
 LOG = logging.getLogger(__name__)
 
 OPTIONS: dict[str, Any] = {
-    # Scores must not depend on the CPU: no reassociation, no fused multiply-add.
+    # Scores must not depend on the CPU, so no reassociation and no fused multiply-add.
     "fastmath": False,
-    # Every index is checked when a model is read and when a batch comes in; a check a load would
-    # cost half the speed.
+    # Every index is checked when a model is read and when a batch arrives; checking each load would
+    # halve the speed.
     "boundscheck": False,
-    # Division and overflow follow C, as the libraries we must agree with do.
+    # Division and overflow follow C, as in the libraries whose scores we reproduce.
     "error_model": "numpy",
     # Spark owns the cores.
     "parallel": False,
-    # A Python worker has one thread that matters, but a notebook's other threads go on.
+    # A Python worker has a single busy thread, but a notebook's other threads must keep running.
     "nogil": True,
     # Kernels are called from Python only; the wrapper for C callers costs compile time.
     "no_cfunc_wrapper": True,
@@ -46,12 +46,15 @@ OPTIONS: dict[str, Any] = {
 
 
 def read_only(dtype: Any, ndim: int = 1) -> types.Array:
-    """Type of a C-contiguous input array; a memory-mapped model is read-only, so all inputs are."""
+    """Return the type of a C-contiguous input array.
+
+    All inputs are read-only, because a memory-mapped model is.
+    """
     return types.Array(from_dtype(np.dtype(dtype)), ndim, "C", readonly=True)
 
 
 def writable(dtype: Any, ndim: int = 1) -> types.Array:
-    """Type of a C-contiguous output array."""
+    """Return the type of a C-contiguous output array."""
     return types.Array(from_dtype(np.dtype(dtype)), ndim, "C")
 
 
@@ -59,35 +62,36 @@ class CompileError(Exception):
     """A kernel could not be compiled here, or not in time."""
 
 
-_STUCK = threading.Event()  # a compiler is past its limit, and still holds Numba's lock
+_STUCK = threading.Event()  # set once a compiler exceeds its limit: it still holds Numba's lock
 
 
 @cache
 def compiled(function: Callable[..., Any], *arguments: types.Type) -> Callable[..., Any]:
-    """Compile `function` for these argument types; the same call later returns the same code.
+    """Compile `function` for these argument types; a repeated call returns the same code.
 
-    Raises CompileError when the compiler fails or is past its time limit.
+    Raises:
+        CompileError: the compiler failed or exceeded its time limit.
     """
     dispatcher = numba.njit(**OPTIONS)(function)
     if cache_folder() is not None:
         try:
             dispatcher._cache = _KernelCache(function)
-        except Exception as error:  # a later numba may have moved its cache: go without
+        except Exception as error:  # a later numba may have moved its cache: do without it
             LOG.warning("kernels are compiled in every process: %s", error)
-    _in_time(function.__name__, lambda: dispatcher.compile(tuple(arguments)))
+    _run_with_limit(function.__name__, lambda: dispatcher.compile(tuple(arguments)))
     dispatcher.disable_compile()
     return dispatcher
 
 
-def _in_time(name: str, work: Callable[[], Any]) -> None:
-    """Do the work in a thread of its own: a compiler cannot be interrupted, but can be left."""
+def _run_with_limit(name: str, work: Callable[[], Any]) -> None:
+    """Do the work in a separate thread: a compiler cannot be interrupted, but can be abandoned."""
     limit = compile_seconds()
     failure: list[BaseException] = []
 
     def attempt() -> None:
         try:
             work()
-        except BaseException as error:  # told to the caller, in its own thread
+        except BaseException as error:  # raised again below, in the caller's thread
             failure.append(error)
 
     if _STUCK.is_set():
@@ -99,41 +103,42 @@ def _in_time(name: str, work: Callable[[], Any]) -> None:
         _STUCK.set()
         raise CompileError(f"kernel {name}: not compiled within {limit:g} s")
     if failure:
-        found = f"{type(failure[0]).__name__}: {failure[0]}"
-        raise CompileError(f"kernel {name}: {found[:300]}") from failure[0]
+        message = f"{type(failure[0]).__name__}: {failure[0]}"
+        raise CompileError(f"kernel {name}: {message[:300]}") from failure[0]
 
 
 def compile_seconds() -> float:
-    """Return how long one kernel may take to compile: KYROS_COMPILE_SECONDS, or 60."""
+    """Return the time limit for compiling one kernel, in s: KYROS_COMPILE_SECONDS or 60."""
     text = os.environ.get("KYROS_COMPILE_SECONDS", "60")
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < threading.TIMEOUT_MAX:
-        LOG.warning("KYROS_COMPILE_SECONDS: expected seconds above 0, found %r; taking 60", text)
+        LOG.warning("KYROS_COMPILE_SECONDS: expected seconds above 0, found %r; using 60", text)
         return 60.0
     return seconds
 
 
 @cache
 def cache_folder() -> Path | None:
-    """Return a folder for compiled code that only this user can write, or None.
+    """Return a folder for compiled code that only this user can write to, or None.
 
-    Numba's cache files are unpickled when read, so a folder that others can write would let them
-    run code here: the owner and the permissions are checked, and 1 MB is written as a trial.
+    Numba unpickles its cache files when it reads them, so anyone who can write to the folder could
+    run code here. The owner and the permissions are therefore checked, and 1 MB is written as a
+    trial.
     """
-    for folder in _candidates():
+    for folder in _candidate_folders():
         if _is_usable(folder):
             return folder
     LOG.warning("no safe writable folder for compiled kernels: each process compiles its own")
     return None
 
 
-def _candidates() -> list[Path]:
-    chosen = os.environ.get("KYROS_KERNEL_CACHE")
-    if chosen is not None:  # an empty value switches the cache off
-        return [Path(chosen)] if chosen else []
+def _candidate_folders() -> list[Path]:
+    configured = os.environ.get("KYROS_KERNEL_CACHE")
+    if configured is not None:  # an empty value switches the cache off
+        return [Path(configured)] if configured else []
     folders = []
     if os.environ.get("NUMBA_CACHE_DIR"):
         folders.append(Path(os.environ["NUMBA_CACHE_DIR"]) / "kyros-kernels")
@@ -148,10 +153,10 @@ def _candidates() -> list[Path]:
 def _is_usable(folder: Path) -> bool:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             return False
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             return False
         with tempfile.TemporaryFile(dir=folder) as trial:
             trial.write(bytes(1 << 20))
@@ -162,7 +167,7 @@ def _is_usable(folder: Path) -> bool:
 
 @cache
 def _source_stamp() -> str:
-    """Hash the sources of all kernels: one may be inlined into another."""
+    """Return the hash of all kernels' sources, since one kernel may be inlined into another."""
     digest = hashlib.sha256()
     for source in sorted(resources.files(__package__).iterdir(), key=lambda item: item.name):
         if source.name.endswith(".py"):
@@ -193,7 +198,10 @@ class _CacheImpl(CompileResultCacheImpl):
 
 
 class _KernelCache(FunctionCache):
-    """Numba's cache in our folder; what cannot be read is compiled, what cannot be written lost."""
+    """Numba's cache in our folder.
+
+    A file that cannot be read is compiled anew; one that cannot be written is not cached.
+    """
 
     _impl_class = _CacheImpl
 

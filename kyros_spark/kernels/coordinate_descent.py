@@ -20,31 +20,40 @@ def coordinate_descent(
 ) -> int:
     """Find the step d that minimises d'Gd/2 - g'd + sum of l1 |b + d| + l2 (b + d)^2 / 2.
 
-    slope is room for g - Gd. Returns the sweeps it took, or -1 where `sweeps` did not suffice:
-    until no coordinate moves by more than `tolerance` of its own standard error.
+    Stops when no coordinate moves by more than `tolerance` of its own standard error.
+
+    gram       float64[p, p]: G
+    gradient   float64[p]: g, the score at b
+    start      float64[p]: b, the coefficients before the step
+    l1, l2     float64[p]: the penalty's weight on |b| and on b^2 / 2, by coefficient
+    tolerance  in standard errors; `sweeps` bounds the passes over all coordinates
+    step       float64[p], output: d
+    slope      float64[p], scratch: g - Gd
+
+    Returns the number of sweeps taken, or -1 if `sweeps` were not enough.
     """
     size = gradient.size
     for j in range(size):
         step[j] = 0.0
         slope[j] = gradient[j]
     for sweep in range(sweeps):
-        furthest = 0.0
+        longest = 0.0
         for j in range(size):
-            curve = gram[j, j] + l2[j]
-            here = start[j] + step[j]
-            pull = slope[j] + gram[j, j] * here
-            if pull > l1[j]:
-                there = (pull - l1[j]) / curve
-            elif pull < -l1[j]:
-                there = (pull + l1[j]) / curve
+            curvature = gram[j, j] + l2[j]
+            current = start[j] + step[j]
+            partial = slope[j] + gram[j, j] * current
+            if partial > l1[j]:
+                updated = (partial - l1[j]) / curvature
+            elif partial < -l1[j]:
+                updated = (partial + l1[j]) / curvature
             else:
-                there = 0.0
-            move = there - here
+                updated = 0.0
+            move = updated - current
             if move != 0.0:
                 step[j] += move
                 for i in range(size):
                     slope[i] -= gram[j, i] * move
-                furthest = max(furthest, move * move * curve)
-        if furthest <= tolerance * tolerance:
+                longest = max(longest, move * move * curvature)
+        if longest <= tolerance * tolerance:
             return sweep + 1
     return -1

@@ -1,4 +1,4 @@
-"""Choose the kernel for this host's CPU, here and now: model files hold no machine code."""
+"""Choose the kernel for this host's CPU at run time: model files hold no machine code."""
 
 import os
 import platform
@@ -16,13 +16,13 @@ NEEDED_FEATURES = {"avx512vbmi": ("avx512f", "avx512bw", "avx512vbmi"), "portabl
 
 
 def missing_features(kernel: str) -> list[str]:
-    """Return the CPU features that a kernel needs and this host lacks, or pretends to lack."""
-    found = cpu_features()
-    return [feature for feature in NEEDED_FEATURES[kernel] if feature not in found]
+    """Return the CPU features that a kernel needs and this host lacks or has switched off."""
+    available = cpu_features()
+    return [feature for feature in NEEDED_FEATURES[kernel] if feature not in available]
 
 
 def best_kernel() -> str:
-    """Return the fastest kernel that this host runs."""
+    """Return the fastest kernel that this host can run."""
     return next(kernel for kernel in KERNELS if not missing_features(kernel))
 
 
@@ -30,21 +30,21 @@ def best_kernel() -> str:
 def cpu_features() -> frozenset[str]:
     """Return the features of the host's CPU that Numba may use.
 
-    NUMBA_CPU_FEATURES can take features away; what it adds to the CPU's own is not believed.
+    NUMBA_CPU_FEATURES can take features away. A feature it adds that the CPU lacks is ignored.
     """
     try:
-        own = {name for name, present in llvm.get_host_cpu_features().items() if present}
+        present = {name for name, is_present in llvm.get_host_cpu_features().items() if is_present}
     except RuntimeError:  # LLVM cannot tell on this platform
-        own = set()
+        present = set()
     if config.CPU_FEATURES is None:
         generic = config.CPU_NAME == "generic"
-        return frozenset() if generic else frozenset(own)
-    allowed = {part[1:] for part in config.CPU_FEATURES.split(",") if part.startswith("+")}
-    return frozenset(own & allowed)
+        return frozenset() if generic else frozenset(present)
+    allowed = {flag[1:] for flag in config.CPU_FEATURES.split(",") if flag.startswith("+")}
+    return frozenset(present & allowed)
 
 
 def describe_host() -> dict[str, Any]:
-    """Return what decides about kernels here: host, CPU and the compilers' versions."""
+    """Return the facts that decide the kernel: host, CPU and the compilers' versions."""
     return {
         "host": socket.gethostname(),
         "machine": platform.machine(),

@@ -1,8 +1,8 @@
 """Write vector code for Numba: small helpers over llvmlite.
 
-The vectors are plain LLVM ones of a fixed logical width (64 bytes and more). LLVM cuts them to
-what the CPU has: one AVX-512 register, two AVX2, four SSE2 or NEON. So the same code runs on any
-CPU; only what uses an `llvm.x86` instruction by name is bound to one.
+The vectors are plain LLVM vectors of a fixed logical width (64 bytes and more). LLVM splits them
+into the registers the CPU has: one AVX-512 register, two AVX2, four SSE2 or NEON. So the same code
+runs on any CPU; only code that names an `llvm.x86` instruction is bound to one.
 """
 
 from llvmlite import ir
@@ -13,7 +13,6 @@ INT = ir.IntType(32)
 LONG = ir.IntType(64)
 FLOAT = ir.FloatType()
 DOUBLE = ir.DoubleType()
-REGISTER_BYTES = 64
 
 
 def lanes(kind: ir.Type, count: int) -> ir.VectorType:
@@ -32,25 +31,25 @@ def number(value: int) -> ir.Constant:
 
 
 def load(b: ir.IRBuilder, address: ir.Value, offset: int, kind: ir.Type) -> ir.Value:
-    """Load a value of type `kind` from `address + offset`, aligned or not."""
+    """Load a value of type `kind` from `address + offset`, which need not be aligned."""
     return b.load(_pointer(b, address, offset, kind), align=1)
 
 
 def store(b: ir.IRBuilder, value: ir.Value, address: ir.Value, offset: int) -> None:
-    """Store a value to `address + offset`, aligned or not."""
+    """Store a value to `address + offset`, which need not be aligned."""
     b.store(value, _pointer(b, address, offset, value.type), align=1)
 
 
 def splat(b: ir.IRBuilder, value: ir.Value, count: int) -> ir.Value:
     """Return a vector with `value` in every lane."""
-    none = ir.Constant(lanes(value.type, count), ir.Undefined)
-    first = b.insert_element(none, value, ir.Constant(INT, 0))
-    return b.shuffle_vector(first, none, constant(INT, [0] * count))
+    undefined = ir.Constant(lanes(value.type, count), ir.Undefined)
+    first = b.insert_element(undefined, value, ir.Constant(INT, 0))
+    return b.shuffle_vector(first, undefined, constant(INT, [0] * count))
 
 
-def pick(b: ir.IRBuilder, one: ir.Value, two: ir.Value, places: list[int]) -> ir.Value:
-    """Return the lanes at `places` of `one` and `two` laid end to end."""
-    return b.shuffle_vector(one, two, constant(INT, places))
+def pick(b: ir.IRBuilder, first: ir.Value, second: ir.Value, indices: list[int]) -> ir.Value:
+    """Return the lanes at `indices` of the concatenation of `first` and `second`."""
+    return b.shuffle_vector(first, second, constant(INT, indices))
 
 
 def x86(b: ir.IRBuilder, name: str, result: ir.Type, *arguments: ir.Value) -> ir.Value:
@@ -64,5 +63,5 @@ def x86(b: ir.IRBuilder, name: str, result: ir.Type, *arguments: ir.Value) -> ir
 
 
 def _pointer(b: ir.IRBuilder, address: ir.Value, offset: int, kind: ir.Type) -> ir.Value:
-    place = b.add(address, number(offset)) if offset else address
-    return b.inttoptr(place, kind.as_pointer())
+    location = b.add(address, number(offset)) if offset else address
+    return b.inttoptr(location, kind.as_pointer())

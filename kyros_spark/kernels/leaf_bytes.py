@@ -1,8 +1,8 @@
-"""Add each row's leaf value to its sum, tree by tree, by AVX-512 VBMI.
+"""Add each row's leaf value to its sum, tree by tree, with AVX-512 VBMI.
 
-The leaf values' bytes are laid out by significance: all lowest bytes, then the next ... One
-instruction looks up one byte for 64 rows, so four (float32) or eight (float64) look-ups and a few
-interleavings give 64 values.
+The leaf values' bytes are laid out by significance: all lowest bytes first, then all next-lowest
+bytes, and so on. One instruction looks up one byte for 64 rows, so four (float32) or eight
+(float64) look-ups and a few interleavings give 64 values.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ BYTES = lanes(BYTE, 64)
 def _byte_planes(
     b: ir.IRBuilder, numbers: ir.Value, table: ir.Value, size: int, leaves: int
 ) -> Any:
-    """Look up each byte of the leaf values of 64 rows, in a table of 64 or 256 leaves."""
+    """Look up each byte of the leaf values of 64 rows in a table of 64 or 256 leaves."""
     planes = []
     for byte in range(size):
         parts = [load(b, table, byte * leaves + 64 * part, BYTES) for part in range(leaves // 64)]
@@ -50,38 +50,39 @@ def _byte_planes(
 def _interleave(b: ir.IRBuilder, planes: list[ir.Value]) -> list[ir.Value]:
     """Join byte planes to whole values with in-lane unpacks: first bytes, then pairs, then fours.
 
-    Vector v of the result holds, of each 16-byte lane, the v-th run of positions.
+    Vector v of the result holds the v-th run of positions of each 16-byte lane.
     """
     half = len(planes) // 2
     if half == 0:
         return planes
     kind, count, lane = ir.IntType(8 * half), 64 // half, 16 // half
     joined = []
-    low, high = _interleave(b, planes[:half]), _interleave(b, planes[half:])
-    for one, two in zip(low, high, strict=True):
-        one, two = b.bitcast(one, lanes(kind, count)), b.bitcast(two, lanes(kind, count))
+    lows, highs = _interleave(b, planes[:half]), _interleave(b, planes[half:])
+    for low, high in zip(lows, highs, strict=True):
+        low, high = b.bitcast(low, lanes(kind, count)), b.bitcast(high, lanes(kind, count))
         for side in (0, lane // 2):
-            near = [s + side + k for s in range(0, count, lane) for k in range(lane // 2)]
-            places = [place for k in near for place in (k, count + k)]
-            joined.append(pick(b, one, two, places))
+            positions = [s + side + k for s in range(0, count, lane) for k in range(lane // 2)]
+            indices = [index for k in positions for index in (k, count + k)]
+            joined.append(pick(b, low, high, indices))
     return joined
 
 
 def _add_by_byte(leaves: int, sum_type: Any) -> Any:
     kind, size = (FLOAT, 4) if sum_type == types.float32 else (DOUBLE, 8)
     rows = 64 // size  # values in a vector
-    span = rows // 4  # of them, those in one 16-byte lane
-    # After interleaving, vector v holds byte positions 16 * lane + span * v + k. The rows are put
-    # there beforehand, so that vector v ends up with rows v * rows ... in order.
-    places = [0] * 64
+    span = rows // 4  # values in one 16-byte lane
+    # After interleaving, vector v holds byte positions 16 * lane + span * v + k. The rows are
+    # shuffled to these positions beforehand, so that vector v ends up with rows v * rows and
+    # following, in order.
+    positions = [0] * 64
     for vector in range(size):
         for lane in range(4):
             for k in range(span):
-                places[16 * lane + span * vector + k] = rows * vector + span * lane + k
+                positions[16 * lane + span * vector + k] = rows * vector + span * lane + k
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         numbers, table, sums, _ = arguments
-        order = constant(BYTE, places)
+        order = constant(BYTE, positions)
         shuffled = x86(b, "avx512.permvar.qi.512", BYTES, load(b, numbers, 0, BYTES), order)
         values = _interleave(b, _byte_planes(b, shuffled, table, size, leaves))
         for vector, value in enumerate(values):
@@ -113,13 +114,15 @@ def add_leaf_bytes(
     leaf_bytes: np.ndarray,
     sums: np.ndarray,
 ) -> None:
-    """Add the leaves of trees `first` to `last` (exclusive) to `sums`, by AVX-512 VBMI.
+    """Add the leaf values of trees `first` to `last` (exclusive) to `sums`, with AVX-512 VBMI.
 
-    leaf_bytes  uint8: of each tree the bytes of its 64 or 256 leaves by significance
+    numbers     uint8[trees, rows] from find_leaves; rows is a multiple of BLOCK_ROWS
     byte_start  int64[trees + 1]: where each tree's bytes begin
+    leaf_bytes  uint8: for each tree, the bytes of its 64 or 256 leaves by significance
+    sums        float32 or float64[rows], updated in place
     """
     rows, size = sums.size, sums.itemsize
-    zero = sums.dtype.type(0)
+    sum_sample = sums.dtype.type(0)
     for block in range(0, rows, BLOCK_ROWS):
         for tree in range(first, last):
             table = address(leaf_bytes) + byte_start[tree]
@@ -127,6 +130,6 @@ def add_leaf_bytes(
             number = address(numbers) + (tree - first) * rows
             for row in range(block, block + BLOCK_ROWS, 64):
                 if leaves == 64:
-                    add_by_byte_64(number + row, table, address(sums) + row * size, zero)
+                    add_by_byte_64(number + row, table, address(sums) + row * size, sum_sample)
                 else:
-                    add_by_byte_256(number + row, table, address(sums) + row * size, zero)
+                    add_by_byte_256(number + row, table, address(sums) + row * size, sum_sample)

@@ -1,7 +1,13 @@
 """Accumulate the normal equations of a GLM, row by row, by index arithmetic.
 
-A row of the design is the constant, one indicator a factor (`places[row, f]` is the column that is
-1) and a few numbers (`numbers[row, k]` in column `number_place[k]`): no dense row is ever made.
+A row of the design holds the constant (column 0), one indicator per factor and a few numbers. No
+dense row is ever built; these arrays describe it in all kernels of this file:
+
+indicator_columns  int32[n, factors]: for each factor, the column of the design that is 1
+numbers            float64[n, k]: the numeric values, centred and scaled, without unit
+number_columns     int64[k]: the column of the design that each number belongs to
+
+n is the number of rows, p the number of columns of the design.
 Source: McCullagh and Nelder, Generalized Linear Models, 2nd edition, section 2.5.
 """
 
@@ -13,20 +19,25 @@ LOG, IDENTITY = 0, 1
 
 
 def linear_predictor(
-    places: np.ndarray,
+    indicator_columns: np.ndarray,
     numbers: np.ndarray,
-    number_place: np.ndarray,
+    number_columns: np.ndarray,
     coefficients: np.ndarray,
     offset: np.ndarray,
     eta: np.ndarray,
 ) -> None:
-    """Write each row's offset + x'beta to `eta`."""
+    """Write each row's offset + x'beta to `eta`.
+
+    coefficients  float64[p]: beta
+    offset        float64[n]: on the scale of the linear predictor, such as log(exposure)
+    eta           float64[n], output
+    """
     for row in range(offset.size):
         total = offset[row] + coefficients[0]
-        for f in range(places.shape[1]):
-            total += coefficients[places[row, f]]
-        for k in range(number_place.size):
-            total += coefficients[number_place[k]] * numbers[row, k]
+        for f in range(indicator_columns.shape[1]):
+            total += coefficients[indicator_columns[row, f]]
+        for k in range(number_columns.size):
+            total += coefficients[number_columns[k]] * numbers[row, k]
         eta[row] = total
 
 
@@ -43,8 +54,16 @@ def working(
 ) -> None:
     """Write each row's expected information and score; add deviance and Pearson's chi-square.
 
-    Variance: mu^power, or mu + alpha mu^2 where alpha > 0 (negative binomial). A mean that is not
-    above zero, or not finite, makes the deviance infinite, which no step may lead to.
+    The variance is mu^power, or mu + alpha mu^2 if alpha > 0 (negative binomial). A mean that is
+    not finite or not above zero makes the deviance infinite, and no step may lead there.
+
+    label        float64[n]: y, in the target's unit, as is the mean mu
+    weight       float64[n]: such as exposure in years
+    eta          float64[n]: the linear predictor
+    link         LOG or IDENTITY
+    information  float64[n], output: weight (dmu/deta)^2 / variance
+    score        float64[n], output: weight (dmu/deta) (y - mu) / variance
+    sums         float64[2], updated in place: deviance, Pearson's chi-square
     """
     deviance = 0.0
     pearson = 0.0
@@ -67,8 +86,8 @@ def working(
             unit = (y - mu) / mu - math.log(y / mu)
         else:
             variance = math.pow(mu, power)
-            least = mu * mu / variance
-            unit = least / (2.0 - power) - y * least / mu / (1.0 - power)
+            mu_power = mu * mu / variance
+            unit = mu_power / (2.0 - power) - y * mu_power / mu / (1.0 - power)
             if y > 0.0:
                 unit += math.pow(y, 2.0 - power) / ((1.0 - power) * (2.0 - power))
         slope = mu if link == LOG else 1.0
@@ -82,36 +101,42 @@ def working(
 
 
 def cross_products(
-    places: np.ndarray,
+    indicator_columns: np.ndarray,
     numbers: np.ndarray,
-    number_place: np.ndarray,
+    number_columns: np.ndarray,
     information: np.ndarray,
     score: np.ndarray,
     gram: np.ndarray,
     gradient: np.ndarray,
 ) -> None:
-    """Add X'WX to `gram`, each pair of columns in one of its two places, and X'score to `gradient`.
+    """Add X'WX to `gram`, half of it only, and X'score to `gradient`.
 
-    Left out: the constant beside an indicator, which equals that indicator's diagonal.
+    Each pair of columns is added at one of its two positions in `gram`. The products of the
+    constant with an indicator are left out, because they equal that indicator's diagonal entry.
+
+    information  float64[n]: W, from `working`
+    score        float64[n]: from `working`
+    gram         float64[p, p], updated in place
+    gradient     float64[p], updated in place
     """
-    factors = places.shape[1]
-    count = number_place.size
+    factors = indicator_columns.shape[1]
+    count = number_columns.size
     for row in range(information.size):
         w = information[row]
         s = score[row]
         for f in range(factors):
-            a = places[row, f]
+            a = indicator_columns[row, f]
             gradient[a] += s
             for g in range(f, factors):
-                gram[a, places[row, g]] += w
+                gram[a, indicator_columns[row, g]] += w
             for k in range(count):
-                gram[a, number_place[k]] += w * numbers[row, k]
+                gram[a, number_columns[k]] += w * numbers[row, k]
         for k in range(count):
-            a = number_place[k]
+            a = number_columns[k]
             value = numbers[row, k]
             gradient[a] += s * value
             gram[0, a] += w * value
             for m in range(k, count):
-                gram[a, number_place[m]] += w * value * numbers[row, m]
+                gram[a, number_columns[m]] += w * value * numbers[row, m]
         gram[0, 0] += w
         gradient[0] += s

@@ -1,13 +1,13 @@
 """Replace values by their rank among a model's own cuts: no comparison changes its answer.
 
 A tree only asks `value < cut`. With the cuts of a feature sorted, `rank = #(cut <= value)` answers
-every such question: `value < cut[j]` exactly when `rank <= j`. The code stored is `rank + 1`, so
-that 0 is left for a missing value. A code is a byte, so a column ranks at most 254 cuts; a feature
-with more cuts has several columns, each for a run of them.
+every such question: `value < cut[j]` exactly when `rank <= j`. The stored code is `rank + 1`, so
+that 0 is left for a missing value. A code is one byte, so a column ranks at most 254 cuts; a
+feature with more cuts has several columns, each for a run of its cuts.
 
-The cuts lie in a heap: entry 1 is the middle cut, entries 2 and 3 the middles of the halves, and so
-on; a search steps from e to 2e or 2e + 1, and after `steps` steps e - 2**steps is the rank. Missing
-cuts are NaN, which no value reaches.
+The cuts lie in a heap: entry 1 is the middle cut, entries 2 and 3 are the middles of the halves,
+and so on. A search steps from e to 2e or 2e + 1; after `steps` steps, e - 2**steps is the rank.
+Unused entries are NaN, which no value reaches.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from kyros_spark.kernels.row_bits import BLOCK_ROWS, address
 from kyros_spark.kernels.search import code_8, code_64_by_4, code_64_by_6, code_64_by_8
 
-CUTS_A_COLUMN = 254
+CUTS_PER_COLUMN = 254
 SEARCH_STEPS = (4, 6, 8)  # few, so that the vector search needs few forms
 
 
@@ -24,16 +24,16 @@ def quantise_column(
 ) -> None:
     """Write the codes of one column, on any CPU.
 
-    values  float32 or float64[rows], rounded to the cuts' precision first, as XGBoost does; rows is
-            a multiple of 64
-    heap    float32 or float64[2**steps], the column's cuts
-    codes   uint8[blocks, columns, BLOCK_ROWS]
+    values  float32 or float64[rows]; rows is a multiple of 64. The kernel rounds the values to the
+            cuts' precision first, as XGBoost does
+    heap    float32 or float64[2**steps]: the column's cuts
+    codes   uint8[blocks, columns, BLOCK_ROWS], output: only `column` is written
     """
-    zero, none = values.dtype.type(0), heap.dtype.type(0)
+    value_sample, cut_sample = values.dtype.type(0), heap.dtype.type(0)
     for row in range(0, values.size, 8):
-        place = (row // BLOCK_ROWS * codes.shape[1] + column) * BLOCK_ROWS + row % BLOCK_ROWS
+        offset = (row // BLOCK_ROWS * codes.shape[1] + column) * BLOCK_ROWS + row % BLOCK_ROWS
         value = address(values) + row * values.itemsize
-        code_8(value, zero, address(heap), none, steps, address(codes) + place)
+        code_8(value, value_sample, address(heap), cut_sample, steps, address(codes) + offset)
 
 
 def quantise_column_by_permutes(
@@ -44,22 +44,22 @@ def quantise_column_by_permutes(
     codes: np.ndarray,
     column: int,
 ) -> None:
-    """Write the codes of one column, by AVX-512: the whole heap stays in registers.
+    """Write the codes of one column with AVX-512: the whole heap stays in registers.
 
-    heap    float32[2**steps]: the cuts, rounded to float32
-    reached  float64[2**steps]: of each rank the cut it has reached, -inf for rank 0; where the
-            rounded search went one too far, this comparison takes it back. A float32 array (its
-            content is not read) when the cuts are float32 themselves.
-    Otherwise as quantise_column; the rounded cuts must differ from each other.
+    heap     float32[2**steps]: the cuts, rounded to float32; they must differ from each other
+    reached  float64[2**steps]: for each rank, the cut that it has reached, -inf for rank 0. Where
+             the search of rounded cuts went one too far, comparing with this cut takes it back. If
+             the cuts are float32 themselves: a float32 array, whose content is not read
+    values, codes  as in quantise_column
     """
-    zero, exact = values.dtype.type(0), reached.dtype.type(0)
+    value_sample, exact_sample = values.dtype.type(0), reached.dtype.type(0)
     for row in range(0, values.size, 64):
-        place = (row // BLOCK_ROWS * codes.shape[1] + column) * BLOCK_ROWS + row % BLOCK_ROWS
+        offset = (row // BLOCK_ROWS * codes.shape[1] + column) * BLOCK_ROWS + row % BLOCK_ROWS
         value = address(values) + row * values.itemsize
-        code = address(codes) + place
+        code = address(codes) + offset
         if steps == 4:
-            code_64_by_4(value, zero, address(heap), address(reached), exact, code)
+            code_64_by_4(value, value_sample, address(heap), address(reached), exact_sample, code)
         elif steps == 6:
-            code_64_by_6(value, zero, address(heap), address(reached), exact, code)
+            code_64_by_6(value, value_sample, address(heap), address(reached), exact_sample, code)
         else:
-            code_64_by_8(value, zero, address(heap), address(reached), exact, code)
+            code_64_by_8(value, value_sample, address(heap), address(reached), exact_sample, code)

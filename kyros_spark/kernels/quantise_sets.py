@@ -1,6 +1,6 @@
-"""Replace categories by bytes of answers: each bit tells whether one set sends the row right.
+"""Replace categories by bytes of answers: each bit says whether one set sends the row right.
 
-The answers of all sets of a feature are looked up by the row's category, eight sets a byte.
+The answers of all sets of a feature are looked up by the row's category, eight sets per byte.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from kyros_spark.kernels.row_bits import BLOCK_ROWS
 
 TRUNCATE, FLOOR, ONLY_WHOLE = 0, 1, 2
 NO_CATEGORY, MISSING = -1, -2
-LIMIT = 16_777_216.0  # categories lie below; beyond it a float64 need not fit an integer
+LIMIT = 16_777_216.0  # categories lie below it; larger float64 values may not fit an integer
 
 
 def find_categories(
@@ -17,9 +17,11 @@ def find_categories(
 ) -> None:
     """Write each value's category, NO_CATEGORY or MISSING.
 
-    values      float32 or float64[rows], rounded to the type of `precision` first
-    rule        TRUNCATE: -0.5 is category 0; FLOOR: it is none, 0.5 is 0; ONLY_WHOLE: none both
-    categories  int32[rows]
+    values      float32 or float64[rows], first rounded to the type of `precision`
+    precision   float32 or float64 array, of which only the type is read
+    rule        TRUNCATE: -0.5 and 0.5 are category 0; FLOOR: 0.5 is category 0, -0.5 is none;
+                ONLY_WHOLE: neither is a category
+    categories  int32[rows], output
     """
     kind = precision.dtype.type
     for row in range(values.size):
@@ -39,14 +41,16 @@ def quantise_sets(
 ) -> None:
     """Write one column's codes.
 
-    table  uint8[n + 2]: the byte of each category, of what is none of them, of a missing value
-    codes  uint8[blocks, columns, BLOCK_ROWS]
+    categories  int32[rows] from find_categories
+    table       uint8[n + 2]: the byte of each of n categories, then the byte of any other value,
+                then the byte of a missing value
+    codes       uint8[blocks, columns, BLOCK_ROWS], output: only `column` is written
     """
-    known = table.size - 2
+    n_categories = table.size - 2
     for row in range(categories.size):
         category = categories[row]
         if category == MISSING:
-            category = known + 1
-        elif category < 0 or category > known:
-            category = known
+            category = n_categories + 1
+        elif category < 0 or category > n_categories:
+            category = n_categories
         codes[row // BLOCK_ROWS, column, row % BLOCK_ROWS] = table[category]

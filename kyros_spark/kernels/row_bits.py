@@ -1,8 +1,8 @@
-"""Work on one bit a row, 512 rows at a time: the steps of the sliced walk (sliced.py).
+"""Work on one bit per row, 512 rows at a time: the steps of the sliced walk (sliced.py).
 
-Addresses are plain integers. A "slot" is 64 bytes of memory, a bit for each of 512 rows. The loops
-are written in LLVM's terms, not Python's, because Numba's front end takes most of the time to
-compile a kernel, and a kernel must be ready in a fraction of a second.
+Addresses are plain integers. A "slot" is 64 bytes of memory: one bit for each of 512 rows. The
+loops are written in LLVM's terms rather than Python's, because most of the time to compile a kernel
+goes to Numba's front end, and a kernel must be ready in a fraction of a second.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ from kyros_spark.kernels.lanes import (
 BLOCK_ROWS = 512
 SLOT_BYTES = BLOCK_ROWS // 8
 WORDS = BLOCK_ROWS // 64
-MASK_SHIFT = 2  # in a test's place for the shift: the threshold is a mask
+MASK_SHIFT = 2  # instead of a test's shift: the test's threshold is then a mask
 SLOT = lanes(LONG, WORDS)
 ADDRESS = types.int64
 
@@ -56,9 +56,11 @@ def _uint32(b: ir.IRBuilder, array: ir.Value, index: ir.Value) -> ir.Value:
 def decide_splits(typing: Any, codes: Any, tests: Any, splits: Any, decisions: Any) -> Any:
     """For each split, set the bit of each row that goes right.
 
-    tests  of uint32: column << 16 | threshold << 8 | shift. Right is `code - shift >= threshold`,
-           or with MASK_SHIFT `code & threshold != 0`. A branch a split, rather than one formula for
-           both, for which numeric models would pay.
+    codes      address of uint8[columns, BLOCK_ROWS]
+    tests      address of uint32[splits]: column << 16 | threshold << 8 | shift. A row goes right
+               if `code - shift >= threshold`, or with MASK_SHIFT if `code & threshold != 0`. Each
+               split branches between the two; a single formula for both would slow numeric models
+    decisions  address of one slot per split, output
     """
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
@@ -66,21 +68,21 @@ def decide_splits(typing: Any, codes: Any, tests: Any, splits: Any, decisions: A
         with cgutils.for_range(b, splits) as loop:
             test = _uint32(b, tests, loop.index)
             column = b.add(codes, b.mul(b.lshr(test, number(16)), number(BLOCK_ROWS)))
-            least = splat(b, b.trunc(b.lshr(test, number(8)), BYTE), 64)
-            less = splat(b, b.trunc(test, BYTE), 64)
+            threshold = splat(b, b.trunc(b.lshr(test, number(8)), BYTE), 64)
+            shift = splat(b, b.trunc(test, BYTE), 64)
             out = _slot(b, decisions, loop.index)
             by_mask = b.icmp_unsigned("!=", b.and_(test, number(MASK_SHIFT)), number(0))
             with b.if_else(by_mask, likely=False) as (masked, ranked):
                 with masked:
-                    nothing = constant(BYTE, [0] * 64)
+                    zeros = constant(BYTE, [0] * 64)
                     for word in range(WORDS):
                         code = load(b, column, 64 * word, lanes(BYTE, 64))
-                        right = b.icmp_unsigned("!=", b.and_(code, least), nothing)
+                        right = b.icmp_unsigned("!=", b.and_(code, threshold), zeros)
                         store(b, b.bitcast(right, LONG), out, 8 * word)
                 with ranked:
                     for word in range(WORDS):
                         code = load(b, column, 64 * word, lanes(BYTE, 64))
-                        right = b.icmp_unsigned(">=", b.sub(code, less), least)
+                        right = b.icmp_unsigned(">=", b.sub(code, shift), threshold)
                         store(b, b.bitcast(right, LONG), out, 8 * word)
         return context.get_dummy_value()
 
@@ -91,8 +93,10 @@ def decide_splits(typing: Any, codes: Any, tests: Any, splits: Any, decisions: A
 def route_rows(typing: Any, decisions: Any, slots: Any, splits: Any, root: Any, nodes: Any) -> Any:
     """Send all rows down the tree: write the set of rows at each split and leaf.
 
-    slots  of uint32: a split's left child | right child << 16, as numbers of `nodes`' slots
-    root   the number of split 0's slot; split s has the s-th slot after it
+    decisions  address of one slot per split, from decide_splits
+    slots      address of uint32[splits]: left child | right child << 16, as slot numbers in `nodes`
+    root       the number of split 0's slot; split s has the s-th slot after it
+    nodes      address of one slot per split and leaf, output
     """
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
@@ -113,19 +117,19 @@ def route_rows(typing: Any, decisions: Any, slots: Any, splits: Any, root: Any, 
 
 @intrinsic
 def fold_eights(typing: Any, slots: Any, count: Any, planes: Any) -> Any:
-    """Number `count` slots, eight at a time: add three bits of each one's number to three planes.
+    """Number `count` slots, eight at a time: add three bits of each slot's number to three planes.
 
-    Leaves one slot for each eight, the union of them, in place of the slots; a row is in one slot
-    at most. The seven slots after the last are lost.
+    Every eight slots are replaced by one, their union; a row is in at most one slot. The seven
+    slots after the last are overwritten.
     """
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         slots, count, planes = arguments
-        nothing = ir.Constant(SLOT, [0] * WORDS)
+        zeros = ir.Constant(SLOT, [0] * WORDS)
         for plane in range(3):
-            store(b, nothing, planes, SLOT_BYTES * plane)
+            store(b, zeros, planes, SLOT_BYTES * plane)
         for slot in range(7):  # the last eight may be fewer
-            store(b, nothing, _slot(b, slots, count), SLOT_BYTES * slot)
+            store(b, zeros, _slot(b, slots, count), SLOT_BYTES * slot)
         with cgutils.for_range(b, b.lshr(b.add(count, number(7)), number(3))) as loop:
             eight = _slot(b, slots, b.mul(loop.index, number(8)))
             rows = [load(b, eight, SLOT_BYTES * slot, SLOT) for slot in range(8)]
@@ -134,10 +138,10 @@ def fold_eights(typing: Any, slots: Any, count: Any, planes: Any) -> Any:
                 for slot in range(8):
                     bits = b.or_(bits, rows[slot]) if slot >> bit & 1 else bits
                 store(b, bits, planes, SLOT_BYTES * bit)
-            whole = rows[0]
+            union = rows[0]
             for other in rows[1:]:
-                whole = b.or_(whole, other)
-            store(b, whole, _slot(b, slots, loop.index), 0)
+                union = b.or_(union, other)
+            store(b, union, _slot(b, slots, loop.index), 0)
         return context.get_dummy_value()
 
     return types.void(ADDRESS, types.int64, ADDRESS), generate
@@ -145,19 +149,19 @@ def fold_eights(typing: Any, slots: Any, count: Any, planes: Any) -> Any:
 
 @intrinsic
 def spread(typing: Any, planes: Any, numbers: Any) -> Any:
-    """Turn eight bit planes into one byte a row: the number of the row's leaf."""
+    """Turn eight bit planes into one byte per row: the number of the row's leaf."""
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         planes, numbers = arguments
-        zero = constant(BYTE, [0] * 64)
+        zeros = constant(BYTE, [0] * 64)
         with cgutils.for_range(b, number(WORDS)) as loop:
             word = b.add(planes, b.mul(loop.index, number(8)))
-            whole = zero
+            leaf_numbers = zeros
             for bit in range(8):
                 rows = b.bitcast(load(b, word, SLOT_BYTES * bit, LONG), lanes(BIT, 64))
                 value = constant(BYTE, [(1 << bit) - (256 if bit == 7 else 0)] * 64)
-                whole = b.or_(whole, b.select(rows, value, zero))
-            store(b, whole, _slot(b, numbers, loop.index), 0)
+                leaf_numbers = b.or_(leaf_numbers, b.select(rows, value, zeros))
+            store(b, leaf_numbers, _slot(b, numbers, loop.index), 0)
         return context.get_dummy_value()
 
     return types.void(ADDRESS, ADDRESS), generate

@@ -1,18 +1,18 @@
 """Find every row's leaf by whole-tree comparisons on bit slices: the fast walk, on any CPU.
 
-A walk asks one row one question after the other, and waits for each answer. Here all rows are
-asked all questions of a tree, 64 bytes at a time, which is far less work: a comparison of 64 rows
-is one instruction (AVX-512), and everything after it handles 512 rows as 512 bits.
+A walk asks one row one question after the other and waits for each answer. Here every row answers
+every question of a tree, 64 bytes at a time. This is far less work: AVX-512 compares 64 rows in one
+instruction, and all further steps handle 512 rows as 512 bits.
 
-1. decide: one bit a row for each split: does it go right?
-2. route: from the root down, the set of rows at each child, by AND and AND NOT.
-3. fold: each leaf's set of rows contributes the bits of its number to bit planes.
-4. spread: eight bit planes become one byte a row, the number of its leaf.
+1. decide: for each split, one bit per row says whether the row goes right.
+2. route: from the root down, AND and AND NOT give the set of rows at each child.
+3. fold: each leaf's set of rows contributes the bits of the leaf's number to bit planes.
+4. spread: eight bit planes become one byte per row, the number of its leaf.
 
-The work grows with the number of splits, not with depth; up to MAX_LEAVES leaves it beats a walk
-(walk.py) by far. Where a row-by-row permute (one row's 64 codes in a register, all splits of a
-tree compared at once) reaches 1.1 ns a row and tree on a Zen 5, this one takes 1.0 on a Zen 4, does
-not care how many columns there are, and runs without AVX-512 as well.
+The work grows with the number of splits, not with depth; up to MAX_LEAVES leaves it is far faster
+than a walk (walk.py). The alternative is a row-by-row permute (one row's 64 codes in a register,
+all splits of a tree compared at once). It reaches 1.1 ns per row and tree on a Zen 5; the sliced
+walk takes 1.0 ns on a Zen 4, whatever the number of columns, and also runs without AVX-512.
 """
 
 import numpy as np
@@ -44,15 +44,17 @@ def find_leaves(
 ) -> None:
     """Write the leaf number of each row in trees `first` to `last` (exclusive).
 
-    codes    uint8[blocks, columns, BLOCK_ROWS], see quantise.py
-    tests    uint32 a split: column << 16 | threshold << 8 | shift; a row goes right when
-             `code - shift >= threshold`, modulo 256: with shift 1 a missing value (code 0) becomes
-             the largest and goes right, with shift 0 it goes left. With shift 2 the column is one
-             of category sets, and a row goes right when `code & threshold` is not 0
-    slots    uint32 a split: left child | right child << 16; a leaf's slot is its number, a
-             split's slot is its number after the leaves
-    scratch  uint8[SCRATCH_BYTES]
-    numbers  uint8[trees, rows], the result
+    codes       uint8[blocks, columns, BLOCK_ROWS], see quantise.py
+    tree_start  int64[trees + 1]: where each tree's splits begin
+    tests       uint32[splits]: column << 16 | threshold << 8 | shift. A row goes right if
+                `code - shift >= threshold`, modulo 256: with shift 1 a missing value (code 0)
+                becomes the largest code and goes right, with shift 0 it goes left. With shift 2 the
+                column holds answers of category sets, and a row goes right if `code & threshold` is
+                not 0
+    slots       uint32[splits]: left child | right child << 16, as slot numbers: leaf n has slot n,
+                and the splits' slots follow those of the leaves
+    scratch     uint8[SCRATCH_BYTES]
+    numbers     uint8[trees, rows], output
     """
     planes = address(scratch)
     decisions = planes + SLOT_BYTES * PLANES

@@ -1,4 +1,4 @@
-"""Walk large trees row by row, on any CPU: for trees with more leaves than sliced.py takes."""
+"""Walk trees row by row on any CPU, for trees with more leaves than sliced.py can handle."""
 
 from typing import Any
 
@@ -20,52 +20,53 @@ CHILD_MASK = 0xFFFFFFFF
 def descend_16(typing: Any, codes: Any, nodes: Any, root: Any, ends: Any) -> Any:
     """Walk 16 neighbouring rows from the root to their leaves, side by side.
 
-    Their loads overlap, which hides most of the wait for each. The walk ends when a step moves no
-    row. Writes the 16 leaves' nodes to `ends`, as 64-bit numbers.
+    Their loads overlap, which hides most of each load's latency. The walk ends when a step moves no
+    row; the 16 leaves' nodes are written to `ends` as 64-bit numbers.
     """
     return _descent(with_masks=False)
 
 
 @intrinsic
 def descend_16_by_masks(typing: Any, codes: Any, nodes: Any, root: Any, ends: Any) -> Any:
-    """Walk as `descend_16` does, through nodes of which some have the mask bit.
+    """Walk as `descend_16` does, through nodes some of which have the mask bit.
 
-    Apart from it, since the mask's few instructions cost a numeric model a fifth of its speed.
+    This is a separate function because the mask's few instructions would cost a numeric model a
+    fifth of its speed.
     """
     return _descent(with_masks=True)
 
 
 def _descent(with_masks: bool) -> Any:
-    """Return signature and code of a walk."""
+    """Return the signature and the code generator of a walk."""
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         codes, nodes, root, ends = arguments
         before, loop, after = b.block, b.append_basic_block(), b.append_basic_block()
         b.branch(loop)
         b.position_at_end(loop)
-        places = [b.phi(LONG) for _ in range(ROWS_IN_FLIGHT)]
-        moved, below = number(0), []
-        for row, place in enumerate(places):
-            node = load(b, b.add(nodes, b.shl(place, number(3))), 0, LONG)
+        positions = [b.phi(LONG) for _ in range(ROWS_IN_FLIGHT)]
+        moved, children = number(0), []
+        for row, position in enumerate(positions):
+            node = load(b, b.add(nodes, b.shl(position, number(3))), 0, LONG)
             column = b.mul(b.lshr(node, number(COLUMN_SHIFT)), number(BLOCK_ROWS))
             code = load(b, b.add(codes, column), row, BYTE)
             if with_masks:
                 bit = b.and_(b.lshr(node, number(MASK_BIT)), number(1))
                 mask = b.or_(b.lshr(node, number(THRESHOLD_SHIFT)), b.sub(bit, number(1)))
                 code = b.and_(code, b.trunc(mask, BYTE))
-            less = b.and_(b.trunc(b.lshr(node, number(SHIFT_SHIFT)), BYTE), ir.Constant(BYTE, 1))
-            code = b.zext(b.sub(code, less), LONG)
-            least = b.and_(b.lshr(node, number(THRESHOLD_SHIFT)), number(511))
-            right = b.zext(b.icmp_unsigned(">=", code, least), LONG)
+            shift = b.and_(b.trunc(b.lshr(node, number(SHIFT_SHIFT)), BYTE), ir.Constant(BYTE, 1))
+            code = b.zext(b.sub(code, shift), LONG)
+            threshold = b.and_(b.lshr(node, number(THRESHOLD_SHIFT)), number(511))
+            right = b.zext(b.icmp_unsigned(">=", code, threshold), LONG)
             child = b.add(b.and_(node, number(CHILD_MASK)), right)
-            moved = b.or_(moved, b.xor(child, place))
-            below.append(child)
-        for place, child in zip(places, below, strict=True):
-            place.add_incoming(root, before)
-            place.add_incoming(child, loop)
+            moved = b.or_(moved, b.xor(child, position))
+            children.append(child)
+        for position, child in zip(positions, children, strict=True):
+            position.add_incoming(root, before)
+            position.add_incoming(child, loop)
         b.cbranch(b.icmp_unsigned("!=", moved, number(0)), loop, after)
         b.position_at_end(after)
-        for row, child in enumerate(below):
+        for row, child in enumerate(children):
             store(b, child, ends, 8 * row)
         return context.get_dummy_value()
 
@@ -83,18 +84,20 @@ def walk_trees(
     ends: np.ndarray,
     sums: np.ndarray,
 ) -> None:
-    """Add each row's leaf of trees `first` to `last` (exclusive) to `sums`, tree by tree.
+    """Add each row's leaf values in trees `first` to `last` (exclusive) to `sums`, tree by tree.
 
-    codes   uint8[blocks, columns, BLOCK_ROWS], see quantise.py
-    nodes   uint64: column (16 bits), mask (1, at bit 42), shift (1, at bit 41), threshold (9, at
-            bit 32), first child (32). A row goes to the second child when `code - shift >=
-            threshold`, modulo 256: see sliced.py; with the mask bit, when the code has the
-            threshold's one bit, which is `code & threshold >= threshold`. A leaf is its own child
-            and no code reaches its threshold.
-    node_value, sums  float32 or float64: a leaf's value by node, and the rows' sums
-    with_masks  0 when no node has the mask bit
-    roots   int64: the first node of each tree
-    ends    int64[ROWS_IN_FLIGHT], scratch
+    codes       uint8[blocks, columns, BLOCK_ROWS], see quantise.py
+    nodes       uint64[nodes]: column (16 bits), mask (1, at bit 42), shift (1, at bit 41),
+                threshold (9, at bit 32), first child (32). A row goes to the second child if
+                `code - shift >= threshold`, modulo 256 (see sliced.py). With the mask bit, the row
+                goes there if the code has the threshold's only bit, that is if
+                `code & threshold >= threshold`. A leaf is its own child, and no code reaches its
+                threshold
+    node_value  float32 or float64[nodes]: the leaves' values
+    roots       int64[trees]: the first node of each tree
+    with_masks  0 if no node has the mask bit
+    ends        int64[ROWS_IN_FLIGHT], scratch
+    sums        float32 or float64[rows], updated in place
     """
     code = address(codes)
     for block in range(codes.shape[0]):

@@ -1,8 +1,9 @@
-"""Write and read a model file: one safetensors file, arrays and manifest, mapped without a copy.
+"""Write and read model files: one safetensors file of arrays and manifest, mapped without a copy.
 
-The format is the safetensors library's: 8 bytes with the header's length, a JSON header, the
-arrays. Our manifest is JSON under `__metadata__`, next to a SHA-256 over manifest and arrays. The
-library writes; reading is our own small code, since the library's copies every array.
+The format is that of the safetensors library: 8 bytes for the header's length, a JSON header, then
+the arrays. Our manifest is JSON under `__metadata__`, next to a SHA-256 over manifest and arrays.
+The library writes the file. Our own small reader reads it, because the library's copies every
+array.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Model:
-    """A model: what it is, its arrays by name, and its kernel tables if a host has built them."""
+    """A model: its manifest, its arrays by name, and its kernel tables once a host built them."""
 
     manifest: Manifest
     arrays: dict[str, np.ndarray]
@@ -39,7 +40,10 @@ class Model:
 
 
 def model_to_bytes(model: Model) -> bytes:
-    """Return the model file; raises ModelFormatError for arrays that `read_model` would refuse."""
+    """Return the bytes of a model file.
+
+    Raises ModelFormatError for arrays that `read_model` would refuse.
+    """
     check_arrays(model.manifest, model.arrays)
     manifest = model.manifest.model_dump_json()
     metadata = {"manifest": manifest, "sha256": _content_hash(manifest, model.arrays)}
@@ -48,7 +52,7 @@ def model_to_bytes(model: Model) -> bytes:
 
 
 def _with_sorted_header(data: bytes) -> bytes:
-    """Write the header's keys in order: the library's varies, and the file's hash with it."""
+    """Sort the header's keys: the library's order varies, and the file's hash would too."""
     length = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
@@ -56,26 +60,31 @@ def _with_sorted_header(data: bytes) -> bytes:
 
 
 def model_hash(data: bytes) -> str:
-    """Return the SHA-256 of a whole model file, in hex: its name on a host."""
+    """Return the SHA-256 of a whole model file in hex, which is the file's name on a host."""
     return hashlib.sha256(data).hexdigest()
 
 
 def read_model(buffer: bytes | memoryview | mmap.mmap, trusted: bool = False) -> Model:
-    """Read a model file; its arrays are read-only views of `buffer`.
+    """Read a model file and check all of it, hash included; its arrays are views of `buffer`.
 
-    Everything is checked, hash included, and ModelFormatError names what is wrong. `trusted`
-    leaves out what would touch every page: only for a file this host has checked before, which
-    scoring/host.py keeps account of.
+    The views are read-only.
+
+    trusted  skips the checks that touch every page, the hash's among them. It is only for a file
+             that this host has checked before; scoring/host_store.py records which ones.
+
+    Raises ModelFormatError, which names the fault.
     """
     metadata, arrays = read_arrays(buffer)
-    text = metadata.get("manifest")
-    if not isinstance(text, str):
+    manifest_text = metadata.get("manifest")
+    if not isinstance(manifest_text, str):
         raise ModelFormatError("not a Kyros model file: no manifest in its header")
-    manifest = _read_manifest(text)
+    manifest = _read_manifest(manifest_text)
     if not trusted:
-        found = _content_hash(text, arrays)
-        if found != metadata.get("sha256"):
-            raise ModelFormatError(f"sha256: expected {metadata.get('sha256')}, found {found}")
+        content_hash = _content_hash(manifest_text, arrays)
+        if content_hash != metadata.get("sha256"):
+            raise ModelFormatError(
+                f"sha256: expected {metadata.get('sha256')}, found {content_hash}"
+            )
         check_arrays(manifest, arrays)
     return Model(manifest, arrays)
 
@@ -83,7 +92,10 @@ def read_model(buffer: bytes | memoryview | mmap.mmap, trusted: bool = False) ->
 def read_arrays(
     buffer: bytes | memoryview | mmap.mmap,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the metadata and the arrays of a safetensors file, as views of `buffer`."""
+    """Return a safetensors file's metadata and its arrays, which are views of `buffer`.
+
+    Raises ModelFormatError for a damaged header, and for arrays that overlap or leave gaps.
+    """
     view = memoryview(buffer).toreadonly()
     header, data_start = _read_header(view)
     metadata = header.pop("__metadata__", {})
@@ -128,8 +140,8 @@ def _read_array(
         first, last = entry["data_offsets"]
     except (TypeError, KeyError, ValueError):
         raise ModelFormatError(f"{name}: header entry {str(entry)[:100]} is not an array") from None
-    whole = [*shape, first, last] if isinstance(shape, list) else [None]
-    if not all(type(number) is int and number >= 0 for number in whole):
+    numbers = [*shape, first, last] if isinstance(shape, list) else [None]
+    if not all(type(number) is int and number >= 0 for number in numbers):
         raise ModelFormatError(f"{name}: shape or offsets are not whole numbers")
     count = 1
     for size in shape:
@@ -142,7 +154,7 @@ def _read_array(
         array = np.frombuffer(view, dtype, count, data_start + first).reshape(shape)
     except ValueError as error:
         raise ModelFormatError(f"{name}: {error}") from None
-    if not array.flags.aligned:  # kernels are compiled for aligned arrays
+    if not array.flags.aligned:  # the kernels are compiled for aligned arrays
         array = array.copy()
         array.flags.writeable = False
     return array, (first, last)
@@ -153,12 +165,14 @@ def _read_manifest(text: str) -> Manifest:
         manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ModelFormatError(f"manifest: {where}: {first['msg']}") from None
+        field = ".".join(str(part) for part in first["loc"])
+        raise ModelFormatError(f"manifest: {field}: {first['msg']}") from None
     if not 1 <= manifest.format_version <= FORMAT_VERSION:
-        known = f"1 to {FORMAT_VERSION}"
-        found = manifest.format_version
-        raise ModelFormatError(f"format_version: this release reads {known}, the file has {found}")
+        supported = f"1 to {FORMAT_VERSION}"
+        file_version = manifest.format_version
+        raise ModelFormatError(
+            f"format_version: this release reads {supported}, the file has {file_version}"
+        )
     return manifest
 
 

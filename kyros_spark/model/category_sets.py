@@ -1,8 +1,8 @@
-"""Hold the sets of categories that trees split by: a bit a category, set when it goes right.
+"""Hold the category sets that trees split by: one bit per category, 1 when it goes right.
 
-A split by categories asks whether a value is one of the set's categories. What a category is, of a
-number, is the manifest's `category_rule`; what is none of the set's categories (negative, too
-large, not whole) goes where the set says, a missing value where the split says.
+A split by categories asks whether a value is one of the set's categories. The manifest's
+`category_rule` says how a number becomes a category. A value that is none of the set's categories
+(negative, too large, not whole) goes where the set says; a missing value goes where the split says.
 """
 
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
 
-MAX_CATEGORIES = 1 << 24  # float32 counts no further, and XGBoost takes no more
+MAX_CATEGORIES = 1 << 24  # float32 holds no more whole numbers, and XGBoost takes none
 NO_SET = -1
 
 
 @dataclass(frozen=True)
 class CategorySets:
-    """Sets as libraries store them: one a split, or shared.
+    """Category sets as libraries store them: one per split, or shared between splits.
 
     start        int64[sets + 1]: where each set's bytes begin in `bits`
     bits         uint8: category c of a set is bit c % 8 of its byte c // 8, 1 when it goes right
-    other_right  uint8[sets]: 1 when what is none of these categories goes right
+    other_right  uint8[sets]: 1 when a value outside these categories goes right
     """
 
     start: np.ndarray
@@ -29,13 +29,20 @@ class CategorySets:
     other_right: np.ndarray
 
 
-def sets_of(left_or_right: list[np.ndarray], listed_right: bool, other_right: bool) -> CategorySets:
-    """Return sets from lists of categories, which go right or left; all others go elsewhere.
+def sets_of(
+    category_lists: list[np.ndarray], listed_right: bool, other_right: bool
+) -> CategorySets:
+    """Build sets from lists of categories.
 
-    Raises ModelFormatError for categories that are no numbers of the kind.
+    category_lists  one integer array per set
+    listed_right    whether the listed categories go right; the unlisted ones, up to the end of the
+                    last byte, go the other way
+    other_right     whether every larger category goes right
+
+    Raises ModelFormatError for a category that is negative or at least MAX_CATEGORIES.
     """
     parts = []
-    for number, categories in enumerate(left_or_right):
+    for number, categories in enumerate(category_lists):
         if categories.size and (categories.min() < 0 or categories.max() >= MAX_CATEGORIES):
             raise ModelFormatError(f"category set {number}: a category is out of range")
         size = -(-(int(categories.max(initial=-1)) + 1) // 8) * 8
@@ -46,7 +53,7 @@ def sets_of(left_or_right: list[np.ndarray], listed_right: bool, other_right: bo
 
 
 def joined_sets(parts: list[np.ndarray], other_right: list[bool]) -> CategorySets:
-    """Return sets from the bytes of each."""
+    """Build sets from each set's bytes (uint8) and the side of its other categories."""
     sizes = [part.size for part in parts]
     return CategorySets(
         start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
@@ -58,18 +65,21 @@ def joined_sets(parts: list[np.ndarray], other_right: list[bool]) -> CategorySet
 def distinct_sets(
     sets: CategorySets, feature: np.ndarray, number: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Store equal sets of one feature once.
+    """Store equal sets of one feature only once.
 
-    feature, number  of each split by categories: its feature, and its set in `sets`
-    Returns the model file's arrays, in order of features, and each split's set there.
+    feature, number  integers[splits by categories]: each split's feature, and its set in `sets`
+
+    Returns the model file's arrays, ordered by feature, and each split's set in them (int64).
+    Raises ModelFormatError for a set that does not exist, ModelNotSupportedError for a set of more
+    than MAX_CATEGORIES categories.
     """
     if number.size and (number.min() < 0 or number.max() >= sets.other_right.size):
         raise ModelFormatError(f"a split asks for category set {number.max()}, there is none")
-    used, which = np.unique(number, return_inverse=True)
-    contents = [_content(sets, one) for one in used]
-    keys = [(int(f), *contents[k]) for f, k in zip(feature, which, strict=True)]
+    used, used_index = np.unique(number, return_inverse=True)
+    contents = [_content(sets, set_number) for set_number in used]
+    keys = [(int(f), *contents[k]) for f, k in zip(feature, used_index, strict=True)]
     ordered = sorted(set(keys))
-    places = {key: place for place, key in enumerate(ordered)}
+    positions = {key: position for position, key in enumerate(ordered)}
     if any(8 * len(bits) > MAX_CATEGORIES for _, _, bits in ordered):
         raise ModelNotSupportedError(f"a category set of more than {MAX_CATEGORIES} categories")
     parts = [np.frombuffer(bits, np.uint8) for _, _, bits in ordered]
@@ -80,11 +90,14 @@ def distinct_sets(
         "set_bits": joined.bits,
         "set_other_right": joined.other_right,
     }
-    return arrays, np.array([places[key] for key in keys], np.int64)
+    return arrays, np.array([positions[key] for key in keys], np.int64)
 
 
 def _content(sets: CategorySets, number: int) -> tuple[bool, bytes]:
-    """Return a set without the bytes at its end that only repeat where others go."""
+    """Return a set's side of other categories and its bytes, without redundant bytes at the end.
+
+    A trailing byte is redundant when it only sends its categories where all others go.
+    """
     other = bool(sets.other_right[number])
     bits = sets.bits[sets.start[number] : sets.start[number + 1]].tobytes()
     return other, bits.rstrip(b"\xff" if other else b"\0")

@@ -1,4 +1,4 @@
-"""Check a model's arrays: everything a kernel relies on, before a kernel touches them."""
+"""Check everything that a kernel relies on in a model's arrays, before a kernel touches them."""
 
 import numpy as np
 
@@ -29,16 +29,16 @@ GLM_DTYPES: Dtypes = {"table_value": ("float64",), "table_start": ("int64",)}
 
 
 def check_arrays(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
-    """Raise ModelFormatError naming the first array that a kernel could not rely on."""
+    """Check a model's arrays; raises ModelFormatError naming the first that is not sound."""
     expected = _expected(manifest, arrays)
     if set(arrays) != set(expected):
         raise ModelFormatError(f"arrays: expected {sorted(expected)}, found {sorted(arrays)}")
     for name, dtypes in expected.items():
         array = arrays[name]
         if array.ndim != 1 or array.dtype.name not in dtypes:
-            found = f"{array.dtype.name} with {array.ndim} dimensions"
+            actual = f"{array.dtype.name} with {array.ndim} dimensions"
             expected_kind = " or ".join(dtypes)
-            raise ModelFormatError(f"{name}: expected {expected_kind} in a row, found {found}")
+            raise ModelFormatError(f"{name}: expected {expected_kind} in a row, found {actual}")
     if manifest.kind == "trees":
         _check_trees(len(manifest.features), arrays)
         if manifest.outputs:
@@ -49,7 +49,7 @@ def check_arrays(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _expected(manifest: Manifest, arrays: dict[str, np.ndarray]) -> Dtypes:
-    """Return the arrays a model must have; category sets come all together or not at all."""
+    """Return the arrays that a model must have; category sets come all together or not at all."""
     if manifest.kind == "composite":
         return {}
     if manifest.kind == "glm":
@@ -83,24 +83,26 @@ def _check_trees(n_features: int, arrays: dict[str, np.ndarray]) -> None:
     _require(leaf.size == n_leaves, "leaf_value", f"{n_leaves} entries", leaf.size)
     _require(bool(np.isfinite(leaf).all()), "leaf_value", "finite values", "NaN or infinity")
     _require(not np.isnan(cut).any(), "cut_value", "numbers", "NaN")
-    steps = cut[1:] > cut[:-1]
-    inner = np.ones(max(cut.size - 1, 0), bool)
+    rises = cut[1:] > cut[:-1]
+    within_feature = np.ones(max(cut.size - 1, 0), bool)
     borders = start[(start > 0) & (start < cut.size)]
-    inner[borders - 1] = False
-    _require(bool(steps[inner].all()), "cut_value", "ascending cuts in each feature", "others")
-    questions = cut.size + _check_sets(n_features, arrays)
+    within_feature[borders - 1] = False
+    _require(
+        bool(rises[within_feature].all()), "cut_value", "ascending cuts in each feature", "others"
+    )
+    n_conditions = cut.size + _check_sets(n_features, arrays)
     if n_splits:
         index = arrays["split_cut"]
         low, high = int(index.min()), int(index.max())
-        inside = low >= 0 and high < questions
-        _require(inside, "split_cut", f"0 to {questions - 1}", f"{low} to {high}")
+        inside = low >= 0 and high < n_conditions
+        _require(inside, "split_cut", f"0 to {n_conditions - 1}", f"{low} to {high}")
         flag = arrays["split_missing_left"].max()
         _require(flag <= 1, "split_missing_left", "0 or 1", flag)
         _check_shape(trees, arrays["split_left"], arrays["split_right"])
 
 
 def _check_sets(n_features: int, arrays: dict[str, np.ndarray]) -> int:
-    """Check the category sets; return how many there are."""
+    """Check the category sets, and return their number."""
     if "set_feature" not in arrays:
         return 0
     feature, start = arrays["set_feature"], arrays["set_start"]
@@ -108,9 +110,9 @@ def _check_sets(n_features: int, arrays: dict[str, np.ndarray]) -> int:
     inside = not feature.size or (feature[0] >= 0 and feature[-1] < n_features)
     _require(ordered and inside, "set_feature", f"ascending, 0 to {n_features - 1}", "others")
     _check_offsets("set_start", start, feature.size + 1, arrays["set_bits"].size)
-    most = MAX_CATEGORIES // 8
+    max_bytes = MAX_CATEGORIES // 8
     widest = int(np.diff(start).max(initial=0))
-    _require(widest <= most, "set_start", f"at most {most} bytes a set", widest)
+    _require(widest <= max_bytes, "set_start", f"at most {max_bytes} bytes a set", widest)
     other = arrays["set_other_right"]
     _require(other.size == feature.size, "set_other_right", f"{feature.size} entries", other.size)
     flag = other.max(initial=0)
@@ -119,7 +121,13 @@ def _check_sets(n_features: int, arrays: dict[str, np.ndarray]) -> int:
 
 
 def _check_shape(tree_start: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
-    """Every split but the root and every leaf has one parent, and parents have lower numbers."""
+    """Check that the splits and leaves of each tree hang together as a tree.
+
+    Every leaf and every split but the root has one parent, and a split's parent has a lower number.
+
+    tree_start   int64[trees + 1]
+    left, right  int32[splits]: children within the tree; a child below zero is the leaf `~child`
+    """
     sizes = np.diff(tree_start)
     tree = np.repeat(np.arange(sizes.size), sizes)
     number = np.arange(left.size) - tree_start[tree]
@@ -132,11 +140,11 @@ def _check_shape(tree_start: np.ndarray, left: np.ndarray, right: np.ndarray) ->
         leaf = ~child[~is_split]
         inside = leaf <= sizes[tree[~is_split]]
         _require(bool(inside.all()), name, "a leaf of the same tree", "another")
-        place = tree_start[tree[is_split]] + child[is_split]
-        split_parents += np.bincount(place, minlength=left.size)
-        place = tree_start[tree[~is_split]] + tree[~is_split] + leaf
-        leaf_parents += np.bincount(place, minlength=leaf_parents.size)
-    split_parents[tree_start[:-1][sizes > 0]] += 1  # a root stands alone
+        position = tree_start[tree[is_split]] + child[is_split]
+        split_parents += np.bincount(position, minlength=left.size)
+        position = tree_start[tree[~is_split]] + tree[~is_split] + leaf
+        leaf_parents += np.bincount(position, minlength=leaf_parents.size)
+    split_parents[tree_start[:-1][sizes > 0]] += 1  # a root has no parent
     leaf_parents[(tree_start[:-1] + np.arange(sizes.size))[sizes == 0]] += 1
     _require(bool((split_parents == 1).all()), "split_left", "one parent a split", "none or two")
     _require(bool((leaf_parents == 1).all()), "split_left", "one parent a leaf", "none or two")
@@ -148,6 +156,6 @@ def _check_offsets(name: str, offsets: np.ndarray, size: int, last: int) -> None
     _require(bool(ordered), name, f"ascending from 0 to {last}", f"{offsets[0]}..{offsets[-1]}")
 
 
-def _require(holds: bool, name: str, expected: object, found: object) -> None:
+def _require(holds: bool, name: str, expected: object, actual: object) -> None:
     if not holds:
-        raise ModelFormatError(f"{name}: expected {expected}, found {found}")
+        raise ModelFormatError(f"{name}: expected {expected}, found {actual}")

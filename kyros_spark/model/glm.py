@@ -1,4 +1,4 @@
-"""Build a generalised linear model's file from coefficients: one table or slope a feature."""
+"""Build a generalised linear model from coefficients: one table or one slope per feature."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,22 @@ def glm_model(
 ) -> Model:
     """Return the model `intercept + sum of table[level] + sum of slope * value`.
 
-    tables  feature name -> one coefficient a level, in the order of the manifest's levels
-            (the base level's is normally 0)
-    slopes  feature name -> coefficient, for numeric features
-    Raises ModelFormatError when they do not fit the manifest's features.
+    tables  feature name -> one coefficient per level, in the order of the manifest's levels, on the
+            scale of the link (the base level's is normally 0)
+    slopes  feature name -> coefficient per unit of a numeric feature, on the scale of the link
+
+    The model's arrays are table_value (float64, all features' coefficients in the manifest's order)
+    and table_start (int64[features + 1], where each feature's begin).
+    Raises ModelFormatError when the coefficients do not fit the manifest's features.
     """
     if manifest.kind != "glm":
         raise ModelFormatError(f"manifest: expected kind glm, found {manifest.kind}")
-    given = set(tables) | set(slopes)
-    known = {feature.name for feature in manifest.features}
-    if given != known or set(tables) & set(slopes):
-        raise ModelFormatError(f"coefficients: expected {sorted(known)}, found {sorted(given)}")
+    coefficient_names = set(tables) | set(slopes)
+    feature_names = {feature.name for feature in manifest.features}
+    if coefficient_names != feature_names or set(tables) & set(slopes):
+        raise ModelFormatError(
+            f"coefficients: expected {sorted(feature_names)}, found {sorted(coefficient_names)}"
+        )
     blocks: list[Sequence[float]] = []
     for feature in manifest.features:
         block = tables.get(feature.name) if feature.levels else [slopes.get(feature.name, math.nan)]

@@ -1,4 +1,4 @@
-"""Say what a model is, apart from its numbers: the manifest inside every model file."""
+"""Define the manifest inside every model file: all of a model except its arrays."""
 
 import math
 from collections import Counter
@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-# 2 adds category sets, several outputs, divisor, sigmoid; 3 rebalance, load, composites, interval,
-# cuts, base_code, unseen: other.
+# Version 2 adds category sets, several outputs, divisor and sigmoid. Version 3 adds rebalance,
+# load, composites, interval, cuts, base_code and `unseen: other`.
 FORMAT_VERSION = 3
 OTHER_LEVEL = "(other)"
 
@@ -15,11 +15,14 @@ Family = Literal[
     "poisson", "gamma", "tweedie", "negative_binomial", "binomial", "gaussian", "multinomial"
 ]
 Link = Literal["log", "identity", "logit", "softmax"]
-# How a number becomes a category: rounded to zero (LightGBM), down (XGBoost), or only if whole.
+# How a number becomes a category: rounded towards zero (LightGBM), rounded down (XGBoost), or only
+# when it is whole.
 CategoryRule = Literal["truncate", "floor", "whole"]
 
 
 class _Closed(BaseModel):
+    """A frozen part of the manifest that takes no unknown keys."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
@@ -34,11 +37,11 @@ class Feature(_Closed):
     """One input of the model, in the form the kernels receive it.
 
     A numeric feature arrives as a float, NaN when missing. A levels feature arrives as a code:
-    `levels[k]` has code k, the base level is `base_code`; `missing` names the level that stands for
-    a missing value. `impute` replaces a missing number in a linear model. A level that is not among
-    `levels` takes the base level's code, that of OTHER_LEVEL, or is missing, as `unseen` says.
-    `cuts` are inner cut points: the feature is then a number in table prepared, and its levels are
-    the labels of its bins.
+    `levels[k]` has code k, and `base_code` is the base level's. `missing` names the level that
+    stands for a missing value. `impute` replaces a missing number in a linear model. `unseen` says
+    what becomes of a level that is not among `levels`: it takes the base level's code or that of
+    OTHER_LEVEL, or counts as missing. `cuts` are inner cut points: the feature is then a number in
+    table prepared, and its levels are the labels of its bins.
     """
 
     name: str = Field(min_length=1)
@@ -54,8 +57,8 @@ class Feature(_Closed):
     @model_validator(mode="after")
     def _levels_agree(self) -> "Feature":
         if (self.kind == "levels") != bool(self.levels):
-            found = f"kind {self.kind} with {len(self.levels)} levels"
-            raise ValueError(f"feature {self.name}: {found}")
+            mismatch = f"kind {self.kind} with {len(self.levels)} levels"
+            raise ValueError(f"feature {self.name}: {mismatch}")
         if len(set(self.levels)) != len(self.levels):
             raise ValueError(f"feature {self.name}: a level occurs twice")
         if self.missing is not None and self.missing not in self.levels:
@@ -76,29 +79,24 @@ class Feature(_Closed):
 
     @property
     def unseen_code(self) -> int:
-        """The code of a level that is not among the levels, where it is not missing."""
+        """The code of a level not among `levels`, unless such a level counts as missing."""
         return self.levels.index(OTHER_LEVEL) if self.unseen == "other" else self.base_code
 
     @property
-    def indicator_codes(self) -> tuple[int, ...]:
-        """The codes of the levels that have a coefficient: all but the base level's."""
-        return tuple(code for code in range(len(self.levels)) if code != self.base_code)
-
-    @property
     def needs_version(self) -> int:
-        """The first format version that can say what this feature is."""
+        """The first format version that can describe this feature."""
         return 3 if self.cuts or self.base_code or self.unseen == "other" else 1
 
 
 class ModelOutput(_Closed):
-    """One of several outputs: a class and what its sum starts from."""
+    """One of several outputs: a class and the value that its sum starts from."""
 
     label: str = Field(min_length=1)
     intercept: float = Field(default=0.0, allow_inf_nan=False)
 
 
 class PredictionInterval(_Closed):
-    """A prediction interval of a level, learnt on so many rows of the validation part.
+    """A prediction interval at a level, learnt on `rows` rows of the validation part.
 
     A value observed over w units of `per` is expected between prediction + below * spread and
     prediction + above * spread, where spread = prediction ** (power / 2) / sqrt(w).
@@ -115,7 +113,8 @@ class PredictionInterval(_Closed):
 class Part(_Closed):
     """A registered model that a composite is made of, pinned by version and file hash.
 
-    role  a factor of the composite's product, or beside it: an alternative scored along with it
+    role  factor: multiplied into the composite's product; beside: an alternative that is only
+          scored along with it
     """
 
     name: str = Field(min_length=1)
@@ -127,12 +126,14 @@ class Part(_Closed):
 class Manifest(_Closed):
     """Everything about a model that is not an array.
 
-    raw score = (intercept + offset + sum over trees or tables) / divisor; response = inverse
-    link(sigmoid * raw score) * rebalance + large_loss_load, the load in the target's unit a unit of
-    `per`. For trees the intercept is what the library starts its sum from (after the link).
-    `outputs` is empty for a model of one output; a model of several has an
-    intercept for each there, and takes no offset. A composite has no score of its own: its response
-    is the product of its factors' responses * rebalance + large_loss_load.
+    raw score = (intercept + offset + sum over trees or tables) / divisor
+    response  = inverse link(sigmoid * raw score) * rebalance + large_loss_load
+
+    The load is in the target's unit per unit of `per`. For trees, the intercept is the value that
+    the library starts its sum from, on the scale of the link. `outputs` is empty for a model of one
+    output. A model of several outputs has one intercept per output there, and takes no offset. A
+    composite has no score of its own: its response is the product of its factors' responses *
+    rebalance + large_loss_load.
     """
 
     format_version: int = FORMAT_VERSION
@@ -160,11 +161,11 @@ class Manifest(_Closed):
     @model_validator(mode="after")
     def _names_differ(self) -> "Manifest":
         names = [feature.name for feature in self.features]
-        twice = sorted({name for name, count in Counter(names).items() if count > 1})
-        if twice:
-            raise ValueError(f"features occur twice: {', '.join(twice)}")
-        needed = max((feature.needs_version for feature in self.features), default=1)
-        if self.format_version < needed:
+        repeated = sorted({name for name, count in Counter(names).items() if count > 1})
+        if repeated:
+            raise ValueError(f"features occur twice: {', '.join(repeated)}")
+        least_version = max((feature.needs_version for feature in self.features), default=1)
+        if self.format_version < least_version:
             raise ValueError(f"format_version: {self.format_version} has no cuts or base_code")
         labels = {output.label for output in self.outputs}
         if len(labels) != len(self.outputs) or len(labels) == 1:

@@ -1,4 +1,4 @@
-"""Lay out the trees of several outputs: each output's side by side, in the library's order."""
+"""Lay out the trees of several outputs: one output after another, in the library's order."""
 
 import numpy as np
 
@@ -7,15 +7,19 @@ from kyros_spark.model.trees import MAX_NODES, MAX_TREES, TreeArrays
 
 
 def output_starts(output: np.ndarray, count: int) -> np.ndarray:
-    """Return where each output's trees begin; `output`, of each tree, ascends."""
+    """Return where each output's trees begin, as int64[count + 1].
+
+    output  integers[trees], ascending: the output that each tree adds to
+    """
     return np.searchsorted(output, np.arange(count + 1)).astype(np.int64)
 
 
 def trees_by_output(trees: TreeArrays) -> tuple[TreeArrays, np.ndarray]:
-    """Write trees with a vector at each leaf once for each output they add anything to.
+    """Copy each tree that has a vector per leaf, once for every output it adds anything to.
 
-    The slower path: a walk for each output where the library walks once.
-    Returns trees with one value a leaf, and `output_start`.
+    This is the slower path: it walks a tree once per output, where the library walks it once.
+    Returns trees with one value per leaf, and `output_start` (int64[outputs + 1]).
+    Raises ModelNotSupportedError when the copies exceed the limits on trees or nodes.
     """
     leaf, start = trees.leaf_value, trees.tree_start
     n_outputs, sizes = leaf.shape[1], np.diff(start)
@@ -32,7 +36,7 @@ def trees_by_output(trees: TreeArrays) -> tuple[TreeArrays, np.ndarray]:
     leaf_ends = ends + np.arange(ends.size)
     shift = start[tree] + tree - leaf_ends[:-1]
     leaves = np.arange(leaf_ends[-1]) + np.repeat(shift, sizes[tree] + 1)
-    found = TreeArrays(
+    single_output_trees = TreeArrays(
         cut_value=trees.cut_value,
         cut_start=trees.cut_start,
         tree_start=ends,
@@ -43,4 +47,4 @@ def trees_by_output(trees: TreeArrays) -> tuple[TreeArrays, np.ndarray]:
         leaf_value=leaf[leaves, np.repeat(output, sizes[tree] + 1)],
         sets=trees.sets,
     )
-    return found, output_starts(output, n_outputs)
+    return single_output_trees, output_starts(output, n_outputs)

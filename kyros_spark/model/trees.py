@@ -1,9 +1,9 @@
 """Hold a tree ensemble as flat arrays, whatever library it came from.
 
-Every split asks `value < cut` (left) or not (right), or whether a category is in a set
-(category_sets.py); a missing value goes where the split says.
-Splits and leaves are numbered apart within a tree: a child >= 0 is a split, a child < 0 is leaf
-`~child`. A child split always has a larger number than its parent, so a walk must end.
+A split asks either `value < cut` (yes goes left) or whether a category is in a set
+(category_sets.py). A missing value goes where the split says.
+Splits and leaves are numbered separately within a tree: a child >= 0 is a split, a child < 0 is
+leaf `~child`. A child split always has a larger number than its parent, so every walk ends.
 """
 
 from dataclasses import dataclass, field, fields
@@ -22,19 +22,19 @@ MAX_NODES = 2**31 - 1
 class TreeArrays:
     """A tree ensemble.
 
-    cut_value           float32 or float64: each feature's thresholds, ascending, without repeats;
-                        values are compared in this precision
+    cut_value           float32 or float64: each feature's distinct thresholds, ascending; values
+                        are compared in this precision
     cut_start           int64[features + 1]: where each feature's cuts begin
     tree_start          int64[trees + 1]: where each tree's splits begin; its leaves begin at
-                        tree_start[t] + t, since a tree has one leaf more than splits
-    split_cut           int32: index into cut_value, which also tells the feature; beyond its end,
-                        the split is one by set `split_cut - cut_value.size`
+                        tree_start[t] + t, since a tree has one more leaf than splits
+    split_cut           int32: index into cut_value, which also determines the feature; an index
+                        beyond its end means a split by set `split_cut - cut_value.size`
     split_missing_left  uint8: 1 when a missing value goes left
     split_left, split_right  int32: the children
     leaf_value          float32 or float64: scores are summed in this precision, in tree order
-    sets                the category sets' arrays, or none: set_feature int32[sets], ascending;
-                        set_start int64[sets + 1], set_bits uint8, set_other_right uint8[sets] as in
-                        category_sets.py, no two sets of a feature alike
+    sets                the category sets' arrays, if there are any: set_feature int32[sets],
+                        ascending; set_start int64[sets + 1], set_bits uint8 and set_other_right
+                        uint8[sets] as in category_sets.py; a feature's sets all differ
     """
 
     cut_value: np.ndarray
@@ -49,8 +49,8 @@ class TreeArrays:
 
     def as_dict(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, as a model file stores them."""
-        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "sets"}
-        return own | self.sets
+        names = [item.name for item in fields(self) if item.name != "sets"]
+        return {name: getattr(self, name) for name in names} | self.sets
 
     @property
     def n_trees(self) -> int:
@@ -65,14 +65,14 @@ class TreeArrays:
 
 @dataclass(frozen=True)
 class RawNodes:
-    """A tree ensemble as libraries store it: splits and leaves in one numbering, root 0.
+    """A tree ensemble as libraries store it: splits and leaves share one numbering, the root is 0.
 
     tree_start    int64[trees + 1]: where each tree's nodes begin in the arrays below
-    left, right   children, numbered within the tree; left < 0 marks a leaf
-    feature, threshold, missing_left   of a split: `value < threshold` goes left
-    value         of a leaf
-    sets          the category sets, where there are any, and
-    set_number    of each node: the set of a split by categories, else NO_SET
+    left, right   integers[nodes]: children, numbered within the tree; left < 0 marks a leaf
+    feature, threshold, missing_left   [nodes]: describe a split; `value < threshold` goes left
+    value         float32 or float64, [nodes] or [nodes, outputs]: what a leaf adds to the score
+    sets          the category sets, if there are any
+    set_number    integers[nodes]: the set of a split by categories, NO_SET for all other nodes
     """
 
     tree_start: np.ndarray
@@ -89,8 +89,9 @@ class RawNodes:
 def trees_from_nodes(nodes: RawNodes, n_features: int) -> TreeArrays:
     """Renumber a library's nodes; thresholds and leaf values keep their precision.
 
-    Nodes that no path reaches (pruned ones) are dropped. Raises ModelFormatError when the nodes
-    are not trees, ModelNotSupportedError beyond the declared limits.
+    Nodes that no path reaches (pruned ones) are dropped.
+    Raises ModelFormatError when the nodes are not trees, ModelNotSupportedError beyond the limits
+    MAX_FEATURES, MAX_TREES and MAX_NODES.
     """
     _check_limits(nodes, n_features)
     order, tree = _breadth_first(nodes)
@@ -102,12 +103,14 @@ def trees_from_nodes(nodes: RawNodes, n_features: int) -> TreeArrays:
     number[order[is_split]] = np.arange(splits.sum()) - tree_start[tree[is_split]]
     leaf_start = tree_start[:-1] + np.arange(n_trees)
     number[order[~is_split]] = ~(np.arange(order.size - splits.sum()) - leaf_start[tree[~is_split]])
-    split, base = order[is_split], nodes.tree_start[tree[is_split]]
+    split, tree_base = order[is_split], nodes.tree_start[tree[is_split]]
     feature, threshold = nodes.feature[split].astype(np.int64), nodes.threshold[split]
     if feature.size and (feature.min() < 0 or feature.max() >= n_features):
         raise ModelFormatError(f"a split asks for feature {feature.max()} of {n_features}")
-    by_set = np.full(split.size, NO_SET) if nodes.set_number is None else nodes.set_number[split]
-    numeric = by_set == NO_SET
+    set_number = (
+        np.full(split.size, NO_SET) if nodes.set_number is None else nodes.set_number[split]
+    )
+    numeric = set_number == NO_SET
     if np.isnan(threshold[numeric]).any():
         raise ModelFormatError("a split's threshold is NaN")
     cut_value, cut_start, cut = distinct_cuts(feature[numeric], threshold[numeric], n_features)
@@ -115,7 +118,7 @@ def trees_from_nodes(nodes: RawNodes, n_features: int) -> TreeArrays:
     sets: dict[str, np.ndarray] = {}
     split_cut[numeric] = cut
     if nodes.sets is not None and not numeric.all():
-        sets, number_of_set = distinct_sets(nodes.sets, feature[~numeric], by_set[~numeric])
+        sets, number_of_set = distinct_sets(nodes.sets, feature[~numeric], set_number[~numeric])
         split_cut[~numeric] = cut_value.size + number_of_set
     return TreeArrays(
         cut_value=cut_value,
@@ -123,8 +126,8 @@ def trees_from_nodes(nodes: RawNodes, n_features: int) -> TreeArrays:
         tree_start=tree_start,
         split_cut=split_cut,
         split_missing_left=nodes.missing_left[split].astype(np.uint8),
-        split_left=number[nodes.left[split] + base].astype(np.int32),
-        split_right=number[nodes.right[split] + base].astype(np.int32),
+        split_left=number[nodes.left[split] + tree_base].astype(np.int32),
+        split_right=number[nodes.right[split] + tree_base].astype(np.int32),
         leaf_value=np.ascontiguousarray(nodes.value[order[~is_split]]),
         sets=sets,
     )
@@ -136,13 +139,13 @@ def _check_limits(nodes: RawNodes, n_features: int) -> None:
         "trees": (nodes.tree_start.size - 1, MAX_TREES),
         "nodes": (nodes.left.size, MAX_NODES),
     }
-    for what, (found, most) in limits.items():
-        if found > most:
-            raise ModelNotSupportedError(f"the model has {found} {what}, the engine takes {most}")
+    for noun, (count, limit) in limits.items():
+        if count > limit:
+            raise ModelNotSupportedError(f"the model has {count} {noun}, the engine takes {limit}")
 
 
 def _breadth_first(nodes: RawNodes) -> tuple[np.ndarray, np.ndarray]:
-    """List the reachable nodes tree by tree, each level by level, and the tree of each."""
+    """Return the reachable nodes, tree by tree and level by level, and each node's tree."""
     sizes = np.diff(nodes.tree_start)
     if sizes.size and sizes.min() < 1:
         raise ModelFormatError(f"tree {int(sizes.argmin())} has no nodes")
@@ -169,16 +172,20 @@ def _breadth_first(nodes: RawNodes) -> tuple[np.ndarray, np.ndarray]:
 def distinct_cuts(
     feature: np.ndarray, threshold: np.ndarray, n_features: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sort and number the distinct (feature, threshold) pairs; -0.0 and 0.0 are one threshold.
+    """Sort and number the distinct (feature, threshold) pairs; -0.0 and 0.0 count as one.
 
-    Returns the thresholds, where each feature's begin (int64), and each pair's number (int32).
+    feature    integers[splits]
+    threshold  float32 or float64[splits]
+
+    Returns the thresholds in the same precision, where each feature's begin (int64[features + 1]),
+    and each pair's number among them (int32[splits]).
     """
     threshold = threshold + threshold.dtype.type(0)
     order = np.lexsort((threshold, feature))
     by_feature, by_value = feature[order], threshold[order]
-    new = np.ones(order.size, bool)
-    new[1:] = (by_feature[1:] != by_feature[:-1]) | (by_value[1:] != by_value[:-1])
+    is_new = np.ones(order.size, bool)
+    is_new[1:] = (by_feature[1:] != by_feature[:-1]) | (by_value[1:] != by_value[:-1])
     number = np.empty(order.size, np.int32)
-    number[order] = np.cumsum(new) - 1
-    counts = np.bincount(by_feature[new], minlength=n_features)
-    return by_value[new], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), number
+    number[order] = np.cumsum(is_new) - 1
+    counts = np.bincount(by_feature[is_new], minlength=n_features)
+    return by_value[is_new], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), number

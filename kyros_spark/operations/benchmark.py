@@ -1,7 +1,7 @@
-"""benchmark: one stage alone, on pinned versions of what it reads, beside what the ledger tells.
+"""benchmark: time one stage alone, on pinned versions of its inputs, beside earlier benchmarks.
 
 The stage runs in a folder of its own on shallow clones, so that nothing of the portfolio changes
-and nothing is copied, and is removed afterwards. What it took becomes a row of `runs`.
+and nothing is copied. The folder is removed afterwards. The result becomes a row of `runs`.
 """
 
 from __future__ import annotations
@@ -20,32 +20,24 @@ from kyros_spark.config import Config
 from kyros_spark.delta.tables import Written
 from kyros_spark.errors import UsageError
 from kyros_spark.log import event
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-    start,
-)
+from kyros_spark.runs.execute import execute
+from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.resources import summary
 from kyros_spark.runs.run import LastRun, Run, new_run_id
-from kyros_spark.stages.pipeline import steps_of
+from kyros_spark.stages.graph import STAGE_INPUTS, StageInput, training_batches
+from kyros_spark.stages.pipeline import STAGES, steps_of
 from kyros_spark.storage.files import remove_folder
 from kyros_spark.tables.ddl import batch_is, quoted
 
-# What each stage reads: the stage before it, the table whose rows are counted, and the others.
-_READS: dict[str, tuple[str, tuple[str, ...]] | None] = {
-    "clean": None,
-    "prepare": ("clean", ("policies", "claims")),
-    "train": ("prepare", ("prepared", "feature_log")),
-    "predict": ("prepare", ("prepared", "feature_log")),
-}
-_NEEDS_MODELS = ("prepare", "predict")
+_READ_CHAMPIONS = ("prepare", "predict")  # stages that read the registry
 _BUCKETS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What a stage took on so many rows, run after run, and what earlier benchmarks of it took.
+    """The seconds of a stage on so many rows, run after run, and those of earlier benchmarks.
 
-    earlier: (when, code version, seconds of the middle run), the newest first.
+    earlier: (time, code version, median seconds), the newest first.
     """
 
     stage: str
@@ -61,11 +53,11 @@ class Benchmark:
         return round(median(self.seconds), 3)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the result line tells it."""
+        """Return it as the result line has it."""
         return {
             "batch": self.batch, "rows": self.rows, "seconds_each": list(self.seconds),
             "seconds": self.middle, "resources": dict(self.resources),
-            "earlier": [list(one) for one in self.earlier],
+            "earlier": [list(benchmark) for benchmark in self.earlier],
         }  # fmt: skip
 
 
@@ -86,47 +78,47 @@ def benchmark(
         UsageError: ``stage`` is none of the four, or rows cannot be drawn.
         BatchMissingError: what the stage reads has not been written.
     """
-    if stage not in _READS:
-        raise UsageError(f"benchmark: expected one of {', '.join(_READS)}, found '{stage}'")
+    if stage not in STAGES:
+        raise UsageError(f"benchmark: expected one of {', '.join(STAGES)}, found '{stage}'")
     if rows is not None and (rows < 1 or stage == "clean"):
         raise UsageError(
             f"benchmark {stage} --rows {rows}: expected a number of rows of a table; clean reads "
             "a whole extract, give it a smaller one"
         )
     portfolio = Portfolio(spark, config)
-    label = start("benchmark", batch, config, None).batch
+    label = batch_of("benchmark", batch, config)
     run = Run("benchmark", label, new_run_id())
     scratch = f"{config.tables.artefact_folder()}/benchmark-{run.run_id}"
-    done: list[Run] = []
+    timed: list[Run] = []
     with _removed(spark, scratch):
         tables = config.tables.model_copy(
             update={"base": scratch, "catalog": None, "artefacts": None}
         )
         twin = config.model_copy(update={"tables": tables})
-        sources = (
-            {} if stage == "clean" else _cloned(portfolio, Portfolio(spark, twin), stage, label)
-        )
-        counts = _drawn(Portfolio(spark, twin), stage, label, rows) if sources else {}
+        sources, counts = {}, {}
+        if STAGE_INPUTS[stage]:
+            sources = _cloned(portfolio, Portfolio(spark, twin), stage, label)
+            counts = _drawn(Portfolio(spark, twin), stage, label, rows)
         for number in range(1, repeat + 1):
-            if stage == "clean":
+            if not STAGE_INPUTS[stage]:
                 remove_folder(spark, scratch)
                 twin = _elsewhere(twin, f"{scratch}/{number}")
-            done.append(_once(Portfolio(spark, twin), stage, label, sources, counts))
-            event(f"benchmark {stage} {label}, run {number} of {repeat}: {done[-1].seconds:.1f} s")
-    found = _found(portfolio, stage, label, done)
-    _record(portfolio, run, found, done, sources)
-    return found
+            timed.append(_once(Portfolio(spark, twin), stage, label, sources, counts))
+            event(f"benchmark {stage} {label}, run {number} of {repeat}: {timed[-1].seconds:.1f} s")
+    result = _result(portfolio, stage, label, timed)
+    _record(portfolio, run, result, timed, sources)
+    return result
 
 
-def lines(found: Benchmark) -> list[str]:
-    """Return it as a person reads it."""
-    each = ", ".join(f"{seconds:.1f}" for seconds in found.seconds)
-    told = [f"{found.stage} {found.batch}, {found.rows:,} rows: {each} s; {found.middle:.1f} s"]
-    told.append(summary(dict(found.resources)))
-    for at, code, seconds in found.earlier:
-        ratio = found.middle / seconds if seconds else float("nan")
-        told.append(f"{at}, version {code}: {seconds:.1f} s; now {ratio:.2f} times that")
-    return told if found.earlier else [*told, "no earlier benchmark of this stage and size"]
+def lines(result: Benchmark) -> list[str]:
+    """Return the result as text, one line per run or earlier benchmark."""
+    seconds = ", ".join(f"{seconds:.1f}" for seconds in result.seconds)
+    title = f"{result.stage} {result.batch}, {result.rows:,} rows"
+    text = [f"{title}: {seconds} s; {result.middle:.1f} s", summary(dict(result.resources))]
+    for time, code, earlier in result.earlier:
+        ratio = result.middle / earlier if earlier else float("nan")
+        text.append(f"{time}, version {code}: {earlier:.1f} s; now {ratio:.2f} times that")
+    return text if result.earlier else [*text, "no earlier benchmark of this stage and size"]
 
 
 @contextmanager
@@ -141,44 +133,48 @@ def _elsewhere(config: Config, base: str) -> Config:
     return config.model_copy(update={"tables": config.tables.model_copy(update={"base": base})})
 
 
+def _source(stage: str) -> StageInput:
+    """Return the tables that the stage works on; its registered models come beside them."""
+    return STAGE_INPUTS[stage][0]
+
+
 def _batches(portfolio: Portfolio, stage: str, label: str) -> Sequence[str]:
-    train = portfolio.config.train
-    return train.batches if stage == "train" and train is not None else [label]
+    return training_batches(portfolio.config) if stage == "train" else [label]
 
 
 def _cloned(portfolio: Portfolio, twin: Portfolio, stage: str, label: str) -> dict[str, LastRun]:
     """Clone what the stage reads into the twin; return the runs that wrote it, by batch."""
-    reads = _READS[stage]
-    assert reads is not None
-    earlier, names = reads
-    found = {b: portfolio.done(earlier, b, stage) for b in _batches(portfolio, stage, label)}
+    source = _source(stage)
+    writers = {
+        batch: portfolio.last_run(source.stage, batch, stage)
+        for batch in _batches(portfolio, stage, label)
+    }
     versions: dict[str, int] = {}
-    for done in found.values():
-        for name in names:
-            if name in done.outputs:
-                versions[name] = max(versions.get(name, 0), done.outputs[name])
-    registry = portfolio.tables.version("models") if stage in _NEEDS_MODELS else None
+    for last_run in writers.values():
+        for name in source.tables:
+            if name in last_run.outputs:
+                versions[name] = max(versions.get(name, 0), last_run.outputs[name])
+    registry = portfolio.tables.version("models") if stage in _READ_CHAMPIONS else None
     if registry is not None:
         versions["models"] = registry
     for name, version in versions.items():
         twin.tables.clone(name, portfolio.tables.reference(name), version)
-    return found
+    return writers
 
 
 def _drawn(twin: Portfolio, stage: str, label: str, rows: int | None) -> dict[str, int]:
-    """Leave about so many rows of the counted table; return how many each batch has."""
-    reads = _READS[stage]
-    assert reads is not None
-    name, key = reads[1][0], ", ".join(map(quoted, twin.config.sources.policies.key))
+    """Leave about so many rows of the stage's main table; return the rows of each batch."""
+    name = _source(stage).tables[0]
+    key = ", ".join(map(quoted, twin.config.sources.policies.key))
     counts = {}
     for batch in _batches(twin, stage, label):
-        held = twin.tables.read(name, batches=[batch]).count()
-        if rows is not None and rows < held:
-            share = int(rows / held * _BUCKETS)
+        count = twin.tables.read(name, batches=[batch]).count()
+        if rows is not None and rows < count:
+            share = int(rows / count * _BUCKETS)
             bucket = f"pmod(xxhash64({key}), {_BUCKETS})"
             twin.tables.delete(name, f"{batch_is(batch)} AND {bucket} >= {share}")
-            held = twin.tables.read(name, batches=[batch]).count()
-        counts[batch] = held
+            count = twin.tables.read(name, batches=[batch]).count()
+        counts[batch] = count
     return counts
 
 
@@ -190,32 +186,31 @@ def _once(
     counts: Mapping[str, int],
 ) -> Run:
     """Run the stage; it does not skip, since each time another run has written what it reads."""
-    for batch, done in sources.items():
-        reads = _READS[stage]
-        assert reads is not None
-        seed = Run(reads[0], batch, new_run_id(), status="done", details=done.details)
-        for name in reads[1]:
+    for batch, last_run in sources.items():
+        source = _source(stage)
+        seed = Run(source.stage, batch, new_run_id(), status="done", details=last_run.details)
+        for name in source.tables:
             version = twin.tables.version(name)
             if version is not None:
                 seed.outputs[name] = Written(twin.tables.location(name), version, counts[batch])
         seed.rows_out = counts[batch]
         twin.ledger.record(seed)
-    ((_, _, work),) = [step for step in steps_of(twin.config, [label], [stage]) if step[0] == stage]
-    return work(twin)
+    (step,) = [s for s in steps_of(twin.config, [label], [stage]) if s.stage == stage]
+    return execute(step.work(twin))
 
 
-def _found(portfolio: Portfolio, stage: str, label: str, done: Sequence[Run]) -> Benchmark:
-    rows, seconds = done[-1].rows_in, tuple(run.seconds for run in done)
-    middle = sorted(done, key=lambda run: run.seconds)[len(done) // 2]
+def _result(portfolio: Portfolio, stage: str, label: str, timed: Sequence[Run]) -> Benchmark:
+    rows, seconds = timed[-1].rows_in, tuple(run.seconds for run in timed)
+    middle = sorted(timed, key=lambda run: run.seconds)[len(timed) // 2]
     earlier = []
     ledger = portfolio.tables.find("runs")
     if ledger is not None:
         same = ledger.where((F.col("stage") == "benchmark") & (F.col("batch_id") == label))
         for row in same.select("started_at", "code_version", "details").collect():
-            told = json.loads(row["details"])
-            if (told["stage"], told["rows"]) == (stage, rows):
-                at = f"{row['started_at']:%Y-%m-%d %H:%M}"
-                earlier.append((at, row["code_version"], float(told["seconds"])))
+            details = json.loads(row["details"])
+            if (details["stage"], details["rows"]) == (stage, rows):
+                started = f"{row['started_at']:%Y-%m-%d %H:%M}"
+                earlier.append((started, row["code_version"], float(details["seconds"])))
     last = tuple(sorted(earlier, reverse=True)[:5])
     return Benchmark(stage, label, rows, seconds, middle.resources, last)
 
@@ -223,18 +218,18 @@ def _found(portfolio: Portfolio, stage: str, label: str, done: Sequence[Run]) ->
 def _record(
     portfolio: Portfolio,
     run: Run,
-    found: Benchmark,
-    done: Sequence[Run],
+    result: Benchmark,
+    timed: Sequence[Run],
     sources: Mapping[str, LastRun],
 ) -> None:
-    run.status, run.rows_in, run.rows_out = "done", found.rows, done[-1].rows_out
-    run.resources = dict(found.resources)
+    run.status, run.rows_in, run.rows_out = "done", result.rows, timed[-1].rows_out
+    run.resources = dict(result.resources)
     run.inputs = {
         f"{name} {batch}": str(version)
-        for batch, one in sources.items()
-        for name, version in one.outputs.items()
+        for batch, last_run in sources.items()
+        for name, version in last_run.outputs.items()
     }
-    run.details = {"stage": found.stage, "rows": found.rows, "seconds": found.middle,
-                   "seconds_each": list(found.seconds)}  # fmt: skip
+    run.details = {"stage": result.stage, "rows": result.rows, "seconds": result.middle,
+                   "seconds_each": list(result.seconds)}  # fmt: skip
     portfolio.ledger.record(run)
     portfolio.tables.release()

@@ -1,8 +1,9 @@
-"""export: a registered model -> an ONNX file, held against ONNX Runtime before it is written."""
+"""export: a registered model -> an ONNX file, compared in ONNX Runtime before it is written."""
 
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -10,51 +11,48 @@ from kyros_spark import environment
 from kyros_spark.config import Config
 from kyros_spark.model.exporters.onnx import export_onnx
 from kyros_spark.operations.onnx_parity import parity
-from kyros_spark.registry import Registry
-from kyros_spark.runs.execute import (
-    execute,
-)
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-)
+from kyros_spark.registry import Entry
+from kyros_spark.runs.execute import Inputs, Work, execute
+from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run, new_run_id
 from kyros_spark.storage.files import write_file
 
 
 def export_model(
-    spark: SparkSession,
-    config: Config,
-    model: str,
-    out: str,
-    run_id: str | None = None,
-    portfolio: Portfolio | None = None,
+    spark: SparkSession, config: Config, model: str, out: str, run_id: str | None = None
 ) -> Run:
-    """Write NAME, NAME@VERSION or NAME@champion to a file; the run tells how far it is from it.
+    """Write a model to an ONNX file; the run's details state how far its predictions differ.
+
+    model: NAME, NAME@VERSION or NAME@champion.
+    out: the file's path or address; an existing file is replaced.
 
     Raises:
         UnknownModelError: the model is not in the registry.
-        PlatformError: onnx or onnxruntime is not installed, or the place cannot be written.
-        ModelNotSupportedError: the model has what ONNX cannot say.
+        PlatformError: onnx or onnxruntime is not installed, or the file cannot be written.
+        ModelNotSupportedError: ONNX cannot express the model.
         GateError: the file's predictions are not the model's; nothing was written.
     """
-    portfolio = portfolio or Portfolio(spark, config)
-    registry = Registry(portfolio.tables, config.tables.artefact_folder())
-    entry = registry.find(model)[0]
-    run = Run("export", f"{entry.name}@{entry.version}", run_id or new_run_id())
+    portfolio = Portfolio(spark, config)
+    entry = portfolio.registry.find(model)[0]
+    run_id = run_id or new_run_id()
 
-    def work(run: Run) -> None:
-        loaded, _ = registry.load(entry)
-        with run.phase("export"):
-            data, opsets = export_onnx(loaded, environment.package_version())
-        with run.phase("compare"):
-            found = parity(loaded, data)
-        write_file(spark, out, data)
-        run.rows_out = 1
-        sha256 = hashlib.sha256(data).hexdigest()
-        run.details = {"file": out, "sha256": sha256, "opsets": opsets, "parity": found}
+    def inputs() -> Inputs[Entry]:
+        return Inputs({"model": f"{entry.version} {entry.sha256}"}, entry)
 
-    # The run's own id among the settings: a file may be gone or changed, so it is written anew.
-    asked = {"out": out, "run_id": run.run_id}
-    return execute(
-        portfolio, run, lambda: {"model": f"{entry.version} {entry.sha256}"}, asked, work
-    )
+    # The run id is among the settings, so that no run is skipped: an earlier run's file may have
+    # been removed or changed.
+    settings = {"out": out, "run_id": run_id}
+    do = partial(_export, portfolio, out)
+    return execute(Work(portfolio, "export", entry.reference, inputs, settings, do), run_id)
+
+
+def _export(portfolio: Portfolio, out: str, run: Run, entry: Entry) -> None:
+    model, _ = portfolio.registry.load(entry)
+    with run.phase("export"):
+        data, opsets = export_onnx(model, environment.package_version())
+    with run.phase("compare"):
+        differences = parity(model, data)
+    write_file(portfolio.spark, out, data)
+    run.rows_out = 1
+    sha256 = hashlib.sha256(data).hexdigest()
+    run.details = {"file": out, "sha256": sha256, "opsets": opsets, "parity": differences}

@@ -3,91 +3,47 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import ValidationError
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config, is_remote
-from kyros_spark.config.base import NAME_PATTERN, Section
+from kyros_spark.config.base import NAME_PATTERN
 from kyros_spark.digest import digest
 from kyros_spark.errors import ConfigError, FeatureMismatchError, UsageError
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.importers import recognise
-from kyros_spark.model.manifest import Family, Feature, Link
+from kyros_spark.model.manifest import Feature
+from kyros_spark.operations.import_settings import ImportSettings
 from kyros_spark.publishing.publish import publish
-from kyros_spark.registry import Entry, Registry, Trained
+from kyros_spark.registry import Entry, Trained
 from kyros_spark.registry.cost import check_budgets, measure
 from kyros_spark.registry.declared import with_declared
-from kyros_spark.runs.execute import (
-    execute,
-)
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-)
-from kyros_spark.runs.run import Run, fingerprint, new_run_id
+from kyros_spark.runs.execute import Inputs, Work, execute
+from kyros_spark.runs.portfolio import Portfolio
+from kyros_spark.runs.run import Run, fingerprint
 from kyros_spark.storage.files import read_file
+from kyros_spark.tables.prepared import EXPOSURE, targets
 from kyros_spark.transforms.definitions import definition_hash
-
-
-class ImportSettings(Section):
-    """What is said about a model file when it is imported; None leaves it to the file.
-
-    features    the inputs' names in the model's order, for a file without them
-    iterations  the first so many boosting rounds
-    intercept   what the sum starts from: 0 for an XGBoost model fitted with a base margin
-    """
-
-    name: str
-    target: str
-    per: str | None = None
-    format: recognise.Format | None = None
-    features: tuple[str, ...] | None = None
-    iterations: int | None = None
-    family: Family | None = None
-    link: Link | None = None
-    intercept: float | None = None
-    status: Literal["candidate", "champion"] = "champion"
 
 
 @dataclass(frozen=True)
 class _Described:
-    """The model's own settings, as table models tells them."""
+    """The model's own settings, as table models has them."""
 
     method: str
     family: str
     target: str
     per: str | None
-    told: dict[str, Any]
+    options: dict[str, Any]
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
-        """Return what was said about the file."""
-        return self.told
-
-
-def import_settings(config: Config, told: Mapping[str, Any]) -> ImportSettings:
-    """Check what the command line says; target and unit default to train's model of that name.
-
-    Raises:
-        UsageError: an option is missing, or has a value it does not take.
-    """
-    same = config.train.models.get(told["name"]) if config.train is not None else None
-    given = {key: told.get(key) for key in ImportSettings.model_fields}
-    given["target"] = given["target"] or (same.target if same is not None else None)
-    given["per"] = given["per"] or (same.per if same is not None else None)
-    if given["features"] is not None:
-        given["features"] = tuple(one.strip() for one in given["features"].split(","))
-    if given["target"] is None:
-        raise UsageError("import: give --target, the column of prepared that the model predicts")
-    try:
-        return ImportSettings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option, found = first["loc"][0], first["input"]
-        raise UsageError(f"import --{option} {found}: {first['msg']}") from error
+        """Return the options of the import."""
+        return self.options
 
 
 def import_model(
@@ -96,7 +52,6 @@ def import_model(
     model_file: str,
     settings: ImportSettings,
     run_id: str | None = None,
-    portfolio: Portfolio | None = None,
 ) -> Run:
     """Register the model in a file (for Spark MLlib a local or mounted folder) under a name.
 
@@ -112,32 +67,41 @@ def import_model(
     if not NAME_PATTERN.match(settings.name):
         raise UsageError(f"import --name {settings.name}: expected letters, digits and _")
     _check_columns(config, settings)
-    portfolio = portfolio or Portfolio(spark, config)
-    run = Run("import", settings.name, run_id or new_run_id())
-    source = _source(spark, model_file)
-    wanted = settings.model_dump(mode="json")
-    features = {name: definition_hash(one) for name, one in config.prepare.features.items()}
-    told = {"import": wanted, "features": features}
-    return execute(
+    return execute(_import_work(Portfolio(spark, config), model_file, settings), run_id)
+
+
+def _import_work(
+    portfolio: Portfolio, model_file: str, settings: ImportSettings
+) -> Work[bytes | Path]:
+    config = portfolio.config
+    source = _source(portfolio.spark, model_file)
+    features = {name: definition_hash(f) for name, f in config.prepare.features.items()}
+    own = {"import": settings.model_dump(mode="json"), "features": features}
+    return Work(
         portfolio,
-        run,
-        lambda: {"model file": _hash(source)},
-        {**told, "budgets": config.budgets.model_dump(mode="json")},
-        lambda run: _work(portfolio, run, source, settings, digest(told)),
+        "import",
+        settings.name,
+        lambda: Inputs({"model file": _hash(source)}, source),
+        {**own, "budgets": config.budgets.model_dump(mode="json")},
+        partial(_import, portfolio, settings, digest(own)),
     )
 
 
-def _work(
-    portfolio: Portfolio, run: Run, source: bytes | Path, settings: ImportSettings, told: str
+def _import(
+    portfolio: Portfolio,
+    settings: ImportSettings,
+    settings_hash: str,
+    run: Run,
+    source: bytes | Path,
 ) -> None:
+    registry = portfolio.registry
     with run.phase("read"):
         model = _with_definitions(_read(source, settings), portfolio.config)
     with run.phase("measure"):
         cost = measure(model)
         check_budgets(settings.name, cost, portfolio.config.budgets)
-    registry = Registry(portfolio.tables, portfolio.config.tables.artefact_folder())
-    model_fingerprint = fingerprint(f"import {settings.name}", run.inputs, told)
-    known = [entry for entry in registry.entries() if entry.fingerprint == model_fingerprint]
+    model_fingerprint = fingerprint(f"import {settings.name}", run.inputs, settings_hash)
+    same = [entry for entry in registry.entries() if entry.fingerprint == model_fingerprint]
     manifest = model.manifest
     described = _Described(
         f"imported {manifest.source.library}",
@@ -147,26 +111,25 @@ def _work(
         settings.model_dump(mode="json"),
     )
     imported = Trained(settings.name, model, described, model_fingerprint, cost)
-    new = [with_declared(imported, portfolio.config, run.inputs, cost)] if not known else []
+    new = [with_declared(imported, portfolio.config, run.inputs, cost)] if not same else []
     with run.phase("register"):
-        done = registry.register(new, known, settings.status, "imported", run.run_id)
-        if done.written is not None:
-            run.outputs["models"] = done.written
+        registered = registry.register(new, same, settings.status, "imported", run.run_id)
+        if registered.written is not None:
+            run.outputs["models"] = registered.written
     run.rows_out = len(new)
-    run.details = {settings.name: _told((done.changed or known)[0], model, cost, bool(new))}
-    publish(portfolio, run, registry, done.changed)
-    done.check()
+    entry = (registered.changed or same)[0]
+    run.details = {settings.name: _details(entry, model, cost, bool(new))}
+    publish(portfolio, run, registered.changed)
+    registered.check()
 
 
 def _check_columns(config: Config, settings: ImportSettings) -> None:
     """Refuse a target or unit that table prepared does not have."""
-    known = {"exposure", *config.prepare.targets}
-    if config.prepare.claims is not None:
-        known |= {"claim_count", "claim_amount", "claim_excess"}
+    columns = {column.name for column in (EXPOSURE, *targets(config.prepare))}
     for option, column in (("target", settings.target), ("per", settings.per)):
-        if column is not None and column not in known:
+        if column is not None and column not in columns:
             raise ConfigError(
-                f"import --{option}: expected one of {', '.join(sorted(known))}, found '{column}'"
+                f"import --{option}: expected one of {', '.join(sorted(columns))}, found '{column}'"
             )
 
 
@@ -181,7 +144,7 @@ def _source(spark: SparkSession, address: str) -> bytes | Path:
 
 
 def _hash(source: bytes | Path) -> str:
-    """Return the SHA-256 of a file, or of what a folder holds beside Hadoop's own marks."""
+    """Return the SHA-256 of a file, or of a folder's part files, without Hadoop's markers."""
     if isinstance(source, bytes):
         return hashlib.sha256(source).hexdigest()
     content = hashlib.sha256()
@@ -216,14 +179,14 @@ def _with_definitions(model: Model, config: Config) -> Model:
         prepared = config.prepare.features.get(feature.name)
         is_number = feature.kind == "numeric"
         if prepared is None or prepared.is_number != is_number:
-            found = "no such feature" if prepared is None else f"kind {prepared.kind}"
+            kind = "no such feature" if prepared is None else f"kind {prepared.kind}"
             expected = "numeric" if is_number else "levels or bins"
             why = "; the model's file does not name its levels" if is_number else ""
-            known = _of_kind(config, is_number)
+            suitable = _of_kind(config, is_number)
             raise FeatureMismatchError(
                 f"model {model.manifest.name}, feature {feature.name}: expected a feature of kind "
-                f"{expected} in prepare.features, found {found}{why}. Such are: "
-                f"{', '.join(known) or 'none'}"
+                f"{expected} in prepare.features, found {kind}{why}. Such are: "
+                f"{', '.join(suitable) or 'none'}"
             )
         features.append(feature.model_copy(update={"definition_hash": definition_hash(prepared)}))
     dumps = [feature.model_dump(mode="json") for feature in features]
@@ -231,12 +194,12 @@ def _with_definitions(model: Model, config: Config) -> Model:
     return Model(model.manifest.model_copy(update=update), model.arrays)
 
 
-def _of_kind(config: Config, number: bool) -> Sequence[str]:
+def _of_kind(config: Config, is_number: bool) -> Sequence[str]:
     features = config.prepare.features.items()
-    return [name for name, one in features if one.is_number == number]
+    return [name for name, feature in features if feature.is_number == is_number]
 
 
-def _told(entry: Entry, model: Model, cost: dict[str, float], new: bool) -> dict[str, Any]:
+def _details(entry: Entry, model: Model, cost: dict[str, float], new: bool) -> dict[str, Any]:
     source = model.manifest.source
     return {
         "version": entry.version,

@@ -1,37 +1,37 @@
-"""models: list what is registered, for the eye."""
+"""models: list the registered versions for reading on a screen."""
 
 from __future__ import annotations
 
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config
-from kyros_spark.delta.tables import DeltaTables
-from kyros_spark.registry import Entry, Registry
+from kyros_spark.registry import Entry
+from kyros_spark.runs.portfolio import Portfolio
 
-_HEADS = ("name", "version", "status", "method", "test_deviance", "test_d2", "test_balance",
-          "trained")  # fmt: skip
+_METRICS = ("test_deviance", "test_d2", "test_balance")
+_HEADINGS = ("name", "version", "status", "method", *_METRICS, "trained")
 
 
 def listed(spark: SparkSession, config: Config) -> list[str]:
-    """Return a line for each registered version, below one of headings; none if there is none."""
-    registry = Registry(DeltaTables(spark, config.tables), config.tables.artefact_folder())
-    rows = [_cells(entry) for entry in registry.entries()]
+    """Return a line of headings and one line per registered version; no lines if there is none."""
+    rows = [_cells(entry) for entry in Portfolio(spark, config).registry.entries()]
     if not rows:
         return []
-    widths = [max(len(row[at]) for row in (_HEADS, *rows)) for at in range(len(_HEADS))]
+    table = [_HEADINGS, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (_HEADS, *rows)
+        for row in table
     ]
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
-    numbers = (entry.metrics.get(name) for name in _HEADS[4:7])
+    values = (entry.metrics.get(name) for name in _METRICS)
     return (
         entry.name,
         str(entry.version),
         entry.status,
         entry.method,
-        *("-" if number is None else f"{number:.6g}" for number in numbers),
+        *("-" if value is None else f"{value:.6g}" for value in values),
         f"{entry.trained_at:%Y-%m-%d %H:%M}",
     )

@@ -1,4 +1,4 @@
-"""maintain: gather small files, remove files that nobody needs any more."""
+"""maintain: compact small files, and remove files that nobody needs any more."""
 
 from __future__ import annotations
 
@@ -9,44 +9,45 @@ from pyspark.sql import SparkSession
 from kyros_spark.config import Config
 from kyros_spark.delta.upkeep import compact, remove_leftovers, vacuum
 from kyros_spark.log import event
-from kyros_spark.runs.micro_batches import GATHERING
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-)
+from kyros_spark.runs.micro_batches import STAGED_TABLES
+from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import new_run_id
+from kyros_spark.tables.all import TABLE_NAMES
 
-# Small tables that grow by a few rows a run, and of which no run reads an earlier version. Of the
-# others a stage reads the version that the stage before it wrote: they are left as written.
-_GATHERED = ("runs", "rejects", "profiles", "relativities", "models")
-_TABLES = (*_GATHERED, "policies", "claims", "prepared", "feature_log", "predictions",
-           "evaluation_metrics", "evaluation_factors", "evaluation_lift")  # fmt: skip
+# Small tables that grow by a few rows per run, and of which no run reads an earlier version. Of the
+# other tables a stage reads the version that the stage before it wrote: they are left as written.
+_COMPACTED = ("runs", "rejects", "profiles", "relativities", "models")
 
 
 def maintain(spark: SparkSession, config: Config) -> dict[str, Any]:
     """Compact the small tables, and remove files older than tables.keep_days that no table names.
 
-    Time travel and running readers go back so many days; a run that was killed goes on from
-    micro-batches of at most six.
+    Time travel and running readers reach back that many days; a run that was killed goes on from
+    micro-batches of at most six days.
 
-    Returns files gathered and removed, by table.
+    Returns the numbers of files compacted and removed, by table.
     """
-    portfolio = Portfolio(spark, config)
-    told: dict[str, Any] = {"stage": "maintain", "status": "done", "run_id": new_run_id()}
-    gathered, removed = {}, {}
+    portfolio, run_id = Portfolio(spark, config), new_run_id()
+    compacted: dict[str, int] = {}
+    removed: dict[str, int] = {}
     try:
-        for name in _TABLES:
+        for name in TABLE_NAMES:
             if portfolio.tables.version(name) is None:
                 continue
             event(f"maintain: {name}")
-            portfolio.tables.hold(told["run_id"])
-            if name in _GATHERED:
-                gathered[name] = compact(portfolio.tables, name, told["run_id"])
+            portfolio.tables.hold(run_id)
+            if name in _COMPACTED:
+                compacted[name] = compact(portfolio.tables, name, run_id)
             removed[name] = vacuum(portfolio.tables, name, config.tables.keep_days)
     finally:
         portfolio.tables.release()
-    told["gathered"], told["kept_days"] = gathered, config.tables.keep_days
-    told["removed"] = {name: count for name, count in removed.items() if count}
-    told["staged_removed"] = sum(
-        remove_leftovers(portfolio.tables, name) for name in GATHERING.values()
-    )
-    return told
+    staged = [remove_leftovers(portfolio.tables, name) for name in STAGED_TABLES.values()]
+    return {
+        "stage": "maintain",
+        "status": "done",
+        "run_id": run_id,
+        "gathered": compacted,
+        "kept_days": config.tables.keep_days,
+        "removed": {name: count for name, count in removed.items() if count},
+        "staged_removed": sum(staged),
+    }

@@ -1,4 +1,4 @@
-"""promote: a registered version becomes champion, if it meets what was declared of it."""
+"""promote: make a registered version champion, if it meets the quality declared for it."""
 
 from __future__ import annotations
 
@@ -9,59 +9,54 @@ from pyspark.sql import SparkSession
 from kyros_spark.config import Config
 from kyros_spark.errors import UsageError
 from kyros_spark.registry import Registry
-from kyros_spark.runs.execute import (
-    execute,
-)
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-)
-from kyros_spark.runs.run import Run, new_run_id
+from kyros_spark.runs.execute import Inputs, Work, execute
+from kyros_spark.runs.portfolio import Portfolio
+from kyros_spark.runs.run import Run
 from kyros_spark.tables.models import MODELS
 
 _VERSION = re.compile(r"^(?P<name>[A-Za-z_]\w*)@(\d+)\Z")
 
 
 def promote(
-    spark: SparkSession,
-    config: Config,
-    model: str,
-    reason: str = "",
-    run_id: str | None = None,
-    portfolio: Portfolio | None = None,
+    spark: SparkSession, config: Config, model: str, reason: str = "", run_id: str | None = None
 ) -> Run:
-    """Make NAME@VERSION the champion of its name; the one before is retired in the same commit.
+    """Make NAME@VERSION the champion of its name, and retire the one before in the same commit.
 
-    It is judged by the thresholds and budgets stored with it, as they were declared before its
-    training. The run is skipped where it is champion already.
+    The gate applies the thresholds and budgets stored with the version, as they were declared
+    before its training. The run is skipped if the version is champion already.
 
     Raises:
-        UsageError: ``model`` is no NAME@VERSION.
+        UsageError: ``model`` does not have the form NAME@VERSION.
         UnknownModelError: there is no such version.
-        GateError: it misses a threshold or a budget; nothing changes.
+        GateError: the version misses a threshold or a budget; nothing changes.
     """
     parts = _VERSION.match(model)
     if parts is None:
         raise UsageError(f"promote {model}: expected NAME@VERSION, for example frequency@2")
-    portfolio = portfolio or Portfolio(spark, config)
-    registry = Registry(portfolio.tables, config.tables.artefact_folder())
+    portfolio = Portfolio(spark, config)
 
-    def work(run: Run) -> None:
-        with run.phase("promote"):
-            done = registry.promote(model, reason, run.run_id)
-        run.details = {
-            "model": done.entry.reference,
-            "before": done.before.reference if done.before is not None else None,
-            "reason": reason,
-        }
-        if done.written is None:
-            run.status = "skipped"
-            return
-        run.outputs["models"] = done.written
-        run.rows_out = 1
+    def inputs() -> Inputs[str]:
+        # The table's version makes the same promotion possible again once another version reigns.
+        models_version = portfolio.tables.version(MODELS.name)
+        return Inputs({"model": model, "models": str(models_version)}, model)
 
-    def inputs() -> dict[str, str]:
-        # What was done once is done again after another took its place: the table's version tells.
-        return {"model": model, "models": str(portfolio.tables.version(MODELS.name))}
+    def do(run: Run, reference: str) -> None:
+        _promote(portfolio.registry, reference, reason, run)
 
-    run = Run("promote", parts["name"], run_id or new_run_id())
-    return execute(portfolio, run, inputs, {"reason": reason}, work)
+    work = Work(portfolio, "promote", parts["name"], inputs, {"reason": reason}, do)
+    return execute(work, run_id)
+
+
+def _promote(registry: Registry, reference: str, reason: str, run: Run) -> None:
+    with run.phase("promote"):
+        promoted = registry.promote(reference, reason, run.run_id)
+    run.details = {
+        "model": promoted.entry.reference,
+        "before": promoted.before.reference if promoted.before is not None else None,
+        "reason": reason,
+    }
+    if promoted.written is None:
+        run.status = "skipped"
+        return
+    run.outputs["models"] = promoted.written
+    run.rows_out = 1

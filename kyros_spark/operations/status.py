@@ -1,4 +1,4 @@
-"""status: how each (stage, batch) stands, and what a run would do about it."""
+"""status: show the state of each (stage, batch), which decides what a run would do."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from kyros_spark.config import Config
 from kyros_spark.delta.staging import can_stage
 from kyros_spark.errors import BatchMissingError, KyrosError, UsageError
 from kyros_spark.runs import heartbeat
-from kyros_spark.runs.micro_batches import GATHERING, gathered, rows_each
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-)
-from kyros_spark.runs.run import LastFailure, Run
-from kyros_spark.stages.pipeline import STAGES, steps_of
+from kyros_spark.runs.execute import State, state_of
+from kyros_spark.runs.micro_batches import STAGED_TABLES, rows_per_micro_batch, staged_write
+from kyros_spark.runs.portfolio import Portfolio
+from kyros_spark.runs.run import LastFailure
+from kyros_spark.stages.graph import earlier_steps
+from kyros_spark.stages.pipeline import STAGES, Step, steps_of
 from kyros_spark.storage.small_files import beside
+
+Standings = dict[tuple[str, str], "Standing"]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How the work of one stage on one batch stands.
+    """The state of one stage on one batch.
 
-    state: current; stale (its inputs, settings or code changed, or what it rests on is stale);
-    running (it gives signs of life); missing (never done); unfinished (a run stopped between
+    state: current; stale (its inputs, settings or code changed, or an earlier step is stale);
+    running (its heartbeat is there); missing (never done); unfinished (a run stopped between
     micro-batches); failed (the last try).
     because: what changed, or how it failed.
-    done_at: when it was last done.
+    done_at: when the last finished run started.
     """
 
     stage: str
@@ -41,7 +43,7 @@ class Standing:
     done_at: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the result line tells it."""
+        """Return it as the result line has it."""
         return asdict(self)
 
 
@@ -51,7 +53,7 @@ def status(
     batches: Sequence[str] = (),
     stages: Sequence[str] = STAGES,
 ) -> list[Standing]:
-    """Return how each stage stands on each batch, in the order a chain would run them.
+    """Return the state of each stage on each batch, in the order in which a pipeline runs them.
 
     Nothing is run and nothing written.
 
@@ -61,86 +63,83 @@ def status(
     chosen = list(batches) or list(config.batches)
     if not chosen:
         raise UsageError("status: give --batch ID, or list batches in the settings")
-    portfolio = Portfolio(spark, config, only_asking=True)
+    portfolio = Portfolio(spark, config)
     failures = portfolio.ledger.failures()
     running = heartbeat.running_steps(beside(spark, config.tables, heartbeat.FOLDER))
-    found: dict[tuple[str, str], Standing] = {}
-    for stage, batch, work in steps_of(config, chosen, stages):
-        try:
-            run: Run | None = work(portfolio)
-            state, because = _told(portfolio, run)
-        except BatchMissingError:
-            run, state, because = None, "missing", ("what it rests on is missing",)
-        except KyrosError as error:
-            run, state, because = None, "failed", (str(error),)
+    standings: Standings = {}
+    for step in steps_of(config, chosen, stages):
+        key = (step.stage, step.batch)
+        state, because = _state(portfolio, step)
         if state == "current":
-            state, because = _of_earlier(config, stage, batch, found, because)
+            state, because = _with_earlier_steps(config, step, standings, because)
         if state in ("stale", "missing"):
-            state, because = _of_failure(portfolio, stage, batch, failures, state, because)
-        if (stage, batch) in running:
-            state, because = "running", (_of_running(running[stage, batch]),)
-        done = portfolio.ledger.last_done(stage, batch)
-        run_id, done_at = (None, None) if done is None else (done.run_id, done.started_at)
-        found[stage, batch] = Standing(stage, batch, state, because, run_id, done_at)
-    return list(found.values())
+            state, because = _with_failure(portfolio, key, failures, state, because)
+        if key in running:
+            state, because = "running", (_running_since(running[key]),)
+        last_run = portfolio.ledger.last_run(*key)
+        run_id = last_run.run_id if last_run is not None else None
+        done_at = last_run.started_at if last_run is not None else None
+        standings[key] = Standing(*key, state, because, run_id, done_at)
+    return list(standings.values())
 
 
 def lines(standings: Sequence[Standing]) -> list[str]:
-    """Return a line each, in columns."""
-    width = max((len(one.batch) for one in standings), default=0)
+    """Return one line per step, in columns."""
+    width = max((len(standing.batch) for standing in standings), default=0)
     return [
-        f"{one.stage:<9} {one.batch:<{width}}  {one.state:<10} {'; '.join(one.because)}".rstrip()
-        for one in standings
+        f"{s.stage:<9} {s.batch:<{width}}  {s.state:<10} {'; '.join(s.because)}".rstrip()
+        for s in standings
     ]
 
 
-def _told(portfolio: Portfolio, run: Run | None) -> tuple[str, tuple[str, ...]]:
-    assert run is not None
-    because = tuple(run.details.get("because", ()))
-    by_parts = rows_each(portfolio.config, run.stage, run.batch) is not None
-    if by_parts and run.status != "current" and can_stage(portfolio.tables, GATHERING[run.stage]):
-        parts = gathered(portfolio, run).parts()
-        if parts:
-            return "unfinished", (f"{len(parts)} micro-batches written by run {parts[-1].run_id}",)
-    return run.status, because
+def _state(portfolio: Portfolio, step: Step) -> tuple[str, tuple[str, ...]]:
+    """Return the state of a step for itself, and the reasons."""
+    try:
+        state = state_of(step.work(portfolio))
+    except BatchMissingError:
+        return "missing", ("what it rests on is missing",)
+    except KyrosError as error:
+        return "failed", (str(error),)
+    if state.status != "current":
+        return _unfinished(portfolio, state) or (state.status, state.because)
+    return state.status, state.because
 
 
-def _of_earlier(
-    config: Config,
-    stage: str,
-    batch: str,
-    found: Mapping[tuple[str, str], Standing],
-    because: tuple[str, ...],
+def _unfinished(portfolio: Portfolio, state: State) -> tuple[str, tuple[str, ...]] | None:
+    """Return the state of work that stopped between micro-batches; None if it has none."""
+    run = state.run
+    divisible = rows_per_micro_batch(portfolio.config, run.stage, run.batch) is not None
+    if not divisible or not can_stage(portfolio.tables, STAGED_TABLES[run.stage]):
+        return None
+    parts = staged_write(portfolio, run).parts()
+    if not parts:
+        return None
+    return "unfinished", (f"{len(parts)} micro-batches written by run {parts[-1].run_id}",)
+
+
+def _with_earlier_steps(
+    config: Config, step: Step, standings: Standings, because: tuple[str, ...]
 ) -> tuple[str, tuple[str, ...]]:
-    """A stage is stale where one that it rests on is: it will have other inputs."""
-    trained_on = config.train.batches if config.train is not None else ()
-    label = "+".join(trained_on)
-    rests_on = {
-        "prepare": [("clean", batch)],
-        "train": [("prepare", one) for one in trained_on],
-        "predict": [("prepare", batch), ("train", label)],
-        "evaluate": [("predict", batch)],
-    }.get(stage, [])
-    stale = [one for at in rests_on if (one := found.get(at)) is not None]
-    told = tuple(f"{one.stage} {one.batch} is {one.state}" for one in stale
-                 if one.state != "current")  # fmt: skip
-    return ("stale", told) if told else ("current", because)
+    """A step is stale if an earlier one that it rests on is: it will have other inputs."""
+    keys = earlier_steps(config, step.stage, step.batch)
+    earlier = [standings[key] for key in keys if key in standings]
+    changed = tuple(f"{s.stage} {s.batch} is {s.state}" for s in earlier if s.state != "current")
+    return ("stale", changed) if changed else ("current", because)
 
 
-def _of_running(said: Mapping[str, Any]) -> str:
-    since = datetime.fromtimestamp(float(said.get("since", 0)), UTC)
-    return f"run {said['run_id']} on {said.get('host')} since {since:%Y-%m-%d %H:%M:%S} UTC"
+def _running_since(beat: Mapping[str, Any]) -> str:
+    since = datetime.fromtimestamp(float(beat.get("since", 0)), UTC)
+    return f"run {beat['run_id']} on {beat.get('host')} since {since:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _of_failure(
+def _with_failure(
     portfolio: Portfolio,
-    stage: str,
-    batch: str,
+    key: tuple[str, str],
     failures: Mapping[tuple[str, str], LastFailure],
     state: str,
     because: tuple[str, ...],
 ) -> tuple[str, tuple[str, ...]]:
-    failed, done = failures.get((stage, batch)), portfolio.ledger.last_done(stage, batch)
-    if failed is None or not failed.is_after(done):
+    failure, last_run = failures.get(key), portfolio.ledger.last_run(*key)
+    if failure is None or not failure.is_after(last_run):
         return state, because
-    return "failed", (failed.error, *because)
+    return "failed", (failure.error, *because)

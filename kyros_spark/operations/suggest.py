@@ -1,7 +1,8 @@
-"""Suggest a first settings file for a source that nobody has described yet."""
+"""suggest: read an undescribed source and write a first settings file for it."""
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,14 +10,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.errors import EmptySourceError, UsageError
-from kyros_spark.operations.suggested_settings import guesses, keys, settings_text
+from kyros_spark.operations.suggested_settings import guesses, likely_keys, settings_text
 from kyros_spark.spark.session import arrow_transfer
 from kyros_spark.stages.clean.extract import read_undeclared
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_ROWS = 100_000
+_SAMPLE_ROWS = 100_000
+_KEY_CANDIDATES = 5
 _FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json"}
 _TYPES = {
     "tinyint": "int", "smallint": "int", "int": "int", "bigint": "long", "float": "double",
@@ -26,10 +28,12 @@ _TYPES = {
 
 
 def suggest(spark: SparkSession, path: str, out: str, format_: str | None = None) -> dict[str, Any]:
-    """Read a source, guess what its columns are, and write a commented settings file.
+    """Read a source, guess the meaning of its columns, and write a commented settings file.
+
+    format_: csv, parquet, json or delta; by default as the path's suffix says, csv for any other.
 
     Raises:
-        UsageError: there is a file at ``out`` already.
+        UsageError: there is already a file at ``out``.
         DataContractError: the source cannot be read, or has no rows.
     """
     target = Path(out)
@@ -40,31 +44,40 @@ def suggest(spark: SparkSession, path: str, out: str, format_: str | None = None
     total = frame.count()
     if not total:
         raise EmptySourceError(f"suggest: expected rows at {path}, found none; nothing was written")
-    chosen = frame if total <= _ROWS else frame.sample(fraction=_ROWS / total, seed=1)
     types = {n: _TYPES[t] for n, t in frame.dtypes if t in _TYPES}
     types |= {n: t for n, t in frame.dtypes if t.startswith("decimal")}
-    with arrow_transfer(spark):
-        texts = chosen.select(*(F.col(f"`{n}`").cast("string") for n in frame.columns))
-        sample = cast("pd.DataFrame", texts.toPandas())
-    found = guesses(sample, types)
-    key = _key(frame, [*keys(found, sample.drop_duplicates())][:5])
+    sample = _sample(spark, frame, total)
+    columns = guesses(sample, types)
+    candidates = likely_keys(columns, sample.drop_duplicates())
+    key = _first_unique(frame, list(islice(candidates, _KEY_CANDIDATES)))
     source = {"path": path, "format": kind}
-    text = settings_text(found, key, Path(path).name.split(".")[0], source, total)
+    text = settings_text(columns, key, Path(path).name.split(".")[0], source, total)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
-    return {"columns": len(found), "key": key, "rows_in": total, "path": str(target)}
+    return {"columns": len(columns), "key": key, "rows_in": total, "path": str(target)}
 
 
-def _key(frame: DataFrame, candidates: list[list[str]]) -> list[str]:
-    """Return the first candidate that is unique over all rows that differ, not the sample's."""
+def _sample(spark: SparkSession, frame: DataFrame, total: int) -> pd.DataFrame:
+    """Return about _SAMPLE_ROWS rows of the source, or all if it has fewer, as texts."""
+    if total > _SAMPLE_ROWS:
+        frame = frame.sample(fraction=_SAMPLE_ROWS / total, seed=1)
+    with arrow_transfer(spark):
+        texts = frame.select(*(F.col(f"`{n}`").cast("string") for n in frame.columns))
+        return cast("pd.DataFrame", texts.toPandas())
+
+
+def _first_unique(frame: DataFrame, candidates: list[list[str]]) -> list[str]:
+    """Return the first candidate key that is unique over the source's distinct rows, or no columns.
+
+    All rows are counted: what is unique in the sample may repeat outside it.
+    """
     if not candidates:
         return []
-    once = frame.distinct()
-    counted = [
+    distinct_counts = [
         F.count_distinct(*(F.col(f"`{name}`") for name in key)).alias(f"_{n}")
         for n, key in enumerate(candidates)
     ]
-    row = once.agg(F.count(F.lit(1)).alias("_rows"), *counted).first()
+    row = frame.distinct().agg(F.count(F.lit(1)).alias("_rows"), *distinct_counts).first()
     assert row is not None
     unique = [key for n, key in enumerate(candidates) if row[f"_{n}"] == row["_rows"]]
     return unique[0] if unique else []

@@ -1,7 +1,8 @@
-"""Word a first settings file from a sample of a source that nobody has seen before.
+"""Write the text of a first settings file from a sample of an undescribed source.
 
-What a sample shows is a guess: bounds, levels and gaps are suggested with severity `warn`, so that
-the file runs unchanged and tells what it met; a person then decides what to refuse.
+A sample supports guesses only. Bounds, levels and required columns are therefore suggested with
+severity `warn`: the file runs unchanged and counts what breaks them, and a person then decides what
+to refuse.
 """
 
 from __future__ import annotations
@@ -15,17 +16,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-_MOST_LEVELS = 30
+_MAX_LEVELS = 30
 _INTEGER = r"[+-]?(?:0|[1-9]\d{0,17})"
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _EXPOSURE = re.compile(r"expo|policy_years|duration_years|earned", re.IGNORECASE)
 _IDENTITY = re.compile(r"(^|_)(id|no|number|policy|contract|client)(_|$)|^id|id$", re.IGNORECASE)
+_UNIT_EXPOSURE = (
+    "      exposure_years: {type: double, sql: 1.0D} # not known: one policy-year each",
+)
 
 
 @dataclass
 class Guess:
-    """What a column seems to be, and why."""
+    """The guessed settings of one column.
+
+    name, source  its name in the settings, and in the source
+    required      whether the sample has a value in every row
+    missing       texts that stand for a missing value
+    low, high     the bounds of a number, those texts aside
+    levels        the values of a text column that has few
+    distinct      the number of distinct values in the sample
+    remark        a comment for the settings file; a column with a remark makes no feature
+    """
 
     name: str
     source: str
@@ -40,53 +53,65 @@ class Guess:
 
 
 def guesses(sample: pd.DataFrame, types: dict[str, str]) -> list[Guess]:
-    """Return a guess a column. sample: raw values as texts; types: of typed sources, by column."""
+    """Return one guess per column.
+
+    sample: raw values as texts, None where missing.
+    types: the types that the source itself gives, by column.
+    """
     taken: set[str] = set()
-    found = []
+    columns = []
     for source in sample.columns:
         name = _plain_name(source, taken)
         taken.add(name.lower())
         values = sample[source].dropna()
-        given = values[values.str.strip() != ""]
-        guess = Guess(name, source, types.get(source) or _type(given))
-        guess.required = len(given) == len(sample)
-        guess.distinct = given.nunique()
+        values = values[values.str.strip() != ""]
+        guess = Guess(name, source, types.get(source) or _narrowest_type(values))
+        guess.required = len(values) == len(sample)
+        guess.distinct = values.nunique()
         if guess.type in ("int", "long", "double"):
-            _number(guess, given.astype(float))
-        elif guess.type == "string" and 0 < guess.distinct <= _MOST_LEVELS:
-            guess.levels = sorted(given.unique())
-        if not len(given):
+            _set_bounds(guess, values.astype(float))
+        elif guess.type == "string" and 0 < guess.distinct <= _MAX_LEVELS:
+            guess.levels = sorted(values.unique())
+        if not len(values):
             guess.remark = "all missing"
         elif guess.distinct == 1:
             guess.remark = "constant"
-        found.append(guess)
-    return found
+        columns.append(guess)
+    return columns
 
 
-def keys(found: list[Guess], sample: pd.DataFrame) -> Iterator[list[str]]:
-    """Return columns that could be the key, the likeliest first, by their names in the source."""
-    rows = len(sample)
-    alone = [g for g in found if g.required and g.distinct == rows and g.type != "double"]
-    alone.sort(key=lambda guess: not _IDENTITY.search(guess.source))
-    yield from ([guess.source] for guess in alone)
-    parts = [g for g in found if g.required and _IDENTITY.search(g.source) and g.type != "double"]
-    for n, one in enumerate(parts):
-        for other in parts[:n]:
-            if not sample.duplicated([one.source, other.source]).any():
-                yield [other.source, one.source]
+def likely_keys(columns: list[Guess], sample: pd.DataFrame) -> Iterator[list[str]]:
+    """Yield column combinations that may be the key, the likeliest first, by names in the source.
+
+    sample: distinct rows. Single columns come before pairs of columns.
+    """
+    required = [c for c in columns if c.required and c.type != "double"]
+    single = [c for c in required if c.distinct == len(sample)]
+    single.sort(key=lambda column: not _IDENTITY.search(column.source))
+    yield from ([column.source] for column in single)
+    identities = [c for c in required if _IDENTITY.search(c.source)]
+    for n, second in enumerate(identities):
+        for first in identities[:n]:
+            if not sample.duplicated([first.source, second.source]).any():
+                yield [first.source, second.source]
 
 
 def settings_text(
-    found: list[Guess], key: list[str], portfolio: str, source: dict[str, str], rows: int
+    columns: list[Guess], key: list[str], portfolio: str, source: dict[str, str], rows: int
 ) -> str:
-    """Return the settings file. key: names in the source; without, a record is its own identity."""
-    names = {guess.source: guess.name for guess in found}
-    exposure = next((g for g in found if g.type == "double" and _EXPOSURE.search(g.source)), None)
-    chosen = [names[column] for column in key] or ["record_id"]
+    """Return the text of the settings file.
+
+    key: the key's names in the source; if it is empty, each record is its own identity.
+    source: the source's path and format; rows: the number of its rows.
+    """
+    names = {column.source: column.name for column in columns}
+    key_names = [names[column] for column in key] or ["record_id"]
+    doubles = [column for column in columns if column.type == "double"]
+    exposure = next((c for c in doubles if _EXPOSURE.search(c.source)), None)
     lines = [
         f"# Suggested from {rows:,} rows of {source['path']}: a first guess, to be edited.",
-        "# What is suggested with severity warn is counted and refuses nothing: make it reject,",
-        "# repair or fail where you know better. See docs/clean.md.",
+        "# A value that breaks a suggestion of severity warn is counted, not refused: make the",
+        "# severity reject, repair or fail where you know better. See docs/clean.md.",
         f"portfolio: {_text(portfolio)}",
         "tables:",
         f"  base: {_text(f'build/{portfolio}')}",
@@ -96,62 +121,72 @@ def settings_text(
         "  policies:",
         f"    format: {source['format']}",
         f"    path: {_text(source['path'])} # put {{batch}} where the batch id belongs",
-        f"    key: [{', '.join(chosen)}]" + ("" if key else " # no columns identify a record"),
+        f"    key: [{', '.join(key_names)}]" + ("" if key else " # no columns identify a record"),
         "    columns:",
-        *(f"      {line}" for guess in found for line in _column(guess)),
-    ]
-    if not key:
-        listed = ", ".join(f"coalesce(CAST({g.name} AS STRING), '')" for g in found)
-        content = _text(f"sha2(concat_ws('|', {listed}), 256)")
-        lines.append(f"      record_id: {{type: string, sql: {content}}}")
-    if exposure is None:
-        lines.append(
-            "      exposure_years: {type: double, sql: 1.0D} # not known: one policy-year each"
-        )
-    name = exposure.name if exposure is not None else "exposure_years"
-    most = max(exposure.high or 1.0, 1.0) if exposure is not None else 1.0
-    features = [line for g in found if g.name not in (*chosen, name) for line in _feature(g)]
-    lines += [
+        *(f"      {line}" for column in columns for line in _column(column)),
+        *(_record_id(columns) if not key else []),
+        *(_UNIT_EXPOSURE if exposure is None else []),
         "    # claims: a second source, or columns of this one: see amounts in docs/clean.md.",
         "",
         "clean:",
         "  max_rejected_share: 0.05",
         "",
-        "prepare:",
-        f"  exposure: {name}",
-        f"  max_exposure: {most:g}",
-        f"  split: {{by: [{chosen[0]}], train: 0.7, valid: 0.15}} # better by client",
-        "  # Take out whatever is known from claims only: it is a target, and no feature.",
-        "  features:",
-        *(f"    {line}" for line in features or [f"constant: {{kind: numeric, sql: 0 * {name}}}"]),
+        *_prepare(columns, key_names, exposure),
     ]
     return "\n".join(lines) + "\n"
 
 
+def _record_id(columns: list[Guess]) -> list[str]:
+    """Return the column that identifies a record by the hash of all its values."""
+    values = ", ".join(f"coalesce(CAST({c.name} AS STRING), '')" for c in columns)
+    expression = _text(f"sha2(concat_ws('|', {values}), 256)")
+    return [f"      record_id: {{type: string, sql: {expression}}}"]
+
+
+def _prepare(columns: list[Guess], key_names: list[str], exposure: Guess | None) -> list[str]:
+    """Return the section `prepare`, with every column that can be a feature."""
+    name, max_exposure = "exposure_years", 1.0
+    if exposure is not None:
+        name, max_exposure = exposure.name, max(exposure.high or 1.0, 1.0)
+    candidates = [column for column in columns if column.name not in (*key_names, name)]
+    features = [line for column in candidates for line in _feature(column)]
+    return [
+        "prepare:",
+        f"  exposure: {name}",
+        f"  max_exposure: {max_exposure:g}",
+        f"  split: {{by: [{key_names[0]}], train: 0.7, valid: 0.15}} # better by client",
+        "  # Remove whatever is known only from claims: it is a target, not a feature.",
+        "  features:",
+        *(f"    {line}" for line in features or [f"constant: {{kind: numeric, sql: 0 * {name}}}"]),
+    ]
+
+
 def _column(guess: Guess) -> list[str]:
+    """Return the lines of a column in `sources.policies.columns`."""
     parts = [f"type: {guess.type}"]
-    severity = []
+    warned = []
     if guess.source != guess.name:
         parts.append(f"from: {_text(guess.source)}")
     if guess.missing:
         parts.append(f"missing: [{', '.join(map(_text, guess.missing))}]")
     if guess.required and not guess.missing:
         parts.append("required: true")
-        severity.append("required")
+        warned.append("required")
     for name, bound in (("min", guess.low), ("max", guess.high)):
         if bound is not None:
             parts.append(f"{name}: {bound!r}")
-            severity.append(name)
+            warned.append(name)
     if guess.levels:
         parts.append(f"allowed: [{', '.join(map(_text, guess.levels))}]")
-        severity.append("allowed")
-    if severity:
-        parts.append(f"severity: {{{', '.join(f'{name}: warn' for name in severity)}}}")
+        warned.append("allowed")
+    if warned:
+        parts.append(f"severity: {{{', '.join(f'{name}: warn' for name in warned)}}}")
     line = f"{guess.name}: {{{', '.join(parts)}}}"
     return [f"# {guess.name}: {guess.remark}", line] if guess.remark else [line]
 
 
 def _feature(guess: Guess) -> list[str]:
+    """Return the line of a column in `prepare.features`, none if it can be no feature."""
     if guess.remark or guess.type in ("date", "timestamp"):
         return []
     if guess.type == "string":
@@ -159,8 +194,8 @@ def _feature(guess: Guess) -> list[str]:
     return [] if _IDENTITY.search(guess.source) else [f"{guess.name}: {{kind: numeric}}"]
 
 
-def _number(guess: Guess, values: pd.Series) -> None:
-    """Find sentinels at the ends, and the bounds of the rest."""
+def _set_bounds(guess: Guess, values: pd.Series) -> None:
+    """Set the bounds, without the numbers at either end that seem to mean a missing value."""
     for sentinel in (0.0, -1.0, 999.0, 9999.0, 99999.0, 999999.0):
         rest = values[values != sentinel]
         if len(rest) in (0, len(values)) or guess.distinct < 10:
@@ -173,8 +208,8 @@ def _number(guess: Guess, values: pd.Series) -> None:
     guess.low, guess.high = float(values.min()), float(values.max())
 
 
-def _type(values: pd.Series) -> str:
-    """Return the narrowest type that every text is written in."""
+def _narrowest_type(values: pd.Series) -> str:
+    """Return the narrowest type that can be read from every text."""
     if not len(values):
         return "string"
     plain = values.str.strip()
@@ -186,6 +221,7 @@ def _type(values: pd.Series) -> str:
 
 
 def _plain_name(source: str, taken: set[str]) -> str:
+    """Return an SQL-safe column name that is neither reserved nor taken."""
     reserved = {"batch_id", "run_id", "split", "input_hash", "exposure_years", "record_id"}
     name = re.sub(r"[^A-Za-z0-9_]+", "_", source).strip("_")[:100] or "column"
     name = f"c_{name}" if name[0].isdigit() or name.lower() in reserved else name

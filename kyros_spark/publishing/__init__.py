@@ -1,1 +1,1 @@
-"""Publish registered versions outside the tables: model cards as files, and MLflow."""
+"""Publish registered versions outside the tables: as model card files, and to MLflow."""

@@ -1,9 +1,10 @@
-"""Gather a model card's content from the registry: everything in it is as it was registered."""
+"""Collect a model card's content from the registry, exactly as it was registered."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from kyros_spark.model.artefact import Model
@@ -18,45 +19,46 @@ _PARTS = ("train", "valid", "test")
 def card(
     entry: Entry,
     model: Model,
-    known: Sequence[Entry],
+    entries: Sequence[Entry],
     relativities: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Return the card as JSON takes it.
+    """Return the card as a JSON-compatible dictionary.
 
-    known: every registered version. relativities: this version's rows of that table, if any.
+    entries: all registered versions. relativities: this version's rows of table relativities, if
+    there are any.
     """
-    told = entry.settings
+    settings = entry.settings
     content = {
         "model": {
             "name": entry.name,
             "version": entry.version,
             "status": entry.status,
-            "description": told.get("description"),
+            "description": settings.get("description"),
             "method": entry.method,
             "family": entry.family,
             "link": model.manifest.link,
             "target": entry.target,
             "per": entry.per,
         },
-        "purpose": told.get("purpose"),
-        "exclusions": list(told.get("exclusions") or ()),
-        "limits": list(told.get("limits") or ()),
+        "purpose": settings.get("purpose"),
+        "exclusions": list(settings.get("exclusions") or ()),
+        "limits": list(settings.get("limits") or ()),
         "data": _data(entry),
         "factors": factors(entry, model, relativities),
         "validation": _validation(entry),
-        "gate": _gate(entry, champion_of(entry.name, known)),
-        "change": change(entry, champion_before(entry, known)),
+        "gate": _gate(entry, champion_of(entry.name, entries)),
+        "change": change(entry, champion_before(entry, entries)),
         "provenance": _provenance(entry),
     }
     return {key: _finite(value) for key, value in content.items()}
 
 
 def _finite(value: Any) -> Any:
-    """Return a value with None for each number that JSON has no word for."""
+    """Replace NaN and infinite numbers, which JSON does not have, by None at any depth."""
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(one) for one in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -73,23 +75,24 @@ def _data(entry: Entry) -> dict[str, Any]:
 
 
 def _validation(entry: Entry) -> dict[str, dict[str, float]]:
-    told: dict[str, dict[str, float]] = {}
+    """Return the metrics by part; those of no part are under "all", unless they are costs."""
+    by_part: dict[str, dict[str, float]] = {}
     for part in _PARTS:
-        own = {k: v for k, v in sorted(entry.metrics.items()) if k.startswith(f"{part}_")}
-        if own:
-            told[part] = {key.removeprefix(f"{part}_"): value for key, value in own.items()}
+        metrics = {k: v for k, v in sorted(entry.metrics.items()) if k.startswith(f"{part}_")}
+        if metrics:
+            by_part[part] = {key.removeprefix(f"{part}_"): v for key, v in metrics.items()}
     cost = set(entry.cost)
     rest = {
         key: value
         for key, value in sorted(entry.metrics.items())
         if key.partition("_")[0] not in _PARTS and key not in cost
     }
-    return told | ({"all": rest} if rest else {})
+    return by_part | ({"all": rest} if rest else {})
 
 
 def _gate(entry: Entry, champion: Entry | None) -> dict[str, Any]:
-    other = None if champion is None or champion.version == entry.version else champion
-    reasons = faults(entry, other)
+    rival = None if champion is None or champion.version == entry.version else champion
+    reasons = faults(entry, rival)
     challenge = entry.quality.get("not_worse_than_champion")
     thresholds = entry.quality.get("thresholds", {})
     budgets = {key: limit for key, limit in entry.budgets.items() if limit is not None}
@@ -102,28 +105,28 @@ def _gate(entry: Entry, champion: Entry | None) -> dict[str, Any]:
             for name, bound in sorted(thresholds.items())
         ],
         "not_worse_than_champion": challenge,
-        "not_compared": incomparable(entry, other) if challenge and other else None,
+        "not_compared": incomparable(entry, rival) if challenge and rival else None,
         "budgets": [
             {"budget": name, "declared": limit, "measured": entry.cost.get(budget_measures(name))}
             for name, limit in sorted(budgets.items())
         ],
-        "promoted_at": _moment(entry.promoted_at),
+        "promoted_at": _iso(entry.promoted_at),
         "promoted_by": entry.promoted_by or None,
         "promoted_reason": entry.promoted_reason or None,
     }
 
 
-def _verdict(entry: Entry, reasons: Sequence[str], declared: bool) -> str:
+def _verdict(entry: Entry, reasons: Sequence[str], is_declared: bool) -> str:
     if entry.status != "candidate":
-        return "passed" if declared else "passed: nothing was declared"
+        return "passed" if is_declared else "passed: nothing was declared"
     if reasons:
         return "refused"
-    return "would pass" if declared else "would pass: nothing was declared"
+    return "would pass" if is_declared else "would pass: nothing was declared"
 
 
 def _provenance(entry: Entry) -> dict[str, Any]:
     return {
-        "trained_at": _moment(entry.trained_at),
+        "trained_at": _iso(entry.trained_at),
         "run_id": entry.run_id,
         "file": entry.path,
         "sha256": entry.sha256,
@@ -135,5 +138,5 @@ def _provenance(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _moment(at: Any) -> str | None:
-    return None if at is None else at.isoformat(timespec="seconds")
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""card: what the registry knows of a version -> its model card, as Markdown and JSON files."""
+"""card: a registered version -> its model card, as Markdown and JSON files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from kyros_spark.config import Config
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.publishing.card import card
 from kyros_spark.publishing.markdown import markdown
-from kyros_spark.registry import Entry, Registry
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-)
+from kyros_spark.registry import Entry
+from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.storage.files import write_file
 
 
@@ -25,52 +23,52 @@ def model_card(
 ) -> dict[str, Any]:
     """Write a version's card, and return its content and its ``files``.
 
-    model: NAME, NAME@VERSION or NAME@champion. out: a folder; without it beside the model's file.
+    model: NAME, NAME@VERSION or NAME@champion. out: the folder to write to; by default the files go
+    beside the model's file.
 
     Raises:
         UnknownModelError: the version is not in the registry.
-        ModelFileError: its file is missing, or not the one that was registered.
+        ModelFileError: the model's file is missing, or is not the one that was registered.
     """
-    tables = DeltaTables(spark, config.tables)
-    registry = Registry(tables, config.tables.artefact_folder())
-    entry = registry.find(model)[0]
-    content = _content(tables, registry, entry, registry.entries())
-    return {**content, "files": _written(spark, entry, content, out)}
+    portfolio = Portfolio(spark, config)
+    entry = portfolio.registry.find(model)[0]
+    content = _content(portfolio, entry, portfolio.registry.entries())
+    return {**content, "files": _write_files(spark, entry, content, out)}
 
 
-def write_cards(
-    portfolio: Portfolio, registry: Registry, references: Collection[str]
-) -> dict[str, dict[str, Any]]:
-    """Write the cards of versions beside their files, in place of those there; return them."""
-    known = registry.entries()
-    told = {}
-    for entry in known:
+def write_cards(portfolio: Portfolio, references: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Write the cards of versions beside their model files, replacing older ones.
+
+    Return each card's content by reference (NAME@VERSION).
+    """
+    entries = portfolio.registry.entries()
+    cards = {}
+    for entry in entries:
         if entry.reference in references:
-            content = _content(portfolio.tables, registry, entry, known)
-            _written(portfolio.spark, entry, content, None)
-            told[entry.reference] = content
-    return told
+            content = _content(portfolio, entry, entries)
+            _write_files(portfolio.spark, entry, content, None)
+            cards[entry.reference] = content
+    return cards
 
 
-def _content(
-    tables: DeltaTables, registry: Registry, entry: Entry, known: list[Entry]
-) -> dict[str, Any]:
-    model, _ = registry.load(entry)
-    return card(entry, model, known, _relativities(tables, entry))
+def _content(portfolio: Portfolio, entry: Entry, entries: list[Entry]) -> dict[str, Any]:
+    model, _ = portfolio.registry.load(entry)
+    return card(entry, model, entries, _relativities(portfolio.tables, entry))
 
 
 def _relativities(tables: DeltaTables, entry: Entry) -> list[dict[str, Any]]:
     table = tables.find("relativities")
     if table is None:
         return []
-    is_it = F.col("model_name") == entry.name
-    rows = table.where(is_it & (F.col("model_version") == entry.version)).collect()
+    is_version = (F.col("model_name") == entry.name) & (F.col("model_version") == entry.version)
+    rows = table.where(is_version).collect()
     return [row.asDict() for row in rows]
 
 
-def _written(
+def _write_files(
     spark: SparkSession, entry: Entry, content: dict[str, Any], out: str | None
 ) -> dict[str, str]:
+    """Write the card as Markdown and as JSON, and return each file's address by kind."""
     beside = entry.path.removesuffix(".kyros")
     stem = beside if out is None else f"{out.rstrip('/')}/{entry.name}-{entry.version}"
     texts = {

@@ -1,4 +1,4 @@
-"""Tell what a version changes against the champion before it: settings and metrics."""
+"""Compare a version with the champion before it: settings and metrics."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import Any
 from kyros_spark.registry import Entry, champion_of
 
 
-def champion_before(entry: Entry, known: Sequence[Entry]) -> Entry | None:
+def champion_before(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
     """Return the champion that a version replaced, or would replace."""
     past = [
         e
-        for e in known
+        for e in entries
         if e.name == entry.name and e.version != entry.version and e.promoted_at is not None
         and (entry.promoted_at is None or e.promoted_at < entry.promoted_at)
     ]  # fmt: skip
     if past:
         return max(past, key=lambda e: (e.promoted_at, e.version))
-    champion = champion_of(entry.name, known)  # of a registry that did not tell when yet
+    # Older registries did not record when a version was promoted.
+    champion = champion_of(entry.name, entries)
     return champion if champion is not None and champion.version != entry.version else None
 
 
 def change(entry: Entry, before: Entry | None) -> dict[str, Any] | None:
-    """Return what differs from the champion before: (before, now) of settings and of metrics."""
+    """Return the settings and metrics that differ from the champion before, as before and now."""
     if before is None:
         return None
     return {
@@ -35,14 +36,14 @@ def change(entry: Entry, before: Entry | None) -> dict[str, Any] | None:
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by their dotted names."""
-    told: dict[str, Any] = {}
+    """Return nested settings as one dictionary, by dotted name."""
+    values: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            told |= flat(value, f"{prefix}{key}.")
+            values |= flat(value, f"{prefix}{key}.")
         else:
-            told[f"{prefix}{key}"] = value
-    return told
+            values[f"{prefix}{key}"] = value
+    return values
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Tell what each factor does in a model: relativities by level, a slope, or total gain."""
+"""Describe what each factor does in a model: relativities by level, a slope, or total gain."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from kyros_spark.registry import Entry
 def factors(
     entry: Entry, model: Model, relativities: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return one entry a feature, in the model's order; boosted trees' by falling total gain.
+    """Return one entry per feature: a GLM's in its own order, boosted trees' by falling total gain.
 
-    relativities: this version's rows of table relativities; without any a GLM's own coefficients
-    are told, which have no intervals.
+    relativities: this version's rows of table relativities. A feature without rows shows the GLM's
+    own coefficients, which have no intervals.
     """
     if model.manifest.kind != "glm":
         gain = entry.importance
-        told = [_of_trees(feature, gain) for feature in model.manifest.features]
-        return sorted(told, key=lambda one: -(one["total_gain"] or 0.0))
+        by_gain = [_of_trees(feature, gain) for feature in model.manifest.features]
+        return sorted(by_gain, key=lambda factor: -(factor["total_gain"] or 0.0))
     blocks = _blocks(model)
     return [
         _of_glm(feature, blocks[feature.name], relativities, model.manifest.link == "log")
@@ -33,18 +33,18 @@ def factors(
 
 def _of_trees(feature: Feature, gain: Mapping[str, float]) -> dict[str, Any]:
     total = sum(gain.values())
-    own = gain.get(feature.name)
+    feature_gain = gain.get(feature.name)
     return {
         "feature": feature.name,
         "kind": feature.kind,
-        "total_gain": own,
-        "share": own / total if own is not None and total else None,
+        "total_gain": feature_gain,
+        "share": feature_gain / total if feature_gain is not None and total else None,
     }
 
 
 def _of_glm(
     feature: Feature,
-    block: Sequence[float],
+    coefficients: Sequence[float],
     relativities: Sequence[Mapping[str, Any]],
     is_log: bool,
 ) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def _of_glm(
         labels: Sequence[str | None] = feature.levels or (None,)
         terms = [
             _term(label, bool(feature.levels) and code == feature.base_code, value, is_log)
-            for code, (label, value) in enumerate(zip(labels, block, strict=True))
+            for code, (label, value) in enumerate(zip(labels, coefficients, strict=True))
         ]
     return {"feature": feature.name, "kind": feature.kind, "terms": terms}
 
@@ -77,7 +77,7 @@ def _term(level: str | None, is_base: bool, coefficient: float, is_log: bool) ->
 
 
 def _blocks(model: Model) -> dict[str, list[float]]:
-    """Return each feature's coefficients: one a level, or one slope."""
+    """Return each feature's coefficients: one per level, or one slope, on the link's scale."""
     values = model.arrays["table_value"]
     cuts = pairwise(model.arrays["table_start"])
     blocks = [[float(value) for value in values[begin:end]] for begin, end in cuts]

@@ -1,4 +1,4 @@
-"""Word a model card as Markdown."""
+"""Write a model card as Markdown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def markdown(card: Mapping[str, Any]) -> str:
-    """Return the card's Markdown, ending with a line break; the same card gives the same text."""
+    """Return the card's Markdown, which ends with a line break and depends on the card alone."""
     model = card["model"]
     parts = [
         f"# {model['name']}@{model['version']}: {_status(card)}",
@@ -79,8 +79,8 @@ def _gate(gate: Mapping[str, Any]) -> list[str]:
     lines = [f"Verdict: {gate['verdict']}."]
     lines += [f"- {reason}" for reason in gate["reasons"]]
     if gate["promoted_at"]:
-        why = f": {gate['promoted_reason']}" if gate["promoted_reason"] else ""
-        lines.append(f"Champion since {gate['promoted_at']} by {gate['promoted_by']}{why}.")
+        reason = f": {gate['promoted_reason']}" if gate["promoted_reason"] else ""
+        lines.append(f"Champion since {gate['promoted_at']} by {gate['promoted_by']}{reason}.")
     if gate["quality"]:
         bounds = [[q["metric"], q["min"], q["max"], q["measured"]] for q in gate["quality"]]
         lines += ["", *_table(["metric", "at least", "at most", "measured"], bounds)]
@@ -89,9 +89,9 @@ def _gate(gate: Mapping[str, Any]) -> list[str]:
         lines += ["", *_table(["budget", "declared", "measured"], limits)]
     challenge = gate["not_worse_than_champion"]
     if challenge:
-        asked = f"{challenge['metric']}, tolerance {challenge['tolerance']:g}"
+        condition = f"{challenge['metric']}, tolerance {challenge['tolerance']:g}"
         note = f"; not compared: {gate['not_compared']}" if gate["not_compared"] else ""
-        lines += ["", f"Not worse than the champion in {asked}{note}."]
+        lines += ["", f"Not worse than the champion in {condition}{note}."]
     return lines
 
 
@@ -100,15 +100,15 @@ def _change(change: Mapping[str, Any] | None) -> list[str]:
         return ["There was none."]
     data = "the same data" if change["same_data"] else "other data"
     lines = [f"Against {change['since']}, trained on {data}."]
-    for what in ("settings", "metrics"):
-        rows = [[name, pair["before"], pair["now"]] for name, pair in change[what].items()]
-        lines += ["", *_table([what, "before", "now"], rows)] if rows else []
+    for kind in ("settings", "metrics"):
+        rows = [[name, pair["before"], pair["now"]] for name, pair in change[kind].items()]
+        lines += ["", *_table([kind, "before", "now"], rows)] if rows else []
     return lines
 
 
-def _provenance(told: Mapping[str, Any]) -> list[str]:
-    libraries = ", ".join(f"{name} {version}" for name, version in told["libraries"].items())
-    facts = {**told, "libraries": libraries}
+def _provenance(provenance: Mapping[str, Any]) -> list[str]:
+    libraries = ", ".join(f"{name} {version}" for name, version in provenance["libraries"].items())
+    facts = {**provenance, "libraries": libraries}
     return [f"- {name.replace('_', ' ')}: {value}" for name, value in facts.items() if value]
 
 
@@ -120,11 +120,10 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    is_whole = isinstance(value, float) and value.is_integer()
-    told = (
-        f"{value:.0f}" if is_whole else f"{value:.6g}" if isinstance(value, float) else str(value)
-    )
-    return told.replace("|", "\\|").replace("\n", " ")
+    text = str(value)
+    if isinstance(value, float):
+        text = f"{value:.0f}" if value.is_integer() else f"{value:.6g}"
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _places(value: float | None) -> str | None:

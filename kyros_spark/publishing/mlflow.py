@@ -1,4 +1,4 @@
-"""Log registered versions to MLflow, beside the registry; what fails there loses no training."""
+"""Log registered versions to MLflow, beside the registry; a failure there loses no training."""
 
 from __future__ import annotations
 
@@ -18,42 +18,47 @@ from kyros_spark.publishing.changes import flat
 from kyros_spark.publishing.markdown import markdown
 from kyros_spark.registry import Entry
 
-_LONGEST_VALUE = 6000  # of a parameter, MLflow's own limit
+_LONGEST_VALUE = 6000  # MLflow's limit on the length of a parameter's value
 
 
 def log_version(
     settings: MlflowSettings, entry: Entry, content: Mapping[str, Any], data: bytes
 ) -> str | None:
-    """Log a version as a run of its own, and return the run's id; None, with a warning, if not.
+    """Log a version as an MLflow run, and return the run's id; on failure warn and return None.
 
-    content: its model card. data: its model file.
+    content: its model card. data: the bytes of its model file.
     """
     try:
-        return _logged(settings, entry, content, data)
+        return _log_run(settings, entry, content, data)
     except ImportError as error:
-        what = f"{error}; pip install 'kyros-spark[mlflow]'"
-    except Exception as error:  # a server's every fault: the model is registered all the same
-        # An address may carry a password.
-        what = first_line(error).replace(settings.tracking_uri, "train.mlflow.tracking_uri")
-    told = f"model {entry.reference} is registered, but was not logged to MLflow: {what}"
-    event(told, level=logging.WARNING, kind="mlflow_not_logged", model=entry.reference)
+        reason = f"{error}; pip install 'kyros-spark[mlflow]'"
+    except Exception as error:  # whatever the server's fault, the model is already registered
+        # The address may contain a password.
+        reason = first_line(error).replace(settings.tracking_uri, "train.mlflow.tracking_uri")
+    message = f"model {entry.reference} is registered, but was not logged to MLflow: {reason}"
+    event(message, level=logging.WARNING, kind="mlflow_not_logged", model=entry.reference)
     return None
 
 
-def _logged(settings: MlflowSettings, entry: Entry, content: Mapping[str, Any], data: bytes) -> str:
-    # MLflow asks a server that does not answer for minutes, unless told otherwise.
+def _log_run(
+    settings: MlflowSettings, entry: Entry, content: Mapping[str, Any], data: bytes
+) -> str:
+    # By default MLflow keeps retrying a server that does not answer for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
 
     client = MlflowClient(settings.tracking_uri)
-    known = client.get_experiment_by_name(settings.experiment)
-    experiment = known.experiment_id if known else client.create_experiment(settings.experiment)
-    at = int(entry.trained_at.timestamp() * 1000)
-    run_id = str(client.create_run(experiment, at, run_name=entry.reference).info.run_id)
+    existing = client.get_experiment_by_name(settings.experiment)
+    if existing:
+        experiment = existing.experiment_id
+    else:
+        experiment = client.create_experiment(settings.experiment)
+    trained_ms = int(entry.trained_at.timestamp() * 1000)
+    run_id = str(client.create_run(experiment, trained_ms, run_name=entry.reference).info.run_id)
     numbers = {**entry.cost, **entry.metrics}
-    metrics = [Metric(k, v, at, 0) for k, v in numbers.items() if math.isfinite(v)]
+    metrics = [Metric(k, v, trained_ms, 0) for k, v in numbers.items() if math.isfinite(v)]
     params = [Param(k, _text(v)[:_LONGEST_VALUE]) for k, v in flat(entry.settings).items()]
     tags = [RunTag(key, value) for key, value in _tags(entry).items()]
     client.log_batch(run_id, metrics, params, tags)

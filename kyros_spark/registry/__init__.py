@@ -1,4 +1,4 @@
-"""The `models` registry: versions, the champion of each name, and the gate before it."""
+"""Keep the `models` registry: versions, the champion of each name, and the gate to become one."""
 
 from kyros_spark.registry.entry import Described, Entry, Trained
 from kyros_spark.registry.versions import (

@@ -1,8 +1,8 @@
-"""Word changes of table models as one MERGE: new versions, a new champion, the old one's end.
+"""Make changes of table models in one MERGE: new versions, a new champion, the old one's end.
 
-The statement holds its own lock: it fails, and nothing is written, where a version number is taken
-or another champion reigns than the one the gate compared with. Neither two champions of a name nor
-an overwritten version can come of two processes that change the table at the same time.
+The statement is its own lock. It fails, and nothing is written, if a version number is taken or the
+champion is not the one that the gate compared with. Two processes that change the table at the same
+time can therefore neither leave two champions of a name nor overwrite a version.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def new(row: Mapping[str, Any]) -> Row:
 
 
 def promote(entry: Entry, stamp: Mapping[str, Any]) -> Row:
-    """Return the change that makes a registered version champion."""
+    """Return the change that makes a registered version the champion."""
     return {
         "model_name": entry.name,
         "model_version": entry.version,
@@ -57,19 +57,22 @@ def promote(entry: Entry, stamp: Mapping[str, Any]) -> Row:
 
 
 def retire(name: str, keep: int, champion: Entry | None) -> Row:
-    """Return the change that ends the reign of the champion, expected to be this one or none."""
+    """Return the change that retires the champion of a name.
+
+    keep: the version that succeeds it; champion: the expected one, None where there should be none
+    """
     reigning = champion.version if champion is not None else None
     return {"model_name": name, "keep": keep, "reigning": reigning, "action": "retire"}
 
 
 def stamp(reason: str) -> Row:
-    """Return who makes a champion, when and why."""
+    """Return when, by whom and why a version becomes the champion."""
     user = environment.user_and_host()[0]
     return dict(zip(_STAMP, (datetime.now(UTC), user, reason), strict=True))
 
 
 def write(tables: DeltaTables, changes: Iterable[Row], run_id: str) -> Written:
-    """Make the changes in one commit, or none of them."""
+    """Make all changes in one commit, or none of them."""
     schema = ", ".join(f"`{column.name}` {column.type}" for column in MODELS.columns)
     schema += ", action string, keep int, reigning int"
     names = [*MODELS.names, "action", "keep", "reigning"]
@@ -79,23 +82,23 @@ def write(tables: DeltaTables, changes: Iterable[Row], run_id: str) -> Written:
 
 
 def until_done(work: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Read, judge and write again where another process changed the table in between."""
+    """Repeat a read, judge and write that another process's change of the table has overtaken."""
 
     @functools.wraps(work)
-    def repeated(*arguments: _P.args, **named: _P.kwargs) -> _T:
-        number = 1
+    def repeated(*arguments: _P.args, **keywords: _P.kwargs) -> _T:
+        attempt = 1
         while True:
             try:
-                return work(*arguments, **named)
+                return work(*arguments, **keywords)
             except ConcurrentRunError:
-                if number == _ATTEMPTS:
+                if attempt == _ATTEMPTS:
                     raise
             except KyrosError:
                 raise
             except Exception as error:
-                if number == _ATTEMPTS or _OVERTAKEN not in str(error):
+                if attempt == _ATTEMPTS or _OVERTAKEN not in str(error):
                     raise
-            number += 1
-            event(f"table models was changed at the same time; attempt {number}")
+            attempt += 1
+            event(f"table models was changed at the same time; attempt {attempt}")
 
     return repeated

@@ -1,4 +1,4 @@
-"""Put beside a trained or imported model what was declared before, and what it costs."""
+"""Add the declared quality and budgets, and the cost, to a trained or imported model."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from kyros_spark.registry.cost import declared_cost
 
 
 def with_declared(
-    one: Trained,
+    trained: Trained,
     config: Config,
     inputs: Mapping[str, str],
     cost: Mapping[str, float] | None = None,
 ) -> Trained:
-    """Return the model with its inputs, and the quality and budgets that the settings declare.
+    """Return the model with its inputs, its cost, and the quality and budgets of the settings.
 
-    cost: what it was measured to cost, where it was.
+    cost: the measured cost; None takes `declared_cost`.
     """
-    of_name = config.train.models.get(one.name) if config.train is not None else None
+    settings = config.train.models.get(trained.name) if config.train is not None else None
     return replace(
-        one,
+        trained,
         inputs=inputs,
-        quality=_quality(of_name) if of_name is not None else {},
+        quality=_quality(settings) if settings is not None else {},
         budgets=config.budgets,
-        cost=cost if cost is not None else declared_cost(one.model, config.budgets),
+        cost=cost if cost is not None else declared_cost(trained.model, config.budgets),
     )
 
 
 def _quality(model: ModelSettings) -> dict[str, Any]:
-    told = model.model_dump(mode="json", include={"quality", "not_worse_than_champion"})
+    declared = model.model_dump(mode="json", include={"quality", "not_worse_than_champion"})
     return {
-        "thresholds": told["quality"],
-        "not_worse_than_champion": told["not_worse_than_champion"],
+        "thresholds": declared["quality"],
+        "not_worse_than_champion": declared["not_worse_than_champion"],
     }

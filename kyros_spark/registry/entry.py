@@ -1,4 +1,4 @@
-"""Say what the registry knows of a model version, and word its row."""
+"""Describe a model version as the registry knows it, and make its row in table models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kyros_spark.model.artefact import Model
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered model version; what a version of this package did not write yet is empty."""
+    """A registered model version; fields unknown to the package that wrote it are empty."""
 
     name: str
     version: int
@@ -51,47 +51,47 @@ class Entry:
         return f"{self.name}@{self.version}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON takes it; ``entry_told`` reads it."""
+        """Return the entry as JSON; ``entry_from_json`` reads it."""
         moments = {"trained_at": self.trained_at, "promoted_at": self.promoted_at}
         as_text = {name: moment and moment.isoformat() for name, moment in moments.items()}
         return {**asdict(self), **as_text}
 
 
-def entry_from_json(told: Mapping[str, Any]) -> Entry:
-    """Return the entry that ``Entry.told`` gave."""
-    texts = {name: told[name] for name in ("trained_at", "promoted_at")}
+def entry_from_json(document: Mapping[str, Any]) -> Entry:
+    """Return the entry that ``Entry.to_json`` wrote."""
+    texts = {name: document[name] for name in ("trained_at", "promoted_at")}
     moments = {name: text and datetime.fromisoformat(text) for name, text in texts.items()}
-    return Entry(**{**told, **moments})
+    return Entry(**{**document, **moments})
 
 
 class Described(Protocol):
-    """What a registry row tells of a model's settings: those of train, or of an import."""
+    """The settings that a registry row records of a model: those of train, or of an import."""
 
     @property
     def method(self) -> str:
-        """How it was fitted."""
+        """Return how the model was fitted."""
 
     @property
     def family(self) -> str:
-        """Its error distribution."""
+        """Return its error distribution."""
 
     @property
     def target(self) -> str:
-        """What it predicts."""
+        """Return the column that it predicts."""
 
     @property
     def per(self) -> str | None:
-        """Per unit of what."""
+        """Return the column whose units it predicts per; None if it has none."""
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
-        """Return all of it, as JSON takes it."""
+        """Return all settings as JSON."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model just trained or imported, to be registered with what was declared before.
+    """A model just trained or imported, to be registered with its declared quality and budgets.
 
-    quality: ``thresholds`` (metric -> min, max) and ``not_worse_than_champion``, as JSON takes it.
+    quality: ``thresholds`` (metric -> min, max) and ``not_worse_than_champion``, as JSON.
     """
 
     name: str
@@ -105,37 +105,37 @@ class Trained:
     cost: Mapping[str, float] = field(default_factory=dict)
 
 
-def row_of(one: Trained, path: str, sha256: str, batch: str, run_id: str) -> dict[str, Any]:
-    """Return a model's row in table models, before it has a version and a status."""
-    manifest = one.model.manifest
+def row_of(trained: Trained, path: str, sha256: str, batch: str, run_id: str) -> dict[str, Any]:
+    """Return a model's row in table models, still without version and status."""
+    manifest = trained.model.manifest
     return {
-        "model_name": one.name,
-        "method": one.settings.method,
-        "family": one.settings.family,
-        "target": one.settings.target,
-        "per": one.settings.per,
+        "model_name": trained.name,
+        "method": trained.settings.method,
+        "family": trained.settings.family,
+        "target": trained.settings.target,
+        "per": trained.settings.per,
         "path": path,
         "sha256": sha256,
         "feature_spec_hash": manifest.feature_spec_hash,
-        "fingerprint": one.fingerprint,
-        "metrics": dict(one.metrics),
-        "settings": json.dumps(one.settings.model_dump(mode="json")),
+        "fingerprint": trained.fingerprint,
+        "metrics": dict(trained.metrics),
+        "settings": json.dumps(trained.settings.model_dump(mode="json")),
         "trained_at": datetime.now(UTC),
         "batch_id": batch,
         "run_id": run_id,
-        "inputs": dict(one.inputs),
+        "inputs": dict(trained.inputs),
         "git_commit": environment.git_commit(),
         "code_hash": environment.code_hash(),
         "libraries": environment.libraries(),
-        "quality": json.dumps(dict(one.quality)),
-        "budgets": one.budgets.model_dump_json(),
-        "cost": dict(one.cost),
+        "quality": json.dumps(dict(trained.quality)),
+        "budgets": trained.budgets.model_dump_json(),
+        "cost": dict(trained.cost),
         "importance": dict(manifest.training.get("importance", {})),
     }
 
 
 def entry_of(row: Mapping[str, Any]) -> Entry:
-    """Return what a row of table models tells, one that an earlier version wrote included."""
+    """Return the entry of a row of table models, even if an earlier package version wrote it."""
     get = row.get
     return Entry(
         row["model_name"],
@@ -169,5 +169,5 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """Return a moment in UTC: Spark's rows tell it in the session's zone, without saying so."""
+    """Return a moment in UTC; Spark's rows have it in the session's zone, as a naive datetime."""
     return moment.astimezone(UTC)

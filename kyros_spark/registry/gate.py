@@ -17,29 +17,29 @@ _BUDGETS = {
 
 
 def faults(entry: Entry, champion: Entry | None) -> list[str]:
-    """Return a sentence for each threshold and budget that a version does not meet; none passes.
+    """Return a sentence for each threshold and budget that a version fails; a pass gives none.
 
-    champion: the reigning one of its name, which it would replace.
+    champion: the reigning version of its name, which it would replace.
     """
-    found = budget_faults(entry.budgets, entry.cost)
+    failed = budget_faults(entry.budgets, entry.cost)
     for metric, bound in entry.quality.get("thresholds", {}).items():
-        found += _outside(
+        failed += _outside(
             f"quality.{metric}", entry.metrics.get(metric), bound["min"], bound["max"]
         )
     challenge = entry.quality.get("not_worse_than_champion")
     if challenge and champion is not None and not incomparable(entry, champion):
-        found += _worse(entry, champion, challenge)
-    return found
+        failed += _worse(entry, champion, challenge)
+    return failed
 
 
 def budget_faults(budgets: Mapping[str, float | None], cost: Mapping[str, float]) -> list[str]:
     """Return a sentence for each budget that the measured cost breaks."""
-    found: list[str] = []
+    failed: list[str] = []
     for budget, (measured, from_below) in _BUDGETS.items():
         limit = budgets.get(budget)
         least, most = (limit, None) if from_below else (None, limit)
-        found += _outside(f"budgets.{budget}", cost.get(measured), least, most)
-    return found
+        failed += _outside(f"budgets.{budget}", cost.get(measured), least, most)
+    return failed
 
 
 def budget_measures(budget: str) -> str:
@@ -48,7 +48,7 @@ def budget_measures(budget: str) -> str:
 
 
 def incomparable(entry: Entry, champion: Entry) -> str | None:
-    """Return why two versions' metrics cannot be compared, or None where they can."""
+    """Return why the metrics of two versions cannot be compared, or None if they can."""
     if not entry.inputs or entry.inputs != champion.inputs:
         return f"champion {champion.reference} was trained on other data"
     ours, theirs = _measure(entry), _measure(champion)
@@ -58,10 +58,10 @@ def incomparable(entry: Entry, champion: Entry) -> str | None:
 
 
 def refusal(entry: Entry, champion: Entry | None, reasons: Sequence[str]) -> GateError:
-    """Return the error that says which numbers keep a version from being champion."""
-    other = champion is not None and champion.version != entry.version
+    """Return the error that lists the numbers that keep a version from becoming champion."""
+    is_other = champion is not None and champion.version != entry.version
     reigns = (
-        f"champion {champion.reference} stays" if champion and other else "there is no champion"
+        f"champion {champion.reference} stays" if champion and is_other else "there is no champion"
     )
     return GateError(
         f"model {entry.reference} stays {entry.status}: {'; '.join(reasons)}; {reigns}. These are "
@@ -71,28 +71,29 @@ def refusal(entry: Entry, champion: Entry | None, reasons: Sequence[str]) -> Gat
 
 
 def _measure(entry: Entry) -> str:
+    """Return the name of the measure that a version's metrics are in."""
     power = f" {entry.settings['tweedie_power']:g}" if entry.family == "tweedie" else ""
     return f"{entry.family}{power} deviance of {entry.target} per {entry.per}"
 
 
-def _outside(what: str, value: float | None, least: float | None, most: float | None) -> list[str]:
-    """Return what a value breaks; one that was not measured, or is no number, breaks any bound."""
-    told = "none" if value is None else f"{value:.9g}"
-    found = []
+def _outside(label: str, value: float | None, least: float | None, most: float | None) -> list[str]:
+    """Return the bounds that a value breaks; a missing value and NaN break every bound."""
+    shown = "none" if value is None else f"{value:.9g}"
+    broken = []
     if least is not None and (value is None or not value >= least):
-        found.append(f"{what}: expected at least {least:.9g}, found {told}")
+        broken.append(f"{label}: expected at least {least:.9g}, found {shown}")
     if most is not None and (value is None or not value <= most):
-        found.append(f"{what}: expected at most {most:.9g}, found {told}")
-    return found
+        broken.append(f"{label}: expected at most {most:.9g}, found {shown}")
+    return broken
 
 
 def _worse(entry: Entry, champion: Entry, challenge: Mapping[str, Any]) -> list[str]:
     metric, tolerance = challenge["metric"], challenge["tolerance"]
     theirs = champion.metrics.get(metric)
-    what = f"not_worse_than_champion, {metric} against {champion.reference}"
+    label = f"not_worse_than_champion, {metric} against {champion.reference}"
     if theirs is None:
-        return [f"{what}: expected a number of the champion, found none"]
-    room = tolerance * abs(theirs)
+        return [f"{label}: expected a number of the champion, found none"]
+    margin = tolerance * abs(theirs)
     higher_is_better = metric.endswith("_d2")
-    least, most = (theirs - room, None) if higher_is_better else (None, theirs + room)
-    return _outside(what, entry.metrics.get(metric), least, most)
+    least, most = (theirs - margin, None) if higher_is_better else (None, theirs + margin)
+    return _outside(label, entry.metrics.get(metric), least, most)

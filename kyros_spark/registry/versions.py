@@ -20,7 +20,7 @@ _REFERENCE = re.compile(r"^(?P<name>[A-Za-z_]\w*)(@(?P<version>\d+|champion))?$"
 
 @dataclass(frozen=True)
 class Refused:
-    """A version that the gate kept from being champion, and why."""
+    """A version that the gate kept from becoming champion, and the reasons."""
 
     entry: Entry
     champion: Entry | None
@@ -29,22 +29,26 @@ class Refused:
 
 @dataclass(frozen=True)
 class Registered:
-    """What registering did: the commit, the versions it added or promoted, and those refused."""
+    """The result of registering: the commit, the versions added or promoted, and those refused."""
 
     written: Written | None
     changed: list[Entry]
     refused: list[Refused]
 
     def check(self) -> None:
-        """Raise GateError for what the gate refused; it is registered, as a candidate."""
-        told = [str(gate.refusal(one.entry, one.champion, one.reasons)) for one in self.refused]
-        if told:
-            raise GateError(". ".join(told))
+        """Raise for the versions that the gate refused, which are registered as candidates.
+
+        Raises:
+            GateError: names the numbers that each version misses.
+        """
+        refusals = [gate.refusal(r.entry, r.champion, r.reasons) for r in self.refused]
+        if refusals:
+            raise GateError(". ".join(map(str, refusals)))
 
 
 @dataclass(frozen=True)
 class Promoted:
-    """A promotion: the commit, if one was needed, the champion, and the one before it."""
+    """A promotion: the commit (None if none was needed), the champion, and the one before it."""
 
     written: Written | None
     entry: Entry
@@ -52,20 +56,22 @@ class Promoted:
 
 
 class Registry:
-    """The registry among a portfolio's tables."""
+    """The model registry of a portfolio."""
 
     def __init__(self, tables: DeltaTables, artefacts: str) -> None:
-        """Take the tables, and the folder of the model files."""
+        """Open the registry of these tables. artefacts: the folder of the model files."""
         self._tables = tables
         self._artefacts = artefacts.rstrip("/")
 
     def entries(self) -> list[Entry]:
         """Return every registered version, oldest first."""
-        kept = self._tables.version_cache(MODELS.name)
-        told = kept.get_or_compute(kept.now(), self._asked)
-        return sorted(map(entry_from_json, told), key=lambda entry: (entry.name, entry.version))
+        cache = self._tables.version_cache(MODELS.name)
+        documents = cache.get_or_compute(cache.now(), self._read_documents)
+        return sorted(
+            map(entry_from_json, documents), key=lambda entry: (entry.name, entry.version)
+        )
 
-    def _asked(self) -> list[dict[str, Any]]:
+    def _read_documents(self) -> list[dict[str, Any]]:
         table = self._tables.find(MODELS.name)
         return (
             [entry_of(row.asDict()).to_json() for row in table.collect()]
@@ -74,46 +80,46 @@ class Registry:
         )
 
     def find(self, *references: str) -> list[Entry]:
-        """Return the entries that NAME, NAME@VERSION or NAME@champion name.
+        """Return the entries of references of the form NAME, NAME@VERSION or NAME@champion.
 
         Raises:
-            UnknownModelError: there is none; the message lists what there is.
+            UnknownModelError: there is no such version; the message lists the existing ones.
         """
         entries = self.entries()
         return [self._find(reference, entries) for reference in references]
 
     def _find(self, reference: str, entries: Sequence[Entry]) -> Entry:
         parts = _REFERENCE.match(reference)
-        known = ", ".join(f"{e.name}@{e.version} ({e.status})" for e in entries) or "none"
+        listed = ", ".join(f"{e.name}@{e.version} ({e.status})" for e in entries) or "none"
         if parts is None:
             raise UnknownModelError(
                 f"model '{reference}': expected NAME, NAME@VERSION or NAME@champion"
             )
         wanted = parts["version"] or "champion"
         for entry in entries:
-            is_it = (
+            matches = (
                 entry.status == "champion" if wanted == "champion" else str(entry.version) == wanted
             )
-            if entry.name == parts["name"] and is_it:
+            if entry.name == parts["name"] and matches:
                 return entry
         raise UnknownModelError(
             f"model '{reference}': expected {wanted} of {parts['name']} in table models, found "
-            f"{known}; train it (kyros train), promote a version (kyros promote NAME@VERSION), or "
+            f"{listed}; train it (kyros train), promote a version (kyros promote NAME@VERSION), or "
             "name another"
         )
 
     def load(self, entry: Entry) -> tuple[Model, bytes]:
-        """Return a registered model and its bytes, verified against the registry's hash.
+        """Return a registered model and its bytes, checked against the registry's hash.
 
         Raises:
             ModelFileError: the file is missing, or is not the one that was registered.
         """
         data = read_file(self._tables.spark, entry.path)
-        found = model_hash(data)
-        if found != entry.sha256:
+        sha256 = model_hash(data)
+        if sha256 != entry.sha256:
             raise ModelFileError(
                 f"model file {entry.path} of {entry.name}@{entry.version}: expected SHA-256 "
-                f"{entry.sha256}, found {found}; restore the file or train the model again"
+                f"{entry.sha256}, found {sha256}; restore the file or train the model again"
             )
         return read_model(data), data
 
@@ -128,82 +134,86 @@ class Registry:
     ) -> Registered:
         """Write the models' files, then their rows in one commit.
 
-        kept: versions that the settings name again. Where status is champion, new versions and
-        those become it and retire the one before, unless the gate refuses: then a new version is
-        registered as a candidate, a kept one stays what it is.
+        kept: registered versions that the settings ask for again. If status is champion, the new
+        and the kept versions become champions and retire the ones before, unless the gate refuses:
+        then a new version is registered as a candidate, and a kept one keeps its status.
         """
-        known = self.entries()
-        added = [self._written(one, known, batch, run_id) for one in trained]
+        entries = self.entries()
+        added = [self._write_model(model, entries, batch, run_id) for model in trained]
         wanted: list[Entry] = []
         if status == "champion":
-            again = [e for e in known if e.reference in {one.reference for one in kept}]
+            references = {entry.reference for entry in kept}
+            again = [entry for entry in entries if entry.reference in references]
             wanted = [*(entry_of(row) for row in added), *again]
-        refused = _judged([e for e in wanted if e.status != "champion"], known)
-        held_back = {one.entry.reference for one in refused}
-        promoted = [e for e in wanted if e.status != "champion" and e.reference not in held_back]
+        challengers = [entry for entry in wanted if entry.status != "champion"]
+        refused = _refused(challengers, entries)
+        held_back = {refusal.entry.reference for refusal in refused}
+        promoted = [entry for entry in challengers if entry.reference not in held_back]
         stamp = changes.stamp(f"status champion, asked for by run {run_id}")
-        rows = _as_changes(added, promoted, known, stamp)
+        rows = _as_changes(added, promoted, entries, stamp)
         written = changes.write(self._tables, rows, run_id) if rows else None
-        now = [replace(entry, status="champion", **stamp) for entry in promoted]
-        named = {entry.reference for entry in now}
-        rest = [e for e in map(entry_of, added) if e.reference not in named]
-        return Registered(written, [*now, *rest], refused)
+        champions = [replace(entry, status="champion", **stamp) for entry in promoted]
+        references = {entry.reference for entry in champions}
+        rest = [entry for entry in map(entry_of, added) if entry.reference not in references]
+        return Registered(written, [*champions, *rest], refused)
 
-    def _written(
-        self, one: Trained, known: Sequence[Entry], batch: str, run_id: str
+    def _write_model(
+        self, trained: Trained, entries: Sequence[Entry], batch: str, run_id: str
     ) -> dict[str, Any]:
-        """Write a model's file; return its row, as a candidate."""
-        version = next_version(known, one.name)
-        data = model_to_bytes(one.model)
+        """Write a model's file and return its row, as a candidate."""
+        version = next_version(entries, trained.name)
+        data = model_to_bytes(trained.model)
         sha256 = model_hash(data)
-        path = f"{self._artefacts}/{one.name}/{version}-{sha256[:12]}.kyros"
+        path = f"{self._artefacts}/{trained.name}/{version}-{sha256[:12]}.kyros"
         write_file(self._tables.spark, path, data)
-        row = row_of(one, path, sha256, batch, run_id)
+        row = row_of(trained, path, sha256, batch, run_id)
         return {**row, "model_version": version, "status": "candidate"}
 
     @changes.until_done
     def promote(self, reference: str, reason: str, run_id: str) -> Promoted:
-        """Make a version champion through the gate, in one commit; no commit if it is champion.
+        """Make a version champion through the gate, in one commit; a champion needs no commit.
 
         Raises:
             UnknownModelError: there is no such version.
-            GateError: it does not meet what was declared before it was trained.
+            GateError: it misses a threshold or budget that was declared before it was trained.
         """
-        known = self.entries()
-        entry = self._find(reference, known)
-        before = champion_of(entry.name, known)
+        entries = self.entries()
+        entry = self._find(reference, entries)
+        before = champion_of(entry.name, entries)
         if entry.status == "champion":
             return Promoted(None, entry, before)
-        Registered(None, [], _judged([entry], known)).check()
+        Registered(None, [], _refused([entry], entries)).check()
         stamp = changes.stamp(reason)
-        written = changes.write(self._tables, _as_changes([], [entry], known, stamp), run_id)
+        written = changes.write(self._tables, _as_changes([], [entry], entries, stamp), run_id)
         return Promoted(written, replace(entry, status="champion", **stamp), before)
 
 
-def champion_of(name: str, known: Sequence[Entry]) -> Entry | None:
+def champion_of(name: str, entries: Sequence[Entry]) -> Entry | None:
     """Return the reigning champion of a name."""
-    return next((e for e in known if e.name == name and e.status == "champion"), None)
+    return next((e for e in entries if e.name == name and e.status == "champion"), None)
 
 
-def next_version(known: Sequence[Entry], name: str) -> int:
-    """Return the version that the next model of a name gets."""
-    return max((entry.version for entry in known if entry.name == name), default=0) + 1
+def next_version(entries: Sequence[Entry], name: str) -> int:
+    """Return the version number of the next model of a name."""
+    return max((entry.version for entry in entries if entry.name == name), default=0) + 1
 
 
-def _judged(wanted: Sequence[Entry], known: Sequence[Entry]) -> list[Refused]:
-    judged = [(entry, champion_of(entry.name, known)) for entry in wanted]
-    refused = [Refused(e, champion, tuple(gate.faults(e, champion))) for e, champion in judged]
-    return [one for one in refused if one.reasons]
+def _refused(challengers: Sequence[Entry], entries: Sequence[Entry]) -> list[Refused]:
+    """Return the challengers that the gate refuses as champions."""
+    pairs = [(entry, champion_of(entry.name, entries)) for entry in challengers]
+    judged = [Refused(e, champion, tuple(gate.faults(e, champion))) for e, champion in pairs]
+    return [verdict for verdict in judged if verdict.reasons]
 
 
 def _as_changes(
     added: Sequence[dict[str, Any]],
     promoted: Sequence[Entry],
-    known: Sequence[Entry],
+    entries: Sequence[Entry],
     stamp: dict[str, Any],
 ) -> list[changes.Row]:
+    """Return the rows of the MERGE that adds versions and makes the promoted ones champions."""
     new = {f"{row['model_name']}@{row['model_version']}": row for row in added}
-    rows = [changes.retire(e.name, e.version, champion_of(e.name, known)) for e in promoted]
+    rows = [changes.retire(e.name, e.version, champion_of(e.name, entries)) for e in promoted]
     for entry in promoted:
         if entry.reference in new:
             new[entry.reference] |= {"status": "champion", **stamp}

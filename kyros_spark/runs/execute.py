@@ -4,107 +4,172 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.digest import digest
 from kyros_spark.log import event
-from kyros_spark.runs import heartbeat
 from kyros_spark.runs.failures import translate_failures
+from kyros_spark.runs.heartbeat import FOLDER, heartbeat
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.resources import Meter, summary
-from kyros_spark.runs.run import LastRun, Run, fingerprint
+from kyros_spark.runs.run import LastRun, Run, fingerprint, new_run_id
 from kyros_spark.storage.small_files import beside
+
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True)
+class Inputs(Generic[Content]):
+    """What work rests on.
+
+    identity: what the fingerprint takes, by name: a table's version, a file's hash.
+    content: what was looked up on the way, for the work itself.
+    """
+
+    identity: Mapping[str, str]
+    content: Content
+
+
+@dataclass(frozen=True)
+class Work(Generic[Content]):
+    """What a stage would do on one batch.
+
+    inputs: looks up what the work rests on; it writes nothing, and is asked before anything is.
+    settings: those that the work depends on, as JSON takes them.
+    do: does the work and puts what came of it into the run.
+    """
+
+    portfolio: Portfolio
+    stage: str
+    batch: str
+    inputs: Callable[[], Inputs[Content]]
+    settings: Mapping[str, Any]
+    do: Callable[[Run, Content], None]
+
+
+@dataclass(frozen=True)
+class State:
+    """How work stands against the last run that did it.
+
+    status: current, stale or missing.
+    because: what changed since.
+    run: the run that would do it now; nothing of it is recorded.
+    """
+
+    status: str
+    because: tuple[str, ...]
+    run: Run
 
 
 def execute(
-    portfolio: Portfolio,
-    run: Run,
-    inputs: Callable[[], Mapping[str, str]],
-    settings: Mapping[str, Any],
-    work: Callable[[Run], None],
+    work: Work[Any],
+    run_id: str | None = None,
+    skipped: list[Run] | None = None,
 ) -> Run:
     """Do the work unless the same inputs, settings and code have already done it.
+
+    skipped: takes the run if there was nothing to do. A pipeline gives a list: it records its
+    skipped steps in one commit at its end and keeps the right to write until then, so that no
+    other driver comes between two steps. Without it, the run is recorded and the right given back.
 
     Raises:
         KyrosError: the work failed; the failure is in the ledger.
     """
+    portfolio, run = work.portfolio, Run(work.stage, work.batch, run_id or new_run_id())
+    in_pipeline = skipped is not None
     meter = Meter(portfolio.spark)
     try:
         with translate_failures(run):
-            with run.phase("inputs"):
-                run.inputs = dict(inputs())
-            run.settings_hash = digest(settings)
-            run.fingerprint = fingerprint(run.stage, run.inputs, run.settings_hash)
-            before = portfolio.ledger.last_done(run.stage, run.batch)
-            if portfolio.only_asking:
-                return _standing(portfolio.tables, run, before)
-            if before is not None and _still_there(portfolio.tables, run, before):
-                run.status, run.rows_out, run.details = "skipped", before.rows_out, before.details
+            inputs = _resolve(work, run)
+            last_run = portfolio.ledger.last_run(run.stage, run.batch)
+            if last_run is not None and _is_current(portfolio.tables, run, last_run):
+                run.status, run.rows_out = "skipped", last_run.rows_out
+                run.details = last_run.details
             else:
-                _worked(portfolio, run, work)
-            _record(portfolio, run, meter)
+                _do(work, run, inputs)
+            _record(portfolio, run, meter, skipped)
     except BaseException as error:
-        if portfolio.only_asking:
-            raise
         run.status, run.error, run.ended = "failed", error, time.time()
         error.kyros_run = run  # type: ignore[attr-defined]  # for the result line
-        _record_failure(portfolio, run)
+        _record_failure(portfolio, run, in_pipeline)
         raise
     for tidy in run.afterwards:  # what a killed run would still have needed
         tidy()
-    portfolio.step_ended()
+    if not in_pipeline:
+        portfolio.tables.release()
     event(f"{run.stage} {run.batch}: {run.status}", rows_out=run.rows_out)
     if run.resources:
         event(f"{run.stage} {run.batch}: {summary(run.resources)}")
     return run
 
 
-def _worked(portfolio: Portfolio, run: Run, work: Callable[[Run], None]) -> None:
-    shown = beside(portfolio.spark, portfolio.config.tables, heartbeat.FOLDER)
-    with heartbeat.heartbeat(shown, run.stage, run.batch, run.run_id):
-        work(run)
+def state_of(work: Work[Any]) -> State:
+    """Return how the work stands; nothing is done and nothing recorded.
+
+    Raises:
+        KyrosError: what the work rests on cannot be looked up.
+    """
+    run = Run(work.stage, work.batch, new_run_id())
+    with translate_failures(run):
+        _resolve(work, run)
+        last_run = work.portfolio.ledger.last_run(run.stage, run.batch)
+        if last_run is None:
+            return State("missing", ("never done",), run)
+        tables = work.portfolio.tables
+        if _is_current(tables, run, last_run):
+            return State("current", (), run)
+        gone = [
+            f"table {name} is gone"
+            for name, version in last_run.outputs.items()
+            if not tables.has(name, version)
+        ]
+        return State("stale", (*last_run.changes(run), *gone), run)
+
+
+def _resolve(work: Work[Content], run: Run) -> Content:
+    """Look up the inputs, and give the run its fingerprint."""
+    with run.phase("inputs"):
+        inputs = work.inputs()
+    run.inputs = dict(inputs.identity)
+    run.settings_hash = digest(work.settings)
+    run.fingerprint = fingerprint(run.stage, run.inputs, run.settings_hash)
+    return inputs.content
+
+
+def _do(work: Work[Content], run: Run, content: Content) -> None:
+    portfolio = work.portfolio
+    beats = beside(portfolio.spark, portfolio.config.tables, FOLDER)
+    with heartbeat(beats, run.stage, run.batch, run.run_id):
+        work.do(run, content)
     if run.status != "skipped":  # the work itself found nothing to do
         run.status = "done"
 
 
-def _record(portfolio: Portfolio, run: Run, meter: Meter) -> None:
+def _record(portfolio: Portfolio, run: Run, meter: Meter, skipped: list[Run] | None) -> None:
     run.ended = time.time()
     if run.status == "done":
         run.resources = meter.read(run.rows_in, run.in_python() if run.in_python else None)
-    if run.status == "skipped" and portfolio.waiting is not None:
-        portfolio.waiting.append(run)
+    if run.status == "skipped" and skipped is not None:
+        skipped.append(run)
     else:
         portfolio.ledger.record(run)
 
 
-def _record_failure(portfolio: Portfolio, run: Run) -> None:
-    """Tell the ledger, if it can be told; the failure itself is what has to be raised."""
+def _record_failure(portfolio: Portfolio, run: Run, in_pipeline: bool) -> None:
+    """Record the failure in the ledger if that is possible; the failure itself must be raised."""
     try:
         try:
             portfolio.ledger.record(run)
         finally:
-            portfolio.step_ended()
-    except Exception as error:  # a dead JVM, a full device: of the same cause
+            if not in_pipeline:
+                portfolio.tables.release()
+    except Exception as error:  # a dead JVM or a full device: of the same cause
         event(f"the failure could not be written to the ledger: {error}")
 
 
-def _standing(tables: DeltaTables, run: Run, before: LastRun | None) -> Run:
-    """Tell in a run's status how its work stands, and why."""
-    if before is None:
-        run.status, run.details = "missing", {"because": ["never done"]}
-        return run
-    current = _still_there(tables, run, before)
-    gone = [] if current else [
-        f"table {name} is gone" for name, version in before.outputs.items()
-        if not tables.has(name, version)
-    ]  # fmt: skip
-    run.status = "current" if current else "stale"
-    run.details = {"because": [] if current else [*before.changes(run), *gone]}
-    return run
-
-
-def _still_there(tables: DeltaTables, run: Run, before: LastRun) -> bool:
-    if before.fingerprint != run.fingerprint:
+def _is_current(tables: DeltaTables, run: Run, last_run: LastRun) -> bool:
+    if last_run.fingerprint != run.fingerprint:
         return False
-    return all(tables.has(name, version) for name, version in before.outputs.items())
+    return all(tables.has(name, version) for name, version in last_run.outputs.items())

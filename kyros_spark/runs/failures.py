@@ -1,4 +1,4 @@
-"""Name what fails under a stage: Spark, Hadoop and the operating system tell it in their words."""
+"""Translate failures of Spark, Hadoop and the operating system into our own errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kyros_spark.errors import (
 )
 from kyros_spark.runs.run import Run
 
-# What Spark calls an expression that fails on the data, under ANSI rules.
+# How Spark names an expression that fails on the data under ANSI rules.
 _DATA_FAULTS = re.compile(
     r"DIVIDE_BY_ZERO|CAST_INVALID_INPUT|CAST_OVERFLOW|ARITHMETIC_OVERFLOW|CANNOT_PARSE|"
     r"INVALID_ARRAY_INDEX|NUMERIC_VALUE_OUT_OF_RANGE"
@@ -31,7 +31,7 @@ _FILE = re.compile(r"FAILED_READ_FILE.*?reading file (\S+?)\.?\s", re.DOTALL)
 
 @contextmanager
 def translate_failures(run: Run) -> Iterator[None]:
-    """Raise our own error of what a stage failed by, where it has one.
+    """Raise our own error for a failure under a stage, where there is one.
 
     Raises:
         DamagedFileError, ExpressionError, SourceSchemaError: the data are at fault.
@@ -49,7 +49,7 @@ def translate_failures(run: Run) -> Iterator[None]:
 
 
 def _name_failure(run: Run, error: Exception) -> None:
-    """Raise what we call Spark's failure, where it has a name."""
+    """Raise our own error for Spark's failure, where it has a name."""
     text = str(error)
     if spark_is_gone(error):
         raise spark_lost(f"{run.stage} {run.batch}") from error
@@ -78,8 +78,8 @@ def _name_failure(run: Run, error: Exception) -> None:
         ) from error
     fault = _DATA_FAULTS.search(text)
     if fault is not None:
-        told = max(text.rfind("[", 0, fault.end()), 0)  # a failed write is told around it
-        line = text[told:].strip().splitlines()[0]
+        start = max(text.rfind("[", 0, fault.end()), 0)  # a failed write is worded around it
+        line = text[start:].strip().splitlines()[0]
         raise ExpressionError(
             f"{run.stage} {run.batch}: an expression of the settings failed on the data: {line}; "
             "use try_divide, try_cast or nullif in it"

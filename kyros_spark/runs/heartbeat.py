@@ -1,7 +1,7 @@
-"""Tell that a step is at work: a small file beside the tables that changes every few seconds.
+"""Show that a step is running: a small file beside the tables that changes every few seconds.
 
-The ledger hears of a step only at its end. Where nobody takes the file away again, the step was
-killed: it does not change any more. No clock is compared with another.
+In the ledger a step appears only once it has ended. A file that stays but no longer changes is that
+of a step that was killed. No clock is compared with another.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ FOLDER = "_kyros_running"
 
 @contextlib.contextmanager
 def heartbeat(store: SmallFiles | None, stage: str, batch: str, run_id: str) -> Iterator[None]:
-    """Let ``at_work`` see this step until it ends, in whatever way; without a store, do nothing.
+    """Let ``running_steps`` see this step until it ends, in whatever way.
 
-    A store that does not answer costs the step nothing: it goes on unseen.
+    Without a store nothing happens. A store that does not answer costs the step nothing: it goes
+    on unseen.
     """
     if store is None:
         yield
         return
     name, stop = f"{digest([stage, batch])[:32]}.json", threading.Event()
-    said = {
+    content = {
         "stage": stage, "batch": batch, "run_id": run_id,
         "host": environment.user_and_host()[1], "since": time.time(),
     }  # fmt: skip
@@ -43,7 +44,7 @@ def heartbeat(store: SmallFiles | None, stage: str, batch: str, run_id: str) -> 
         number = 0
         while not stop.is_set():
             with contextlib.suppress(Exception):
-                store.put(name, json.dumps({**said, "beat": number}).encode())
+                store.put(name, json.dumps({**content, "beat": number}).encode())
             number += 1
             stop.wait(EVERY)
 
@@ -59,31 +60,31 @@ def heartbeat(store: SmallFiles | None, stage: str, batch: str, run_id: str) -> 
 
 
 def running_steps(store: SmallFiles | None) -> dict[tuple[str, str], Mapping[str, Any]]:
-    """Return what the steps at work say of themselves, by stage and batch.
+    """Return the heartbeat of each running step, by stage and batch.
 
-    Waits until each file changed, two beats at most; without any file, not at all. A store that
-    does not answer tells of none.
+    Waits until each file has changed, two beats at most; if there is no file, not at all. If the
+    store does not answer, no step is returned.
     """
     try:
-        return _at_work(store) if store is not None else {}
+        return _running_steps(store) if store is not None else {}
     except Exception as error:  # as above, Hadoop's own classes
         event(f"what is running could not be asked: {str(error)[:200]}")
         return {}
 
 
-def _at_work(store: SmallFiles) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _running_steps(store: SmallFiles) -> dict[tuple[str, str], Mapping[str, Any]]:
     first = _read(store)
-    found: dict[str, bytes] = {}
+    changed: dict[str, bytes] = {}
     until = time.monotonic() + 2 * EVERY + 1
-    while len(found) < len(first) and time.monotonic() < until:
+    while len(changed) < len(first) and time.monotonic() < until:
         time.sleep(EVERY / 10)
         now = _read(store)
-        # The others ended meanwhile.
+        # Files that are gone are those of steps that ended meanwhile.
         first = {name: data for name, data in first.items() if name in now}
-        found = {name: data for name, data in found.items() if name in now}
-        found.update({n: d for n, d in now.items() if n in first and d != first[n] and _says(d)})
-    told = [_says(data) for data in found.values()]
-    return {(one["stage"], one["batch"]): one for one in told}
+        changed = {name: data for name, data in changed.items() if name in now}
+        changed |= {n: d for n, d in now.items() if n in first and d != first[n] and _parsed(d)}
+    beats = [_parsed(data) for data in changed.values()]
+    return {(beat["stage"], beat["batch"]): beat for beat in beats}
 
 
 def _read(store: SmallFiles) -> dict[str, bytes]:
@@ -91,9 +92,9 @@ def _read(store: SmallFiles) -> dict[str, bytes]:
     return {name: data for name in names if (data := store.get(name)) is not None}
 
 
-def _says(data: bytes) -> dict[str, Any]:
+def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(data)
-    except ValueError:  # seen while it was being written
+        beat = json.loads(data)
+    except ValueError:  # read while it was being written
         return {}
-    return said if isinstance(said, dict) and {"stage", "batch", "run_id"} <= set(said) else {}
+    return beat if isinstance(beat, dict) and {"stage", "batch", "run_id"} <= set(beat) else {}

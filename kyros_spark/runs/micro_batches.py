@@ -1,4 +1,4 @@
-"""Write a batch slice by slice: a run that is killed goes on where it stopped."""
+"""Write a batch slice by slice, so that a run that was killed goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from kyros_spark.delta.staging import StagedWrite, can_stage
 from kyros_spark.delta.tables import Written
 from kyros_spark.digest import digest
 from kyros_spark.log import event
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-)
+from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
 from kyros_spark.tables.predictions import predictions as predictions_table
 from kyros_spark.tables.prepared import prepared as prepared_table
 from kyros_spark.transforms.features import row_wise
 
-GATHERING = {"prepare": "prepared", "predict": "predictions"}  # written slice by slice
+# The stages that write slice by slice, and the table that each writes so.
+STAGED_TABLES = {"prepare": "prepared", "predict": "predictions"}
 
 
-def rows_each(config: Config, stage: str, batch: str) -> int | None:
-    """Return how many rows a micro-batch of a stage has; None where the batch is needed whole."""
+def rows_per_micro_batch(config: Config, stage: str, batch: str) -> int | None:
+    """Return the rows per micro-batch of a stage; None where the batch is needed whole."""
     if stage == "predict":
         return config.predict.rows_per_micro_batch
     # A policy's claims may be anywhere among the batch's, and so may a duplicate of clean's.
@@ -33,19 +32,22 @@ def rows_each(config: Config, stage: str, batch: str) -> int | None:
     return None
 
 
-def parts_of(
-    portfolio: Portfolio, run: Run, table: str, version: int, held: int, rows: int
+def slices_of(
+    portfolio: Portfolio, run: Run, table: str, version: int, total: int, rows: int
 ) -> list[DataFrame]:
-    """Return the run's batch of ``held`` rows in slices of about ``rows``; one where it must be."""
-    if held <= rows or not can_stage(portfolio.tables, GATHERING[run.stage]):
+    """Return the run's batch of ``total`` rows in slices of about ``rows``, or in one if it must.
+
+    One slice it is where the table cannot be written slice by slice.
+    """
+    if total <= rows or not can_stage(portfolio.tables, STAGED_TABLES[run.stage]):
         return [portfolio.tables.read(table, version, [run.batch])]
     return slices(portfolio.tables, table, version, run.batch, rows)
 
 
-def gathered(portfolio: Portfolio, run: Run) -> StagedWrite:
-    """Return the micro-batches of a run's work, which are those of any run of the same work."""
+def staged_write(portfolio: Portfolio, run: Run) -> StagedWrite:
+    """Return the micro-batches of a run's work, shared by all runs of the same work."""
     config = portfolio.config
-    work = digest([run.fingerprint, rows_each(config, run.stage, run.batch)])
+    work = digest([run.fingerprint, rows_per_micro_batch(config, run.stage, run.batch)])
     if run.stage == "prepare":
         table = prepared_table(config.sources.policies, config.prepare)
         return StagedWrite(portfolio.tables, table, work, config.tables.rows_per_file)
@@ -56,13 +58,14 @@ def in_micro_batches(
     run: Run,
     staged: StagedWrite,
     parts: Sequence[DataFrame],
-    make: Callable[[DataFrame], DataFrame],
+    transform: Callable[[DataFrame], DataFrame],
     where: str,
 ) -> Written:
-    """Write what earlier runs of the same work have not, then show all of it in one commit.
+    """Write the slices that earlier runs of the same work have not, then publish all in one commit.
 
-    make: returns a slice's rows. Not to be observed: Delta leaves a micro-batch out that another
-    run committed meanwhile, and who asks an observation of a plan that never ran waits for ever.
+    transform: turns a slice into rows of the table. The rows must not be observed: Delta leaves out
+    a micro-batch that another run committed meanwhile, and an observation of a plan that never ran
+    is waited for without end.
     """
     before = staged.resume()
     if before:
@@ -71,7 +74,7 @@ def in_micro_batches(
         if number < len(before):
             continue
         with run.phase("write"):
-            staged.write(number, make(part), run.run_id)
+            staged.write(number, transform(part), run.run_id)
         event(f"{run.stage} {run.batch}: micro-batch {number + 1} of {len(parts)} written")
     with run.phase("show"):
         written = staged.publish(run.run_id, where)

@@ -1,59 +1,51 @@
-"""What every stage works with: the session, the settings, the tables and the ledger."""
+"""Open what every stage works with: the session, the settings, the tables, ledger and registry."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import cached_property
 
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import BATCH_PATTERN, Config
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.errors import BatchMissingError, UsageError
+from kyros_spark.registry import Registry
 from kyros_spark.runs.ledger import Ledger
-from kyros_spark.runs.run import LastRun, Run, new_run_id
+from kyros_spark.runs.run import LastRun
 
 
-@dataclass
 class Portfolio:
-    """What a stage works with: the session, the settings, the tables, the ledger."""
+    """One portfolio as a stage sees it."""
 
-    spark: SparkSession
-    config: Config
-    # Not None in a chain, which writes the ledger rows of its skipped steps in one commit, at its
-    # end, and keeps the right to write until then: no other driver comes between two steps.
-    waiting: list[Run] | None = None
-    # Only tell what a run would do: nothing is worked, and nothing recorded.
-    only_asking: bool = False
-    tables: DeltaTables = field(init=False)
-    ledger: Ledger = field(init=False)
+    def __init__(self, spark: SparkSession, config: Config) -> None:
+        """Take the session and the settings; nothing is read yet."""
+        self.spark = spark
+        self.config = config
+        self.tables = DeltaTables(spark, config.tables)
+        self.ledger = Ledger(self.tables, config.portfolio)
 
-    def __post_init__(self) -> None:
-        """Open the tables and the ledger of the portfolio."""
-        self.tables = DeltaTables(self.spark, self.config.tables)
-        self.ledger = Ledger(self.tables, self.config.portfolio)
+    @cached_property
+    def registry(self) -> Registry:
+        """Return the registry of the portfolio's models."""
+        return Registry(self.tables, self.config.tables.artefact_folder())
 
-    def step_ended(self) -> None:
-        """Give the right to write back, unless a chain goes on with it."""
-        if self.waiting is None:
-            self.tables.release()
-
-    def done(self, stage: str, batch: str, needed_by: str) -> LastRun:
+    def last_run(self, stage: str, batch: str, needed_by: str) -> LastRun:
         """Return the last finished run of an earlier stage.
 
         Raises:
             BatchMissingError: that stage has not written the batch.
         """
-        done = self.ledger.last_done(stage, batch)
-        if done is None:
+        last_run = self.ledger.last_run(stage, batch)
+        if last_run is None:
             raise BatchMissingError(
                 f"{needed_by} {batch}: expected batch '{batch}' from stage {stage}, found none in "
                 f"{self.tables.location('runs')}; run: kyros {stage} --batch {batch}"
             )
-        return done
+        return last_run
 
 
-def start(stage: str, batch: str | None, config: Config, run_id: str | None) -> Run:
-    """Begin a run; without a batch id, the settings must name exactly one batch.
+def batch_of(stage: str, batch: str | None, config: Config) -> str:
+    """Return the batch to work on; without a batch id, the settings must name exactly one.
 
     Raises:
         UsageError: no batch was given, and there is not exactly one to take.
@@ -69,4 +61,4 @@ def start(stage: str, batch: str | None, config: Config, run_id: str | None) -> 
             f"{stage} --batch {batch!r}: expected letters, digits, '.', '_', '-' (64 at most), "
             "starting with a letter or a digit"
         )
-    return Run(stage, batch, run_id or new_run_id())
+    return batch

@@ -1,4 +1,4 @@
-"""Word the result line: the last line of every job on stdout."""
+"""Make the result line: the last line of every job on stdout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kyros_spark.runs.run import error_line
 
 
 def failure_line(stage: str, error: BaseException) -> dict[str, Any]:
-    """Return the result line of a job that failed, with what is known of its run."""
+    """Return the result line of a job that failed, with whatever its run got to."""
     run = getattr(error, "kyros_run", None)
     line: dict[str, Any] = (
         run.result()
@@ -34,7 +34,7 @@ def failure_line(stage: str, error: BaseException) -> dict[str, Any]:
 
 def doctor_line(checks: Sequence[dict[str, str]]) -> dict[str, Any]:
     """Return the result line of `doctor`: failed where a check failed, with exit code 2."""
-    failed = [f"{one['name']}: {one['found']}" for one in checks if one["verdict"] == "fail"]
+    failed = [f"{c['name']}: {c['found']}" for c in checks if c["verdict"] == "fail"]
     line: dict[str, Any] = {"stage": "doctor", "status": "failed" if failed else "done"}
     line["checks"] = list(checks)
     if failed:
@@ -43,14 +43,14 @@ def doctor_line(checks: Sequence[dict[str, str]]) -> dict[str, Any]:
     return line
 
 
-def chain_line(chain: Any, config_uri: str) -> dict[str, Any]:
-    """Return the result line of a chain: its own, with a short one for each step.
+def pipeline_line(pipeline: Any, config_uri: str) -> dict[str, Any]:
+    """Return the result line of a pipeline: its own, with a short one per step.
 
-    chain: a `stages.chain.Chain`.
+    pipeline: a `stages.pipeline.PipelineRun`.
     """
-    runs = chain.runs
+    runs = pipeline.runs
     statuses = {run.status for run in runs}
-    failed = chain.error is not None
+    failed = pipeline.error is not None
     status = "failed" if failed else "skipped" if statuses == {"skipped"} else "done"
     line: dict[str, Any] = {
         "stage": "run",
@@ -77,14 +77,16 @@ def chain_line(chain: Any, config_uri: str) -> dict[str, Any]:
     for run in runs:
         line["outputs"] |= run.result()["outputs"]
     if failed:
-        stage, batch = chain.stopped_at
-        line["error"] = error_line(chain.error)
+        stage, batch = pipeline.stopped_at
+        line["error"] = error_line(pipeline.error)
         line["stopped_at"] = {"stage": stage, "batch": batch}
-        line["exit_code"] = chain.error.exit_code if isinstance(chain.error, KyrosError) else 1
+        line["exit_code"] = (
+            pipeline.error.exit_code if isinstance(pipeline.error, KyrosError) else 1
+        )
         line["next"] = (
             f"mend the cause and give the same command again (finished steps are skipped), or: "
             f"kyros {stage} --config {config_uri} --batch {batch}"
         )
-        event(f"stopped at {stage} {batch}: {chain.error}", level=40)
+        event(f"stopped at {stage} {batch}: {pipeline.error}", level=40)
         event(line["next"], level=40)
     return line

@@ -1,4 +1,4 @@
-"""Describe runs: ids, fingerprints, phases, results, and what the ledger tells of earlier ones."""
+"""Describe runs: ids, fingerprints, phases, results, and earlier runs as the ledger has them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fingerprint(stage: str, inputs: Mapping[str, str], settings_hash: str) -> st
 
 @dataclass
 class Run:
-    """A run in flight: what the ledger and the result line will tell."""
+    """A run in flight, with what the ledger and the result line will hold of it."""
 
     stage: str
     batch: str
@@ -49,7 +49,7 @@ class Run:
     afterwards: list[Callable[[], None]] = field(default_factory=list)
     ended: float | None = None
     resources: dict[str, float] = field(default_factory=dict)
-    in_python: Callable[[], dict[str, float]] | None = None  # what workers tell of their seconds
+    in_python: Callable[[], dict[str, float]] | None = None  # seconds by kind, as workers report
 
     @property
     def seconds(self) -> float:
@@ -91,9 +91,9 @@ class Run:
 
 
 def error_line(error: BaseException) -> dict[str, str]:
-    """Return an error as the result line tells it."""
-    told = str(error).strip().partition("\n\tat ")[0]  # Java's stack is for the log
-    return {"type": type(error).__name__, "message": told[:4000]}
+    """Return an error as the result line has it."""
+    message = str(error).strip().partition("\n\tat ")[0]  # Java's stack is for the log
+    return {"type": type(error).__name__, "message": message[:4000]}
 
 
 @dataclass(frozen=True)
@@ -112,21 +112,20 @@ class LastRun:
     ordinal: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON takes it; ``done_told`` reads it."""
+        """Return it as JSON takes it; ``last_run_from_json`` reads it."""
         return {**asdict(self), "started_at": self.started_at.isoformat()}
 
     def changes(self, run: Run) -> list[str]:
-        """Return what a run of today would rest on otherwise than this one did."""
+        """Return what has changed since this run for a run of today: inputs, settings or code."""
         names = sorted({*self.inputs, *run.inputs})
-        told = [n for n in names if self.inputs.get(n) != run.inputs.get(n)]
-        changed = [f"input {name}" for name in told]
+        changed = [f"input {n}" for n in names if self.inputs.get(n) != run.inputs.get(n)]
         changed += ["settings"] if self.settings_hash != run.settings_hash else []
         return changed + (["code"] if self.code_hash != environment.code_hash() else [])
 
 
-def last_run_from_json(told: Mapping[str, Any]) -> LastRun:
-    """Return the finished run that ``Done.told`` gave."""
-    return LastRun(**{**told, "started_at": datetime.fromisoformat(told["started_at"])})
+def last_run_from_json(content: Mapping[str, Any]) -> LastRun:
+    """Return the finished run that ``LastRun.to_json`` gave."""
+    return LastRun(**{**content, "started_at": datetime.fromisoformat(content["started_at"])})
 
 
 @dataclass(frozen=True)
@@ -137,8 +136,8 @@ class LastFailure:
     started_at: datetime
     error: str
 
-    def is_after(self, done: LastRun | None) -> bool:
-        """Tell whether it failed after it was last done."""
-        if done is None:
+    def is_after(self, last_run: LastRun | None) -> bool:
+        """Return whether the step failed after it was last done."""
+        if last_run is None:
             return True
-        return (self.ordinal, self.started_at) >= (done.ordinal, done.started_at)
+        return (self.ordinal, self.started_at) >= (last_run.ordinal, last_run.started_at)

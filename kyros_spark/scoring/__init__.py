@@ -1,6 +1,6 @@
-"""Score Arrow batches in a worker: the model once a host, a kernel chosen for the host's CPU.
+"""Score Arrow batches in a worker: one model per host, with a kernel chosen for the host's CPU.
 
-Import this package before numba: Spark owns the cores, so numba's own threads are switched off.
+Import this package before numba: it switches numba's threads off, because Spark owns the cores.
 """
 
 import os

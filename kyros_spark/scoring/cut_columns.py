@@ -3,7 +3,7 @@
 import numpy as np
 
 from kyros_spark.errors import ModelNotSupportedError
-from kyros_spark.kernels.quantise import CUTS_A_COLUMN, SEARCH_STEPS
+from kyros_spark.kernels.quantise import CUTS_PER_COLUMN, SEARCH_STEPS
 from kyros_spark.kernels.row_bits import MASK_SHIFT
 from kyros_spark.scoring.category_columns import set_tests
 
@@ -15,14 +15,14 @@ HEAP_ENTRIES = 1 << SEARCH_STEPS[-1]
 def build_columns(model: Arrays) -> Arrays:
     """Return the columns' features and heaps, see kernels/quantise.py.
 
-    column_feature  int64[columns]; a feature with more than 254 cuts has several columns, one that
-                    no split asks for has none
+    column_feature  int64[columns]; a feature with more than 254 cuts has several columns, a feature
+                    that no split uses has none
     column_steps    int64[columns]
     heaps           float32 or float64[columns, 256]
     and for float64 cuts
-    rounded_heaps   float32[columns, 256]: the cuts rounded
+    rounded_heaps   float32[columns, 256]: the rounded cuts
     reached         float64[columns, 256]: the cut that each rank has reached
-    is_distinct     uint8[columns]: 1 when the rounded cuts differ from each other
+    is_distinct     uint8[columns]: 1 if the rounded cuts differ from each other
     """
     runs = _runs(model["cut_start"])
     feature, first, count = runs
@@ -39,13 +39,13 @@ def build_columns(model: Arrays) -> Arrays:
         tables["reached"] = np.full((feature.size, HEAP_ENTRIES), -np.inf)
         tables["is_distinct"] = np.zeros(feature.size, np.uint8)
     for column, (start, size) in enumerate(zip(first, count, strict=True)):
-        own = cuts[start : start + size]
-        tables["heaps"][column] = _heap(own, steps[column])
+        column_cuts = cuts[start : start + size]
+        tables["heaps"][column] = _heap(column_cuts, steps[column])
         if exact:
             with np.errstate(over="ignore"):
-                rounded = own.astype(np.float32)
+                rounded = column_cuts.astype(np.float32)
             tables["rounded_heaps"][column] = _heap(rounded, steps[column])
-            tables["reached"][column, 1 : size + 1] = own
+            tables["reached"][column, 1 : size + 1] = column_cuts
             tables["is_distinct"][column] = (rounded[1:] > rounded[:-1]).all()
     return tables
 
@@ -53,12 +53,12 @@ def build_columns(model: Arrays) -> Arrays:
 def build_tests(model: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return each split's column, threshold and shift, as kernels/sliced.py reads them.
 
-    Splits by categories ask the columns of set_columns.py, which come after those of cuts.
+    Splits by categories use the columns of category_columns.py, which follow those of the cuts.
     """
     by_set = model["split_cut"] >= model["cut_value"].size
     if not by_set.any():
         return _cut_tests(model)
-    first = int((-(-np.diff(model["cut_start"]) // CUTS_A_COLUMN)).sum())
+    first = int((-(-np.diff(model["cut_start"]) // CUTS_PER_COLUMN)).sum())
     set_column, mask = set_tests(model, by_set)
     column, threshold, shift = (np.zeros(by_set.size, np.int64) for _ in range(3))
     column[by_set], threshold[by_set], shift[by_set] = first + set_column, mask, MASK_SHIFT
@@ -72,33 +72,33 @@ def build_tests(model: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _cut_tests(model: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return column, threshold and shift: right when `code - shift >= threshold`."""
+    """Return columns, thresholds, shifts: a row goes right if `code - shift >= threshold`."""
     starts = model["cut_start"]
-    per_feature = -(-np.diff(starts) // CUTS_A_COLUMN)
+    per_feature = -(-np.diff(starts) // CUTS_PER_COLUMN)
     first_column = np.concatenate([[0], np.cumsum(per_feature)])
     cut = model["split_cut"].astype(np.int64)
     feature = np.searchsorted(starts, cut, side="right") - 1
     rank = cut - starts[feature]
-    column = first_column[feature] + rank // CUTS_A_COLUMN
+    column = first_column[feature] + rank // CUTS_PER_COLUMN
     shift = 1 - model["split_missing_left"].astype(np.int64)
-    return column, rank % CUTS_A_COLUMN + 2 - shift, shift  # a code is the rank + 1
+    return column, rank % CUTS_PER_COLUMN + 2 - shift, shift  # a code is the rank + 1
 
 
 def _runs(starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cut each feature's cuts into runs of at most 254: feature, first cut, number of cuts."""
+    """Split each feature's cuts into runs of at most 254: feature, first cut, number of cuts."""
     counts = np.diff(starts)
-    per_feature = -(-counts // CUTS_A_COLUMN)
+    per_feature = -(-counts // CUTS_PER_COLUMN)
     columns = int(per_feature.sum())
     if columns > MAX_COLUMNS:
         raise ModelNotSupportedError(f"{columns} code columns are needed, the engine has 65536")
     feature = np.repeat(np.arange(counts.size), per_feature)
-    before = np.cumsum(per_feature) - per_feature
-    within = (np.arange(columns) - before[feature]) * CUTS_A_COLUMN
-    return feature, starts[feature] + within, np.minimum(counts[feature] - within, CUTS_A_COLUMN)
+    first_column = np.cumsum(per_feature) - per_feature
+    within = (np.arange(columns) - first_column[feature]) * CUTS_PER_COLUMN
+    return feature, starts[feature] + within, np.minimum(counts[feature] - within, CUTS_PER_COLUMN)
 
 
 def _heap(cuts: np.ndarray, steps: int) -> np.ndarray:
-    """Lay out sorted cuts as a search heap of 2**steps entries, NaN where there is no cut."""
+    """Lay out sorted cuts as a search heap of 2**steps entries; unused entries are NaN."""
     padded = np.full((1 << steps) - 1, np.nan, cuts.dtype)
     padded[: cuts.size] = cuts
     heap = np.full(HEAP_ENTRIES, np.nan, cuts.dtype)

@@ -1,6 +1,6 @@
 """Score a generalised linear model: table look-ups and slopes, feature by feature.
 
-Kernel `numpy` does without a compiler, with the same operations and so the same scores.
+Kernel `numpy` needs no compiler; it performs the same operations and so gives the same scores.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from kyros_spark.model.artefact import Model
 
 
 class GlmScorer:
-    """Linear predictor in float64, summed in the order intercept + offset, then the features."""
+    """Linear predictor in float64, summed as intercept + offset, then feature by feature."""
 
     quantise_seconds = 0.0
 
@@ -29,7 +29,7 @@ class GlmScorer:
         self._tables = [values[a:b] for a, b in pairwise(starts)]
 
     def raw(self, columns: Sequence[np.ndarray], start: np.ndarray) -> np.ndarray:
-        """Return `start` (float64[1, n]) with every feature's term added."""
+        """Return `start` (float64[1, n], linear predictor) plus every feature's term."""
         sums = start[0].copy()
         for feature, table, column in zip(self._features, self._tables, columns, strict=True):
             if feature.levels:
@@ -56,11 +56,11 @@ class GlmScorer:
         add(column, slope, impute, sums)
 
     def _codes(self, name: str, levels: int, column: np.ndarray) -> np.ndarray:
-        known = (column >= 0) & (column < levels)
-        if not known.all():
-            found = column[~known][0]
+        is_valid = (column >= 0) & (column < levels)
+        if not is_valid.all():
+            invalid = column[~is_valid][0]
             raise DataContractError(
-                f"{self._name}: feature {name}: expected codes 0 to {levels - 1}, found {found}"
+                f"{self._name}: feature {name}: expected codes 0 to {levels - 1}, found {invalid}"
             )
         codes = column.astype(np.int32)
         codes.flags.writeable = False

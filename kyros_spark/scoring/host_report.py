@@ -1,7 +1,8 @@
-"""Tell the driver what scored where: each host's kernel, CPU and compiler versions.
+"""Report to the driver what scored where: each host's kernel, CPU and compiler versions.
 
-Workers add to an accumulator, which costs nothing a row. A set's union does not care how often a
-task was tried. Spark Connect has no accumulators: there the report stays empty.
+Workers add to accumulators, which costs nothing per row. The facts are merged by set union, so a
+task that is tried again adds nothing to them. Spark Connect has no accumulators; there the report
+stays empty.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from kyros_spark.scoring.scorer import Scorer
 
-_ONE_PROCESS = ("pid",)
+_PROCESS_FACTS = ("pid",)
 
 
 class _Union(AccumulatorParam[frozenset[str]]):
@@ -34,37 +35,37 @@ class _SecondsByKind(AccumulatorParam[dict[str, float]]):
 
 
 class HostReport:
-    """What the workers of one run said about themselves."""
+    """What the workers of one run reported about themselves."""
 
     def __init__(self, spark: SparkSession) -> None:
-        """Make the accumulator, where the session has them."""
-        from kyros_spark.spark.session import can_broadcast  # workers do without that module
+        """Create the accumulators if the session supports them."""
+        from kyros_spark.spark.session import can_broadcast  # workers do not need that module
 
-        self._told: Accumulator[frozenset[str]] | None = None
-        self._spent: Accumulator[dict[str, float]] | None = None
+        self._facts: Accumulator[frozenset[str]] | None = None
+        self._seconds: Accumulator[dict[str, float]] | None = None
         if can_broadcast(spark):
-            self._told = spark.sparkContext.accumulator(frozenset(), _Union())
-            self._spent = spark.sparkContext.accumulator({}, _SecondsByKind())
+            self._facts = spark.sparkContext.accumulator(frozenset(), _Union())
+            self._seconds = spark.sparkContext.accumulator({}, _SecondsByKind())
 
     def spend(self, seconds: dict[str, float]) -> None:
-        """Tell, on a worker, what a task's seconds went to."""
-        if self._spent is not None:
-            self._spent.add(seconds)
+        """Add, on a worker, a task's seconds by kind."""
+        if self._seconds is not None:
+            self._seconds.add(seconds)
 
     def spent(self) -> dict[str, float]:
-        """Return, on the driver, seconds by kind over all tasks, those tried again included."""
-        return dict(self._spent.value) if self._spent is not None else {}
+        """Return, on the driver, the seconds by kind over all tasks, retried tasks included."""
+        return dict(self._seconds.value) if self._seconds is not None else {}
 
     def add(self, model: str, scorer: Scorer) -> None:
-        """Tell, on a worker, which kernel scored a model and what it ran on."""
-        if self._told is not None:
-            facts = {k: v for k, v in scorer.describe().items() if k not in _ONE_PROCESS}
-            self._told.add(frozenset({json.dumps({"model": model, **facts}, sort_keys=True)}))
+        """Record, on a worker, which kernel scored a model and what it ran on."""
+        if self._facts is not None:
+            facts = {k: v for k, v in scorer.describe().items() if k not in _PROCESS_FACTS}
+            self._facts.add(frozenset({json.dumps({"model": model, **facts}, sort_keys=True)}))
 
     def hosts(self) -> list[dict[str, Any]]:
-        """Return, on the driver, one entry a (host, CPU, kernel), with the models it scored."""
+        """Return, on the driver, one entry per (host, CPU, kernel) with the models it scored."""
         merged: dict[str, dict[str, Any]] = {}
-        for text in sorted(self._told.value if self._told is not None else ()):
+        for text in sorted(self._facts.value if self._facts is not None else ()):
             facts = json.loads(text)
             model = facts.pop("model")
             entry = merged.setdefault(json.dumps(facts), {**facts, "models": []})

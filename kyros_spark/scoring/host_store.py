@@ -1,19 +1,21 @@
 """Keep one copy of a model on a host, mapped read-only by every worker.
 
-A worker that unpickles its own model costs a copy a core. Here the first worker writes the bytes
-to a file named by their hash, and every worker maps that file: the pages are shared.
+If every worker unpickled its own model, the host would hold one copy per core. Here the first
+worker writes the bytes to a file named by their hash, and every worker maps that file, so all share
+its pages.
 
-Beside `HASH.model` lies `HASH.tables-N`, the kernels' layout of it (also built once a host), and
-`HASH.ok`, written last: size, inode, modification and change time of both files at the moment they
-were verified, hash and structure and all. A worker that finds the two files exactly as `HASH.ok`
-describes them maps them without reading them; anything else (truncated, overwritten, half
-written) is verified again and rebuilt where it fails. So the hash is computed once a host and
-again only after a change; what escapes is a disk that flips bits without telling the kernel.
+Next to `HASH.model` lie `HASH.tables-N`, the kernels' layout of the model (also built once per
+host), and `HASH.ok`, which is written last. `HASH.ok` records size, inode, modification time and
+change time of both files at the moment when their hash and structure were verified. If both files
+are exactly as `HASH.ok` describes them, a worker maps them without reading them. Otherwise (a file
+is truncated, overwritten or half written) they are verified again, and rebuilt if that fails. So
+the hash is computed once per host and again only after a change. One fault goes unnoticed: a disk
+that flips bits without reporting it to the operating system.
 
-The folder is KYROS_MODEL_CACHE or kyros-models-UID in the temporary folder; it must belong to this
+The folder is KYROS_MODEL_CACHE, or kyros-models-UID in the temporary folder; it must belong to this
 user, and nobody else may write to it. All writing happens under one lock. KYROS_MODEL_CACHE_BYTES
-(8 GiB) bounds it: the models unused for longest go first. Files in use may go too; their mappings
-stay.
+(8 GiB) bounds its size: the models unused for longest are removed first. Files in use may be
+removed too; their mappings stay valid.
 """
 
 import errno
@@ -41,8 +43,8 @@ DEFAULT_LIMIT_BYTES = 8 << 30
 
 def store_folder() -> Path:
     """Return the folder for this user's models on this host; it may not exist yet."""
-    chosen = os.environ.get("KYROS_MODEL_CACHE")
-    return Path(chosen or Path(tempfile.gettempdir()) / f"kyros-models-{os.getuid()}")
+    configured = os.environ.get("KYROS_MODEL_CACHE")
+    return Path(configured or Path(tempfile.gettempdir()) / f"kyros-models-{os.getuid()}")
 
 
 class ModelOnHost:
@@ -50,14 +52,15 @@ class ModelOnHost:
 
     def __init__(self, folder: Path | None = None, limit_bytes: int | None = None) -> None:
         self.folder = folder or store_folder()
-        given = os.environ.get("KYROS_MODEL_CACHE_BYTES", DEFAULT_LIMIT_BYTES)
-        self.limit_bytes = int(given) if limit_bytes is None else limit_bytes
+        limit = os.environ.get("KYROS_MODEL_CACHE_BYTES", DEFAULT_LIMIT_BYTES)
+        self.limit_bytes = int(limit) if limit_bytes is None else limit_bytes
 
     def put(self, data: Callable[[], bytes], sha256: str) -> Path:
-        """Return the model's file, verified; `data` is called only when the host lacks it.
+        """Return the model's file, verified; call `data` only if the host lacks it.
 
-        Raises ModelFormatError when `data` is not that model, HostStoreError when the host cannot
-        hold it (the message says why).
+        Raises:
+            ModelFormatError: `data` is not that model.
+            HostStoreError: the host cannot hold it; the message says why.
         """
         path = self._file(sha256, "model")
         if self._is_verified(sha256):
@@ -72,12 +75,16 @@ class ModelOnHost:
         return path
 
     def map(self, sha256: str) -> Model:
-        """Map a model that `put` has placed; raises OSError when it has been evicted since."""
+        """Map a model that `put` has stored.
+
+        Raises:
+            OSError: the model has been evicted in the meantime.
+        """
         buffer = _mapped(self._file(sha256, "model"))
         _, tables = read_arrays(_mapped(self._file(sha256, f"tables-{TABLES_VERSION}")))
         model = read_model(buffer, trusted=True)
         try:
-            os.utime(self._file(sha256, "ok"))  # the clock that eviction reads
+            os.utime(self._file(sha256, "ok"))  # eviction reads this time
         except OSError:
             LOG.debug("last use of model %s not recorded", sha256)
         return Model(model.manifest, model.arrays, tables or None)
@@ -96,7 +103,7 @@ class ModelOnHost:
             return False
 
     def _verify(self, sha256: str) -> bool:
-        """Take over a model file whose content is right although its mark is missing or old."""
+        """Accept a model file whose content is right although its mark is missing or outdated."""
         path = self._file(sha256, "model")
         try:
             data = path.read_bytes()
@@ -109,9 +116,9 @@ class ModelOnHost:
         return True
 
     def _write(self, data: bytes, sha256: str) -> None:
-        found = model_hash(data)
-        if found != sha256:
-            raise ModelFormatError(f"model: expected sha256 {sha256}, found {found}")
+        actual = model_hash(data)
+        if actual != sha256:
+            raise ModelFormatError(f"model: expected sha256 {sha256}, found {actual}")
         self._evict(keep=sha256, room=2 * len(data))
         self._replace(self._file(sha256, "model"), data)
         self._finish(data, sha256)
@@ -124,7 +131,7 @@ class ModelOnHost:
         self._replace(self._file(sha256, "ok"), mark.encode())
 
     def _replace(self, path: Path, data: bytes) -> None:
-        """Write whole or not at all: temporary name, fsync, rename."""
+        """Write the file completely or not at all: temporary name, fsync, rename."""
         temporary = path.with_suffix(path.suffix + ".tmp")
         try:
             with open(temporary, "wb", opener=_private) as file:
@@ -143,12 +150,14 @@ class ModelOnHost:
 
     def _make_folder(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = self.folder.lstat()
-        if not stat.S_ISDIR(found.st_mode):
+        status = self.folder.lstat()
+        if not stat.S_ISDIR(status.st_mode):
             raise HostStoreError(f"{self.folder} is not a folder")
-        if found.st_uid != os.getuid():
-            raise HostStoreError(f"{self.folder} belongs to user {found.st_uid}, not {os.getuid()}")
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if status.st_uid != os.getuid():
+            raise HostStoreError(
+                f"{self.folder} belongs to user {status.st_uid}, not {os.getuid()}"
+            )
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise HostStoreError(f"{self.folder} can be written by others: chmod 700 it")
 
     @contextmanager
@@ -160,7 +169,7 @@ class ModelOnHost:
             yield
 
     def _evict(self, keep: str, room: int) -> None:
-        """Remove the models unused for longest until `room` more bytes fit the limit."""
+        """Remove the models unused for longest until `room` more bytes fit within the limit."""
         sizes: dict[str, int] = {}
         for path in self.folder.glob("*.*"):
             sha256 = path.name.split(".")[0]
@@ -184,10 +193,10 @@ class ModelOnHost:
 
 
 def _identity(path: Path) -> list[int]:
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid():
         raise HostStoreError(f"{path} is not a file of user {os.getuid()}")
-    return [found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
+    return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _private(path: str, flags: int) -> int:
@@ -195,7 +204,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _mapped(path: Path) -> memoryview | bytes:
-    """Map a file read-only; where the file system cannot, read it, and say so."""
+    """Map a file read-only; if the file system cannot, read the file and log a warning."""
     with open(path, "rb") as file:
         try:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

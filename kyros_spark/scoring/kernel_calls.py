@@ -1,6 +1,6 @@
-"""Call the tree kernels: each with the one list of argument types it is compiled for.
+"""Call the tree kernels, each with the one list of argument types it is compiled for.
 
-A kernel is looked up by the dtypes alone: building Numba's types anew cost more than a call.
+A kernel is looked up by dtypes alone, because building Numba's types anew cost more than a call.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from kyros_spark.kernels.sliced import find_leaves
 from kyros_spark.kernels.walk import walk_trees
 
 Arrays = dict[str, np.ndarray]
-WHOLE = 64  # values that the vector search codes at once
+VECTOR_VALUES = 64  # values that the vector search codes at once
 INT = types.int64
 RULES = {"truncate": TRUNCATE, "floor": FLOOR, "whole": ONLY_WHOLE}
 Kernel = Callable[..., None]
@@ -46,19 +46,20 @@ def quantise(
     codes: np.ndarray,
     column: int,
 ) -> None:
-    """Write one column's codes; with `reached`, by the AVX-512 search.
+    """Write one column's codes; if `reached` is given, use the AVX-512 search.
 
-    A last part of less than 64 values is coded from a copy, so that no kernel reads past an end.
+    The values after the last full block are coded from a padded copy, so that no kernel reads past
+    the end of an array.
     """
     if reached is not None and values.dtype != np.float64 and reached.dtype == np.float64:
         values = frozen(values.astype(np.float64))
-    whole = values.size // BLOCK_ROWS * BLOCK_ROWS
-    _quantise_whole(values[:whole], heap, steps, reached, codes, column)
-    if whole < values.size:
-        tail = np.zeros(-(-(values.size - whole) // WHOLE) * WHOLE, values.dtype)
-        tail[: values.size - whole] = values[whole:]
-        last = codes[whole // BLOCK_ROWS :]
-        _quantise_whole(frozen(tail), heap, steps, reached, last, column)
+    full = values.size // BLOCK_ROWS * BLOCK_ROWS
+    _quantise_whole(values[:full], heap, steps, reached, codes, column)
+    if full < values.size:
+        tail = np.zeros(-(-(values.size - full) // VECTOR_VALUES) * VECTOR_VALUES, values.dtype)
+        tail[: values.size - full] = values[full:]
+        tail_codes = codes[full // BLOCK_ROWS :]
+        _quantise_whole(frozen(tail), heap, steps, reached, tail_codes, column)
 
 
 def _quantise_whole(
@@ -79,30 +80,30 @@ def _quantise_whole(
 def categorise(
     values: np.ndarray, precision: np.ndarray, rule: str, categories: np.ndarray
 ) -> None:
-    """Write the categories of one feature's values."""
+    """Write the categories of one feature's values; see quantise_sets.find_categories."""
     _categorise(values.dtype, precision.dtype)(values, precision, RULES[rule], categories)
 
 
 def look_up(categories: np.ndarray, table: np.ndarray, codes: np.ndarray, column: int) -> None:
-    """Write one set column's codes."""
+    """Write one set column's codes; see quantise_sets.quantise_sets."""
     _look_up()(frozen(categories), table, codes, column)
 
 
 def find(
     codes: np.ndarray, t: Arrays, first: int, last: int, scratch: np.ndarray, numbers: np.ndarray
 ) -> None:
-    """Find the leaf numbers of small trees."""
+    """Find the leaf numbers in small trees; see sliced.find_leaves."""
     _find()(codes, t["tree_start"], first, last, t["tests"], t["slots"], scratch, numbers)
 
 
 def add_values(numbers: np.ndarray, t: Arrays, first: int, last: int, sums: np.ndarray) -> None:
-    """Add small trees' leaf values, on any CPU."""
+    """Add small trees' leaf values on any CPU; see leaf_values.add_leaf_values."""
     add = _add_values(sums.dtype)
     add(frozen(numbers), t["tree_start"], first, last, t["leaf_value"], sums)
 
 
 def add_bytes(numbers: np.ndarray, t: Arrays, first: int, last: int, sums: np.ndarray) -> None:
-    """Add small trees' leaf values, by AVX-512 VBMI."""
+    """Add small trees' leaf values with AVX-512 VBMI; see leaf_bytes.add_leaf_bytes."""
     add = _add_bytes(sums.dtype)
     add(frozen(numbers), t["byte_start"], first, last, t["leaf_bytes"], sums)
 
@@ -110,7 +111,7 @@ def add_bytes(numbers: np.ndarray, t: Arrays, first: int, last: int, sums: np.nd
 def walk(
     codes: np.ndarray, t: Arrays, first: int, last: int, ends: np.ndarray, sums: np.ndarray
 ) -> None:
-    """Add large trees' leaf values."""
+    """Add large trees' leaf values; see walk.walk_trees."""
     add = _walk(sums.dtype)
     by_sets = int("set_feature" in t)
     add(codes, t["nodes"], t["node_value"], t["roots"], by_sets, first, last, ends, sums)

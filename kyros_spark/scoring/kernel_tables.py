@@ -1,4 +1,4 @@
-"""Lay out a tree model's trees the way the kernels read them, as bytes that a host keeps."""
+"""Lay out a tree model's trees the way the kernels read them, as bytes that a host stores."""
 
 import numpy as np
 from safetensors.numpy import save
@@ -14,12 +14,12 @@ from kyros_spark.model.artefact import Model
 from kyros_spark.scoring.category_columns import build_set_columns
 from kyros_spark.scoring.cut_columns import Arrays, build_columns, build_tests
 
-TABLES_VERSION = 3  # raise it with every change of layout: hosts then build anew
+TABLES_VERSION = 3  # increase with every change of layout: hosts then rebuild their tables
 LEAF_BYTE_SIZES = np.array([64, 256])
 
 
 def build_tables(model: Model) -> Arrays:
-    """Return the kernels' tables; a linear model needs none beyond its own arrays."""
+    """Return the kernels' tables; a linear model needs only its own arrays, so it has none."""
     return build_tree_tables(model.arrays) if model.manifest.kind == "trees" else {}
 
 
@@ -29,7 +29,7 @@ def tables_to_bytes(model: Model) -> bytes:
 
 
 def build_tree_tables(model: Arrays) -> Arrays:
-    """Return everything the kernels read of a tree model beside `tree_start` and `leaf_value`."""
+    """Return all that the kernels read of a tree model except `tree_start` and `leaf_value`."""
     splits = np.diff(model["tree_start"])
     small = splits < MAX_LEAVES
     column, threshold, shift = build_tests(model)
@@ -45,7 +45,7 @@ def build_tree_tables(model: Arrays) -> Arrays:
 
 
 def _slots(model: Arrays, splits: np.ndarray) -> np.ndarray:
-    """Number each split's children as kernels/sliced.py does; meaningless for large trees."""
+    """Return each split's children as slots of kernels/sliced.py; meaningless for large trees."""
     root = np.repeat(splits + 1, splits)
     slot = [
         np.where(child >= 0, root + child, ~child).astype(np.uint32) & np.uint32(0xFFFF)
@@ -55,7 +55,7 @@ def _slots(model: Arrays, splits: np.ndarray) -> np.ndarray:
 
 
 def _leaf_bytes(model: Arrays, splits: np.ndarray, small: np.ndarray) -> Arrays:
-    """Lay out small trees' leaf values by significance, as kernels/leaf_values.py reads them."""
+    """Lay out small trees' leaf values by significance, as kernels/leaf_bytes.py reads them."""
     value = model["leaf_value"]
     size = value.dtype.itemsize
     padded = LEAF_BYTE_SIZES[np.searchsorted(LEAF_BYTE_SIZES, splits[small] + 1)]
@@ -64,12 +64,12 @@ def _leaf_bytes(model: Arrays, splits: np.ndarray, small: np.ndarray) -> Arrays:
     start = np.concatenate([[0], np.cumsum(lengths)])
     tree = np.repeat(np.arange(splits.size), splits + 1)
     leaf = np.arange(value.size) - (model["tree_start"][tree] + tree)
-    kept = small[tree]
+    in_small = small[tree]
     content = np.zeros(start[-1], np.uint8)
-    each = value.view(np.uint8).reshape(-1, size)[kept]
-    width = lengths[tree[kept]] // size
+    value_bytes = value.view(np.uint8).reshape(-1, size)[in_small]
+    width = lengths[tree[in_small]] // size
     for byte in range(size):
-        content[start[tree[kept]] + byte * width + leaf[kept]] = each[:, byte]
+        content[start[tree[in_small]] + byte * width + leaf[in_small]] = value_bytes[:, byte]
     return {"byte_start": start, "leaf_bytes": content}
 
 
@@ -81,32 +81,32 @@ def _nodes(
     threshold: np.ndarray,
     shift: np.ndarray,
 ) -> Arrays:
-    """Number large trees' nodes as kernels/walk.py does.
+    """Lay out large trees' nodes as kernels/walk.py reads them.
 
-    The children of a tree's split s lie 2s+1 and 2s+2 places after its root.
+    The children of a tree's split s are the nodes 2s + 1 and 2s + 2 after its root.
     """
     tree_start = model["tree_start"]
-    own = np.where(small, 0, splits)
+    large_splits = np.where(small, 0, splits)
     n_nodes = np.where(small, 0, 2 * splits + 1)
     roots = np.cumsum(n_nodes) - n_nodes
-    tree = np.repeat(np.arange(splits.size), own)
-    split = np.arange(tree.size) - np.repeat(np.cumsum(own) - own, own)
+    tree = np.repeat(np.arange(splits.size), large_splits)
+    split = np.arange(tree.size) - np.repeat(np.cumsum(large_splits) - large_splits, large_splits)
     source = tree_start[tree] + split
-    below = roots[tree] + 2 * split + 1
+    first_child = roots[tree] + 2 * split + 1
     total = int(n_nodes.sum())
-    place = np.zeros(tree_start[-1], np.int64)
-    place[tree_start[:-1][~small]] = roots[~small]
+    node_of_split = np.zeros(tree_start[-1], np.int64)
+    node_of_split[tree_start[:-1][~small]] = roots[~small]
     values = np.zeros(total, model["leaf_value"].dtype)
     for side, name in enumerate(("split_left", "split_right")):
         child = model[name][source].astype(np.int64)
         inner = child >= 0
-        place[tree_start[tree[inner]] + child[inner]] = below[inner] + side
+        node_of_split[tree_start[tree[inner]] + child[inner]] = first_child[inner] + side
         leaf = tree_start[tree[~inner]] + tree[~inner] + ~child[~inner]
-        values[below[~inner] + side] = model["leaf_value"][leaf]
+        values[first_child[~inner] + side] = model["leaf_value"][leaf]
     nodes = np.arange(total) | LEAF_THRESHOLD << THRESHOLD_SHIFT
-    nodes[place[source]] = (
-        below | threshold[source] << THRESHOLD_SHIFT | shift[source] << SHIFT_SHIFT
+    nodes[node_of_split[source]] = (
+        first_child | threshold[source] << THRESHOLD_SHIFT | shift[source] << SHIFT_SHIFT
     )
     nodes = nodes.astype(np.uint64)
-    nodes[place[source]] |= column[source].astype(np.uint64) << np.uint64(COLUMN_SHIFT)
+    nodes[node_of_split[source]] |= column[source].astype(np.uint64) << np.uint64(COLUMN_SHIFT)
     return {"nodes": nodes, "node_value": values, "roots": roots}

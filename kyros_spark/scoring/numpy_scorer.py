@@ -1,7 +1,7 @@
-"""Score without a compiler: the same answers by plain NumPy, some hundred times slower.
+"""Score without a compiler: plain NumPy gives the same scores, some hundred times slower.
 
-What is left where Numba cannot compile, or not in time. Sums are made in the same order and
-precision as the kernels make them, so the scores are the same to the last bit.
+This is the fallback if Numba cannot compile, or not in time. It sums in the same order and
+precision as the kernels, so the scores are the same to the last bit.
 """
 
 from collections.abc import Sequence
@@ -22,20 +22,20 @@ class NumpyTrees:
     quantise_seconds = 0.0
 
     def __init__(self, model: Model) -> None:
-        self._a = model.arrays
+        self._arrays = model.arrays
         self._rule = model.manifest.category_rule
         self._divisor = model.manifest.divisor
-        self._cuts = self._a["cut_value"]
-        sizes = np.diff(self._a["cut_start"])
-        of_cut = np.repeat(np.arange(sizes.size), sizes)
-        of_set = self._a.get("set_feature", np.zeros(0, np.int32)).astype(np.int64)
-        self._feature = np.concatenate([of_cut, of_set])[self._a["split_cut"]]
+        self._cuts = self._arrays["cut_value"]
+        sizes = np.diff(self._arrays["cut_start"])
+        feature_of_cut = np.repeat(np.arange(sizes.size), sizes)
+        feature_of_set = self._arrays.get("set_feature", np.zeros(0, np.int32)).astype(np.int64)
+        self._feature = np.concatenate([feature_of_cut, feature_of_set])[self._arrays["split_cut"]]
 
     def raw(self, columns: Sequence[np.ndarray], start: np.ndarray) -> np.ndarray:
-        """Return the raw scores, float64[outputs, n], as is `start`, from which the sums begin."""
-        leaf_value = self._a["leaf_value"]
-        n_trees = self._a["tree_start"].size - 1
-        borders = self._a.get("output_start", np.array([0, n_trees]))
+        """Return the raw scores, float64[outputs, n]; the sums begin at `start` (same shape)."""
+        leaf_value = self._arrays["leaf_value"]
+        n_trees = self._arrays["tree_start"].size - 1
+        borders = self._arrays.get("output_start", np.array([0, n_trees]))
         with np.errstate(over="ignore"):
             sums = start.astype(leaf_value.dtype)
         for first in range(0, start.shape[1], CHUNK_ROWS):
@@ -56,15 +56,15 @@ class NumpyTrees:
         return values
 
     def _leaves(self, tree: int, values: np.ndarray) -> np.ndarray:
-        a, start = self._a, int(self._a["tree_start"][tree])
-        at = np.full(values.shape[1], 0 if a["tree_start"][tree + 1] > start else ~0)
-        while (rows := np.flatnonzero(at >= 0)).size:
-            split = start + at[rows]
+        arrays, start = self._arrays, int(self._arrays["tree_start"][tree])
+        node = np.full(values.shape[1], 0 if arrays["tree_start"][tree + 1] > start else ~0)
+        while (rows := np.flatnonzero(node >= 0)).size:
+            split = start + node[rows]
             value = values[self._feature[split], rows]
-            left = self._goes_left(a["split_cut"][split].astype(np.int64), value)
-            left = np.where(np.isnan(value), a["split_missing_left"][split] == 1, left)
-            at[rows] = np.where(left, a["split_left"][split], a["split_right"][split])
-        return start + tree + ~at
+            left = self._goes_left(arrays["split_cut"][split].astype(np.int64), value)
+            left = np.where(np.isnan(value), arrays["split_missing_left"][split] == 1, left)
+            node[rows] = np.where(left, arrays["split_left"][split], arrays["split_right"][split])
+        return start + tree + ~node
 
     def _goes_left(self, cut: np.ndarray, value: np.ndarray) -> np.ndarray:
         left = np.zeros(cut.size, bool)
@@ -75,20 +75,22 @@ class NumpyTrees:
         return left
 
     def _in_right_set(self, number: np.ndarray, value: np.ndarray) -> np.ndarray:
-        a, category = self._a, categories(value, self._rule)
-        begin, end = a["set_start"][number], a["set_start"][number + 1]
-        right = a["set_other_right"][number] == 1
-        own = (category >= 0) & (category < 8 * (end - begin))
-        held = a["set_bits"][begin[own] + category[own] // 8] >> (category[own] % 8)
-        right[own] = held & 1 == 1
+        arrays, category = self._arrays, categories(value, self._rule)
+        begin, end = arrays["set_start"][number], arrays["set_start"][number + 1]
+        right = arrays["set_other_right"][number] == 1
+        in_range = (category >= 0) & (category < 8 * (end - begin))
+        bits = arrays["set_bits"][begin[in_range] + category[in_range] // 8] >> (
+            category[in_range] % 8
+        )
+        right[in_range] = bits & 1 == 1
         return right
 
 
 def categories(values: np.ndarray, rule: str) -> np.ndarray:
-    """Return each value's category by the manifest's rule, -1 where it is none."""
-    known = np.isfinite(values) & (values > -1) & (values < MAX_CATEGORIES)
-    whole = np.where(known, values, -1).astype(np.float64)
-    found = np.trunc(whole) if rule == "truncate" else np.floor(whole)
+    """Return each value's category (int64[n]) by the manifest's rule, -1 where it has none."""
+    in_range = np.isfinite(values) & (values > -1) & (values < MAX_CATEGORIES)
+    candidate = np.where(in_range, values, -1).astype(np.float64)
+    category = np.trunc(candidate) if rule == "truncate" else np.floor(candidate)
     if rule == "whole":
-        found = np.where(found == whole, found, -1)
-    return found.astype(np.int64)
+        category = np.where(category == candidate, category, -1)
+    return category.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Score rows: the model's raw score and response for columns of values."""
+"""Score rows: compute the model's raw scores and responses for columns of values."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -25,8 +25,7 @@ INVERSE_LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softmax": lambda raw: _softmax(raw),
 }
 
-
-# The next best kernel where one does not compile; plain NumPy needs no compiler.
+# The kernel to use if one does not compile; plain NumPy needs no compiler.
 FALL_BACK = {"avx512vbmi": "portable", "portable": "numpy"}
 
 
@@ -50,8 +49,8 @@ def _engine(model: Model, kernel: str) -> _Engine:
 class Scorer:
     """A model ready to score on this host.
 
-    kernel  auto, or the name of one: a forced kernel that this host's CPU cannot run, or that does
-            not compile, raises KernelNotAvailableError; the attribute names the kernel in use
+    kernel  auto or a kernel's name. A forced kernel that does not compile, or that this host's CPU
+            cannot run, raises KernelNotAvailableError. The attribute names the kernel in use
     """
 
     def __init__(self, model: Model, kernel: str = "auto") -> None:
@@ -67,17 +66,19 @@ class Scorer:
 
     @property
     def quantise_seconds(self) -> float:
-        """Return the seconds so far that went to turning values into codes."""
+        """Return the seconds spent so far on turning values into codes."""
         return self._engine.quantise_seconds
 
     def raw(self, columns: Sequence[np.ndarray], offset: np.ndarray | None = None) -> np.ndarray:
-        """Return float64[n]: intercept + offset + the model's sum; of several outputs [n, outputs].
+        """Return intercept + offset + the model's sum: float64[n], or [n, outputs] if several.
 
-        columns  one array a feature, in the manifest's order, all of one length: numbers with NaN
-                 where missing, or level codes (float or integer, missing already given its code)
-        offset   per row, for example log(exposure); for trees the sum starts from it in the
-                 library's own precision, as from XGBoost's base margin
-        Raises DataContractError for a wrong number, length or type of columns, or an unknown code.
+        columns  one array[n] per feature, in the manifest's order: numbers with NaN where missing,
+                 or level codes (float or integer, missing values already coded)
+        offset   float64[n] on the link's scale, such as log(exposure). A tree model's sum starts
+                 at it in the library's own precision, as at XGBoost's base margin
+
+        Raises:
+            DataContractError: a wrong number, length or type of columns, or an unknown code.
         """
         name, expected = self.manifest.name, len(self.manifest.features)
         if len(columns) != expected:
@@ -98,38 +99,38 @@ class Scorer:
         start = np.repeat(np.array(intercepts)[:, None], max(sizes, default=0), axis=1)
         if offset is not None:
             start += offset
-        found = self._sums(arrays, start)
-        return np.ascontiguousarray(found.T) if outputs else found[0]
+        sums = self._sums(arrays, start)
+        return np.ascontiguousarray(sums.T) if outputs else sums[0]
 
     def _sums(self, arrays: list[np.ndarray], start: np.ndarray) -> np.ndarray:
-        """Score with the kernel in use; where it does not compile, with the next one that does."""
+        """Score with the kernel in use or, if it does not compile, with the next one that does."""
         while True:
             try:
                 return self._engine.raw(arrays, start)
             except CompileError as error:
-                later = FALL_BACK[self.kernel]
+                fallback = FALL_BACK[self.kernel]
                 if self._forced:
                     raise KernelNotAvailableError(
                         f"kernel {self.kernel}, host {describe_host()['host']}: {error}. Set "
                         "predict.kernel to auto, or KYROS_COMPILE_SECONDS higher."
                     ) from error
-                LOG.warning("kernel %s: %s; scoring with %s", self.kernel, error, later)
-                self._engine = _engine(self._model, later)
+                LOG.warning("kernel %s: %s; scoring with %s", self.kernel, error, fallback)
+                self._engine = _engine(self._model, fallback)
 
     def describe(self) -> dict[str, object]:
-        """Return the kernel in use and what decided about it, for the `runs` row."""
+        """Return the kernel in use and the facts that decided it, for the `runs` row."""
         return {"kernel": self.kernel, **describe_host()}
 
     def response(
         self, columns: Sequence[np.ndarray], offset: np.ndarray | None = None
     ) -> np.ndarray:
-        """Return the inverse link of the raw score, rebalanced and loaded, of its shape."""
-        return Response.of(self.manifest).to(self.raw(columns, offset))
+        """Return the inverse link of `raw`, rebalanced and loaded, per unit and in its shape."""
+        return Response.from_manifest(self.manifest).apply(self.raw(columns, offset))
 
 
 @dataclass(frozen=True)
 class Response:
-    """How raw scores become responses: the manifest's link, sigmoid, rebalance and load."""
+    """How raw scores become responses: link, sigmoid, rebalance and load of the manifest."""
 
     link: str
     sigmoid: float
@@ -137,30 +138,32 @@ class Response:
     load: float
 
     @classmethod
-    def of(cls, manifest: Manifest) -> "Response":
-        """Return a model's."""
+    def from_manifest(cls, manifest: Manifest) -> "Response":
+        """Return the response that a model's manifest describes."""
         return cls(manifest.link, manifest.sigmoid, manifest.rebalance, manifest.large_loss_load)
 
-    def to(self, raw: np.ndarray) -> np.ndarray:
-        """Return the responses, float64 of the raw scores' shape; a row's outputs lie in axis 1."""
-        found = INVERSE_LINKS[self.link](raw if self.sigmoid == 1.0 else self.sigmoid * raw)
+    def apply(self, raw: np.ndarray) -> np.ndarray:
+        """Return the responses, float64 in the raw scores' shape; outputs lie along axis 1."""
+        response = INVERSE_LINKS[self.link](raw if self.sigmoid == 1.0 else self.sigmoid * raw)
         if self.rebalance != 1.0:
-            found = found * self.rebalance
-        return found + self.load if self.load else found
+            response = response * self.rebalance
+        return response + self.load if self.load else response
 
 
 def _softmax(raw: np.ndarray) -> np.ndarray:
-    share = np.exp(raw - raw.max(axis=1, keepdims=True))
-    whole: np.ndarray = share / share.sum(axis=1, keepdims=True)
-    return whole
+    exponential = np.exp(raw - raw.max(axis=1, keepdims=True))
+    shares: np.ndarray = exponential / exponential.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _as_input(model: str, name: str, column: np.ndarray) -> np.ndarray:
     """Return the column as a contiguous, read-only float32 or float64 array."""
     array = np.asarray(column)
     if array.ndim != 1 or array.dtype.kind not in "fiub":
-        found = f"{array.dtype} with {array.ndim} dimensions"
-        raise DataContractError(f"{model}: column {name}: expected numbers in a row, found {found}")
+        actual = f"{array.dtype} with {array.ndim} dimensions"
+        raise DataContractError(
+            f"{model}: column {name}: expected a one-dimensional array of numbers, found {actual}"
+        )
     dtype = np.float32 if array.dtype == np.float32 else np.float64
     array = np.ascontiguousarray(array, dtype).view()
     array.flags.writeable = False

@@ -1,4 +1,4 @@
-"""Score a tree ensemble: quantise a chunk of rows, find the leaves, add their values."""
+"""Score a tree ensemble chunk by chunk: quantise the rows, find the leaves, add their values."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,16 +17,16 @@ from kyros_spark.scoring.kernel_tables import (
     build_tables,
 )
 
-CHUNK_ROWS = 8 * BLOCK_ROWS  # with 50 columns 200 kB of codes: they stay in the cache
+CHUNK_ROWS = 8 * BLOCK_ROWS  # 200 kB of codes for 50 columns, which stay in the cache
 TREES_AT_ONCE = 64
 Runs = list[tuple[bool, int, int]]
 
 
 class TreeScorer:
-    """Sums in the precision of the leaf values, tree by tree, from the row's start."""
+    """Sums leaf values in their own precision, tree by tree, beginning at the row's `start`."""
 
     def __init__(self, model: Model, kernel: str) -> None:
-        self.kernel, self.quantise_seconds = _chosen(kernel), 0.0
+        self.kernel, self.quantise_seconds = _resolved_kernel(kernel), 0.0
         tables = model.tables or build_tables(model)
         self._t = {k: call.frozen(v) for k, v in {**model.arrays, **tables}.items()}
         self._rule = model.manifest.category_rule
@@ -41,7 +41,7 @@ class TreeScorer:
         self._searches = [self._search(column) for column in range(len(self._features))]
 
     def raw(self, columns: Sequence[np.ndarray], start: np.ndarray) -> np.ndarray:
-        """Return the raw scores, float64[outputs, n], as is `start`, from which the sums begin."""
+        """Return the raw scores, float64[outputs, n]; the sums begin at `start` (same shape)."""
         dtype = self._t["leaf_value"].dtype
         with np.errstate(over="ignore"):
             sums = start.astype(dtype)
@@ -51,10 +51,10 @@ class TreeScorer:
         for first in range(0, size, CHUNK_ROWS):
             last = min(first + CHUNK_ROWS, size)
             used = -(-(last - first) // BLOCK_ROWS)
-            begun = perf_counter()
+            started = perf_counter()
             self._quantise(columns, first, last, work.codes[:used])
             self._quantise_sets(columns, first, last, work)
-            self.quantise_seconds += perf_counter() - begun
+            self.quantise_seconds += perf_counter() - started
             for output, runs in zip(sums, self._runs, strict=True):
                 work.sums[: last - first] = output[first:last]
                 self._add_trees(runs, work, used)
@@ -64,7 +64,7 @@ class TreeScorer:
         return sums.astype(np.float64)
 
     def _search(self, column: int) -> tuple[np.ndarray, int, np.ndarray | None]:
-        """Return a column's heap, steps, and for the permutes the cuts each rank has reached."""
+        """Return a column's heap, steps and, for the permutes, the cut each rank has reached."""
         t, steps = self._t, int(self._t["column_steps"][column])
         if self.kernel == "portable":
             return t["heaps"][column], steps, None
@@ -85,14 +85,16 @@ class TreeScorer:
     def _quantise_sets(
         self, columns: Sequence[np.ndarray], first: int, last: int, work: "_Workspace"
     ) -> None:
-        t, categories, found = self._t, work.categories[: last - first], -1
-        for place, feature in enumerate(self._set_features):
-            if feature != found:  # columns of one feature stand together
+        t, categories, categorised = self._t, work.categories[: last - first], -1
+        for set_column, feature in enumerate(self._set_features):
+            if feature != categorised:  # columns of one feature are adjacent
                 values = columns[feature][first:last]
                 call.categorise(values, t["cut_value"], self._rule, categories)
-                found = feature
-            begin, end = t["set_table_start"][place : place + 2]
-            call.look_up(categories, t["set_table"][begin:end], work.codes, self._first_set + place)
+                categorised = feature
+            begin, end = t["set_table_start"][set_column : set_column + 2]
+            call.look_up(
+                categories, t["set_table"][begin:end], work.codes, self._first_set + set_column
+            )
 
     def _add_trees(self, runs: Runs, work: "_Workspace", blocks: int) -> None:
         t, sums = self._t, work.sums[: blocks * BLOCK_ROWS]
@@ -112,7 +114,7 @@ class TreeScorer:
 
 
 class _Workspace:
-    """The arrays one call of `raw` works in; its own, since other threads may score too."""
+    """The working arrays of one call of `raw`; not shared, as other threads may score too."""
 
     def __init__(self, rows: int, columns: int, dtype: np.dtype) -> None:
         self.codes = _aligned(rows * columns).reshape(-1, columns, BLOCK_ROWS)
@@ -124,12 +126,12 @@ class _Workspace:
 
 
 def _aligned(size: int) -> np.ndarray:
-    """Return uint8[size] that begins on a cache line; loads across two lines cost double."""
+    """Return uint8[size] that begins on a cache line; a load across two lines costs double."""
     array = np.zeros(size + 63, np.uint8)
     return array[-array.ctypes.data % 64 :][:size]
 
 
-def _chosen(kernel: str) -> str:
+def _resolved_kernel(kernel: str) -> str:
     if kernel == "auto":
         return best_kernel()
     if kernel not in KERNELS:
@@ -145,7 +147,7 @@ def _chosen(kernel: str) -> str:
 
 
 def _runs(small: np.ndarray, first: int, last: int) -> Runs:
-    """Group neighbouring trees of the same kind: (is small, first, last), in the model's order."""
+    """Group neighbouring trees of the same kind in model order: (is small, first, last)."""
     if first >= last:
         return []
     changes = np.flatnonzero(small[first + 1 : last] != small[first : last - 1]) + first + 1

@@ -1,8 +1,8 @@
 """Score a DataFrame: an iterator pandas UDF over encoded columns, every model in one pass.
 
-The model's bytes are broadcast once; the first worker on a host puts them into the host's store,
-and all map that file (scoring/store.py). Without a broadcast (Spark Connect) the model's path on
-shared storage does the same.
+The model's bytes are broadcast once. The first worker on a host puts them into the host's store,
+and all workers map that file (scoring/host_store.py). Without broadcasts (Spark Connect), the
+model's path on shared storage takes their place.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from kyros_spark.transforms.encode import encoded_sql
 
 @dataclass(frozen=True)
 class ScoringModel:
-    """A model ready to be sent to the workers: its name, manifest-bearing model, and bytes."""
+    """A model ready to be sent to the workers: its name, the model with its manifest, its bytes."""
 
     name: str
     model: Model
@@ -39,28 +39,32 @@ class ScoringModel:
 
     @property
     def outputs(self) -> list[str]:
-        """The names of what it predicts: its own, or NAME.CLASS of each class."""
+        """The names of its predictions: the model's name, or NAME.CLASS for each class."""
         labels = [output.label for output in self.model.manifest.outputs]
         return [f"{self.name}.{label}" for label in labels] or [self.name]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A model's share of what a worker scores: its outputs' names, and how raw becomes response."""
+    """One model of a `_WorkerModel`: its outputs' names and how raw scores become responses."""
 
     model: str
     outputs: tuple[str, ...]
     response: Response
 
     def responses(self, raw: np.ndarray) -> dict[str, np.ndarray]:
-        """Return float64[n] by output name, of raw scores float64[n, outputs]."""
-        found = self.response.to(raw)
-        return {name: found[:, k] for k, name in enumerate(self.outputs)}
+        """Return float64[n] per output name from raw scores float64[n, outputs]."""
+        responses = self.response.apply(raw)
+        return {name: responses[:, k] for k, name in enumerate(self.outputs)}
 
 
 @dataclass(frozen=True)
-class _OnWorker:
-    """What a worker gets of a model, or of several laid together: hash, bytes, arguments, parts."""
+class _WorkerModel:
+    """A model, or several merged into one, as sent to a worker.
+
+    source     its bytes, a broadcast of them, or its path on shared storage
+    arguments  the UDF's columns that its features read
+    """
 
     sha256: str
     source: Any
@@ -74,12 +78,12 @@ class _OnWorker:
     def responses(self, scorer: Scorer, columns: list[np.ndarray]) -> dict[str, np.ndarray]:
         raw = scorer.raw([columns[n] for n in self.arguments])
         raw, first = raw.reshape(raw.shape[0], -1), 0
-        found: dict[str, np.ndarray] = {}
+        responses: dict[str, np.ndarray] = {}
         for part in self.parts:
             last = first + len(part.outputs)
-            found |= part.responses(raw[:, first:last])
+            responses |= part.responses(raw[:, first:last])
             first = last
-        return found
+        return responses
 
     def _bytes(self) -> bytes:
         if isinstance(self.source, str):
@@ -88,7 +92,7 @@ class _OnWorker:
             return self.source
         data: bytes = self.source.value
         with contextlib.suppress(AttributeError):
-            del self.source._value  # else this worker keeps a private copy for as long as it lives
+            del self.source._value  # else this worker holds a private copy until it ends
         return data
 
 
@@ -96,14 +100,14 @@ class _OnWorker:
 class ScoreFunction:
     """The pandas UDF that scores models, and its arguments: encodings of prepared columns, as SQL.
 
-    It returns a struct of responses (per unit), one double field an output.
+    The UDF returns a struct of responses (per unit), one double field per output.
     """
 
     call: Any
     arguments: tuple[str, ...]
 
     def column(self) -> Column:
-        """Return the struct column, for rows that hold what table `prepared` holds."""
+        """Return the struct column, for rows with the columns of table `prepared`."""
         scored: Column = self.call(*map(F.expr, self.arguments))
         return scored
 
@@ -115,7 +119,7 @@ def predictions(
     kernel: str = "auto",
     report: HostReport | None = None,
 ) -> Column:
-    """Return a struct column of the models' responses (per unit), one double field an output."""
+    """Return a struct column of the models' responses (per unit), one double field per output."""
     return score_function(spark, served, paths, kernel, report).column()
 
 
@@ -128,64 +132,69 @@ def score_function(
 ) -> ScoreFunction:
     """Return the function that scores the models in one pass.
 
-    The columns it reads are those of table `prepared`; encodings come from each model's manifest.
-    Tree models that can are laid into one, which quantises a row once for all of them.
-    paths: the models' files on shared storage, for a session that cannot broadcast; without them
-        such a session sends each task the models, as training does for its own small ones.
-    kernel: auto (each worker takes the fastest its host runs), or the name of one.
-    report: told by every worker which kernel it used.
+    It reads columns of table `prepared`; the encodings come from each model's manifest. Tree models
+    that can share a bundle are merged into one, so that a row is quantised once for all of them.
+
+    paths   the models' files on shared storage, for a session that cannot broadcast; without paths
+            such a session sends the models with each task, as training does for its small ones
+    kernel  auto (each worker uses the fastest kernel that its host can run) or a kernel's name
+    report  collects from every worker which kernel it used
     """
     inputs, arguments = _inputs(served)
-    parts = [_part(one) for one in served]
+    parts = [_part(model) for model in served]
     workers = []
-    models = [one.model for one in served]
+    models = [scoring_model.model for scoring_model in served]
     for numbers in [[n] for n in range(len(served))] if paths else groups(models):
         first = numbers[0]
         data, reads = served[first].data, arguments[first]
         if len(numbers) > 1:
-            own = [arguments[n] for n in numbers]
-            data = model_to_bytes(bundle([models[n] for n in numbers], own))
-            reads = tuple(sorted({place for places in own for place in places}))
+            columns_by_model = [arguments[n] for n in numbers]
+            data = model_to_bytes(bundle([models[n] for n in numbers], columns_by_model))
+            reads = tuple(sorted({column for columns in columns_by_model for column in columns}))
         source = paths[first] if paths else _sent(spark, data)
         together = tuple(parts[n] for n in numbers)
-        workers.append(_OnWorker(model_hash(data), source, reads, together, kernel))
-    names = [name for one in served for name in one.outputs]
+        workers.append(_WorkerModel(model_hash(data), source, reads, together, kernel))
+    names = [name for scoring_model in served for name in scoring_model.outputs]
     fields = StructType([StructField(name, DoubleType()) for name in names])
     score = F.pandas_udf(_scoring(workers, names, report), fields)  # type: ignore[call-overload]
     return ScoreFunction(score, tuple(inputs))
 
 
 def _sent(spark: SparkSession, data: bytes) -> Any:
-    """Return the broadcast of a model; on Spark Connect its bytes, which go with the function."""
-    from kyros_spark.spark.session import can_broadcast  # workers do without that module
+    """Return the broadcast of a model; on Spark Connect its bytes, sent with the function."""
+    from kyros_spark.spark.session import can_broadcast  # workers do not need that module
 
     return spark.sparkContext.broadcast(data) if can_broadcast(spark) else data
 
 
 def _inputs(served: list[ScoringModel]) -> tuple[list[str], list[tuple[int, ...]]]:
-    """Return the distinct inputs as SQL, and of each model which of them its features read."""
+    """Return the distinct inputs as SQL, and for each model the inputs that its features read."""
     inputs: list[str] = []
-    places: dict[str, int] = {}
+    input_numbers: dict[str, int] = {}
     arguments = []
-    for one in served:
-        impute = one.model.manifest.kind == "glm"
-        own = []
-        for feature in one.model.manifest.features:
-            same = f"{feature.model_dump_json()} {impute and feature.kind == 'numeric'}"
-            if same not in places:
-                places[same] = len(inputs)
+    for scoring_model in served:
+        impute = scoring_model.model.manifest.kind == "glm"
+        reads = []
+        for feature in scoring_model.model.manifest.features:
+            encoding = f"{feature.model_dump_json()} {impute and feature.kind == 'numeric'}"
+            if encoding not in input_numbers:
+                input_numbers[encoding] = len(inputs)
                 inputs.append(encoded_sql(feature, impute))
-            own.append(places[same])
-        arguments.append(tuple(own))
+            reads.append(input_numbers[encoding])
+        arguments.append(tuple(reads))
     return inputs, arguments
 
 
-def _part(one: ScoringModel) -> _Part:
-    return _Part(one.name, tuple(one.outputs), Response.of(one.model.manifest))
+def _part(scoring_model: ScoringModel) -> _Part:
+    return _Part(
+        scoring_model.name,
+        tuple(scoring_model.outputs),
+        Response.from_manifest(scoring_model.model.manifest),
+    )
 
 
 def _scoring(
-    workers: list[_OnWorker], names: list[str], report: HostReport | None
+    workers: list[_WorkerModel], names: list[str], report: HostReport | None
 ) -> Callable[[Iterator[tuple[pd.Series, ...]]], Iterator[pd.DataFrame]]:
     def score(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         with profiler.profiled("predict-worker"):
@@ -193,21 +202,23 @@ def _scoring(
 
     def scored(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         scorers = [worker.scorer() for worker in workers]
-        spent = WorkerSeconds()
-        for batch in spent.exchanged(batches):
+        seconds = WorkerSeconds()
+        for batch in seconds.exchanged(batches):
             # Spark passes a single argument bare, not as a tuple of one.
-            given = batch if isinstance(batch, tuple) else (batch,)
-            columns = [series.to_numpy() for series in given]
-            spent.charge("conversion")
-            found: dict[str, np.ndarray] = {}
+            batch_columns = batch if isinstance(batch, tuple) else (batch,)
+            columns = [series.to_numpy() for series in batch_columns]
+            seconds.charge("conversion")
+            responses: dict[str, np.ndarray] = {}
             for worker, scorer in zip(workers, scorers, strict=True):
-                found |= worker.responses(scorer, columns)
-            spent.charge("kernel")
-            rows = pd.DataFrame({name: found[name] for name in names})
-            spent.charge("conversion")
+                responses |= worker.responses(scorer, columns)
+            seconds.charge("kernel")
+            rows = pd.DataFrame({name: responses[name] for name in names})
+            seconds.charge("conversion")
             yield rows
         if report is not None:
-            report.spend(spent.moved("kernel", "quantise", [s.quantise_seconds for s in scorers]))
+            report.spend(
+                seconds.split_out("kernel", "quantise", [s.quantise_seconds for s in scorers])
+            )
             for worker, scorer in zip(workers, scorers, strict=True):
                 for part in worker.parts:
                     report.add(part.model, scorer)

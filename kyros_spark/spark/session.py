@@ -1,8 +1,8 @@
-"""Make or adapt the Spark session: the only place that does.
+"""Start, join or adapt the Spark session; no other module does.
 
-Three cases. A session already runs (Databricks, a notebook, Connect): it is used as it is, and
-only checked for Delta. ``spark-submit`` started us: its settings win, Delta's are added where
-absent. Else this process starts a local Spark with settings that suit one machine.
+There are three cases. A session that already runs (Databricks, a notebook, Connect) is used as it
+is, and only checked for Delta. Under ``spark-submit`` its settings win, and Delta's are added where
+absent. Otherwise this process starts a local Spark with settings that suit one machine.
 """
 
 from __future__ import annotations
@@ -23,48 +23,18 @@ from kyros_spark.config import SparkSettings
 from kyros_spark.errors import PlatformError, first_line
 from kyros_spark.log import event
 from kyros_spark.spark import runtime
+from kyros_spark.spark.default_settings import DELTA, LOCAL
 from kyros_spark.spark_version import SAME_RULES
 
-DELTA = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-}
-# Small commits are most of a local run: Delta's default of 50 snapshot partitions and Spark's 200
-# shuffle partitions make each several times slower on one machine.
-LOCAL = {
-    # Four attempts, as on clusters: a task whose Python worker died is tried again.
-    "spark.master": "local[*,4]",
-    "spark.ui.enabled": "false",
-    "spark.databricks.delta.snapshotPartitions": "2",
-    "spark.sql.shuffle.partitions": "8",
-    # Stages and batches generate the same code again; Spark keeps 100 pieces, a chain needs more.
-    "spark.sql.codegen.cache.maxEntries": "2000",
-    # The JVM never compiles a method above 8,000 bytes: clean's rules in one such method took five
-    # times as long as the same rules in several, which Spark makes of them below this limit.
-    "spark.sql.codegen.hugeMethodLimit": "8000",
-    # A batch is one partition: Spark need not sort its rows by it, which took a tenth of prepare.
-    "spark.sql.maxConcurrentOutputFileWriters": "2",
-    # Claims are few beside policies: where a partition of them is this small, no join sorts both.
-    # Spark heeds the second only where it is not below the first.
-    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "32m",
-    "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "32m",
-    # Meant for object stores: ranges read at once are copied outside the heap, 300 MiB in prepare.
-    "spark.hadoop.parquet.hadoop.vectored.io.enabled": "false",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
-    "spark.databricks.delta.properties.defaults.checkpointInterval": "20",
-    # The byte cap makes Spark 4 size a batch at every row; rows bound the memory instead.
-    "spark.sql.execution.arrow.maxBytesPerBatch": "2147483647b",
-}
-
-_STARTED: list[float] = []
+# The seconds this process took to start the session, until `start_seconds` has returned them.
+_START_SECONDS: list[float] = []
 
 
 def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark") -> SparkSession:
-    """Return the running session, or make one.
+    """Return the running session, or start one.
 
     Raises:
-        PlatformError: there is no Java, or Delta is not on the class path.
+        PlatformError: there is no Java, Spark does not start, or the session has no Delta.
     """
     running = SparkSession.getActiveSession()
     if running is not None:
@@ -76,29 +46,29 @@ def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark")
     event("starting Spark" if not submitted else "joining the submitted Spark application")
     begun = time.perf_counter()
     builder = SparkSession.builder.appName(app)
-    given = _submitted_conf() if submitted else {}
-    wanted = {
+    submitted_conf = _submitted_conf() if submitted else {}
+    conf = {
         **_profiling(),
         **DELTA,
         **SAME_RULES,
         **({} if submitted else _local(chosen)),
         **chosen.conf,
     }
-    for key, value in wanted.items():
-        if key not in given:
+    for key, value in conf.items():
+        if key not in submitted_conf:
             builder = builder.config(key, value)
     session = _started(builder)
     if not submitted:
         session.sparkContext.setLogLevel(
             os.environ.get("KYROS_SPARK_LOG", chosen.log_level).upper()
         )
-    _STARTED.append(time.perf_counter() - begun)
+    _START_SECONDS.append(time.perf_counter() - begun)
     return _with_delta(session)
 
 
 def start_seconds() -> dict[str, float]:
-    """Return, once, how long the session took to start, where this process started it."""
-    return {"session_start": _STARTED.pop()} if _STARTED else {}
+    """Return, once, how long the session took to start, if this process started it."""
+    return {"session_start": _START_SECONDS.pop()} if _START_SECONDS else {}
 
 
 def _started(builder: Any) -> SparkSession:
@@ -112,12 +82,12 @@ def _started(builder: Any) -> SparkSession:
 
 
 def _is_remote() -> bool:
-    """Tell whether the session is to be a Connect server's, whose settings are its own."""
+    """Return whether the session will be a Connect server's, which has settings of its own."""
     return "SPARK_REMOTE" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ
 
 
 def _profiling() -> dict[str, str]:
-    """Hand on where to put profiles: workers do not inherit this process's environment."""
+    """Pass the folder of profiles on, as workers do not inherit this process's environment."""
     folder = os.environ.get(profiler.FOLDER)
     return {f"spark.executorEnv.{profiler.FOLDER}": folder} if folder else {}
 
@@ -130,7 +100,7 @@ def _submitted_conf() -> dict[str, str]:
 
 
 def _local(settings: SparkSettings) -> dict[str, str]:
-    """Return the settings of a local session, and point this process at Java and its own Python."""
+    """Return a local session's settings, and point this process at Java and its own Python."""
     os.environ["JAVA_HOME"] = str(runtime.find_java().home)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
@@ -141,7 +111,7 @@ def _local(settings: SparkSettings) -> dict[str, str]:
         **_delta_on_class_path(),
         "spark.driver.memory": settings.driver_memory,
         "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
-        # Two cores are better spent on rows than on collecting beside them: 3 % of a small chain.
+        # A concurrent collector competes with rows for two cores: 3 % of a small pipeline's time.
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j} -XX:+UseParallelGC",
     }
 
@@ -159,7 +129,7 @@ def _with_delta(session: SparkSession) -> SparkSession:
     try:
         extensions = session.conf.get("spark.sql.extensions", "") or ""
         databricks = session.conf.get("spark.databricks.clusterUsageTags.sparkVersion", "") or ""
-    except PySparkException:  # a Connect server may refuse to tell; Delta then answers for itself
+    except PySparkException:  # a Connect server may refuse; a missing Delta then shows in use
         return session
     if "DeltaSparkSessionExtension" in extensions or databricks:
         return session
@@ -174,7 +144,7 @@ def _with_delta(session: SparkSession) -> SparkSession:
 
 
 def application(session: SparkSession) -> dict[str, Any]:
-    """Return what the ledger tells of the session: Spark's version, master and application id."""
+    """Return Spark's version, master and application id, as the ledger records them."""
     context = getattr(session, "sparkContext", None) if not _is_connect(session) else None
     return {
         "spark": session.version,
@@ -188,24 +158,24 @@ def _is_connect(session: SparkSession) -> bool:
 
 
 def can_broadcast(session: SparkSession) -> bool:
-    """Tell whether the session has broadcast variables; Spark Connect has none."""
+    """Return whether the session has broadcast variables; Spark Connect has none."""
     return not _is_connect(session)
 
 
 def spark_conf(session: SparkSession) -> dict[str, str]:
-    """Return the settings the application was started with; none where Connect keeps them."""
+    """Return the settings the application was started with; {} on Connect, which hides them."""
     return {} if _is_connect(session) else dict(session.sparkContext.getConf().getAll())
 
 
 def task_slots(session: SparkSession) -> int:
-    """Return how many tasks run at once, or 4 where Connect does not tell."""
+    """Return how many tasks run at once; 4 on Connect, which does not say."""
     return 4 if _is_connect(session) else session.sparkContext.defaultParallelism
 
 
 def fitting_tasks(session: SparkSession) -> int:
-    """Return how many tasks may fit one model together: 1 locally, the slots of a cluster.
+    """Return how many tasks may fit one model together: 1 locally, all slots on a cluster.
 
-    Locally one, so that a model does not depend on the machine's number of cores.
+    With one local task, a model does not depend on the machine's number of cores.
 
     Raises:
         PlatformError: the session is Spark Connect, where tasks cannot wait for each other.
@@ -224,7 +194,7 @@ def fitting_tasks(session: SparkSession) -> int:
 
 @contextmanager
 def arrow_transfer(session: SparkSession) -> Iterator[None]:
-    """Bring rows to the driver as Arrow, which Connect always does and the classic session may."""
+    """Collect rows as Arrow during the block; Connect always does, a classic session on request."""
     if _is_connect(session):
         yield
         return
@@ -234,17 +204,17 @@ def arrow_transfer(session: SparkSession) -> Iterator[None]:
 
 @contextmanager
 def arrow_batch_rows(session: SparkSession, rows: int) -> Iterator[None]:
-    """Bound the rows of an Arrow batch while a stage scores."""
+    """Limit the rows per Arrow batch during the block, while a stage scores."""
     with setting(session, "spark.sql.execution.arrow.maxRecordsPerBatch", str(rows)):
         yield
 
 
 @contextmanager
 def setting(session: SparkSession, key: str, value: str) -> Iterator[None]:
-    """Change one of the session's settings for a while.
+    """Change one of the session's settings during the block.
 
     Raises:
-        PySparkException: the platform does not let it be changed.
+        PySparkException: the platform does not allow the change.
     """
     before = session.conf.get(key)
     session.conf.set(key, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -11,23 +12,31 @@ from pyspark.sql import SparkSession
 from kyros_spark.config import Config
 from kyros_spark.errors import UsageError
 from kyros_spark.log import event
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-)
+from kyros_spark.runs.execute import Work, execute
+from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
-from kyros_spark.stages.clean.stage import clean
-from kyros_spark.stages.evaluate.stage import evaluate
-from kyros_spark.stages.predict.stage import predict
-from kyros_spark.stages.prepare.stage import prepare
-from kyros_spark.stages.train.stage import train
+from kyros_spark.stages.clean.stage import clean_work
+from kyros_spark.stages.evaluate.stage import evaluate_work
+from kyros_spark.stages.graph import STAGE_INPUTS, training_label
+from kyros_spark.stages.predict.stage import predict_work
+from kyros_spark.stages.prepare.stage import prepare_work
+from kyros_spark.stages.train.stage import train_work
 
-STAGES = ("clean", "prepare", "train", "predict")
-KNOWN = (*STAGES, "evaluate")  # evaluate is run where it is asked for
+STAGES = ("clean", "prepare", "train", "predict")  # evaluate is run only if it is asked for
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage on one batch, and how to get what it would do."""
+
+    stage: str
+    batch: str
+    work: Callable[[Portfolio], Work[Any]]
 
 
 @dataclass
-class Chain:
-    """The runs of a chain, in order, and the step it stopped at, if it did."""
+class PipelineRun:
+    """The runs of a pipeline, in order, and the step it stopped at, if it did."""
 
     runs: list[Run] = field(default_factory=list)
     stopped_at: tuple[str, str] | None = None
@@ -41,7 +50,7 @@ def run(
     stages: Sequence[str] = STAGES,
     run_id: str | None = None,
     fuse: bool = False,
-) -> Chain:
+) -> PipelineRun:
     """Run stages for batches: clean and prepare each batch, train once, predict each batch.
 
     All steps carry ``run_id``, where one is given. Training needs its own batches prepared; where
@@ -51,74 +60,58 @@ def run(
     their features on the way.
 
     Raises:
-        UsageError: no batches are known, or a stage is not one that a chain knows.
+        UsageError: no batches are known, or a stage is not one of a pipeline.
     """
     chosen = list(batches) or list(config.batches)
     if not chosen:
         raise UsageError("run: give --batch ID (again for more), or list batches in the settings")
     for stage in stages:
-        if stage not in KNOWN:
-            raise UsageError(f"run --stages: expected some of {', '.join(KNOWN)}, found '{stage}'")
-    portfolio = Portfolio(spark, config, waiting=[])
-    chain = Chain()
-    steps = steps_of(config, chosen, stages, run_id, fuse)
-    for number, (stage, batch, work) in enumerate(steps, start=1):
-        event(f"step {number} of {len(steps)}: {stage} {batch}")
+        if stage not in STAGE_INPUTS:
+            expected = ", ".join(STAGE_INPUTS)
+            raise UsageError(f"run --stages: expected some of {expected}, found '{stage}'")
+    portfolio, skipped = Portfolio(spark, config), list[Run]()
+    pipeline = PipelineRun()
+    steps = steps_of(config, chosen, stages, fuse)
+    for number, step in enumerate(steps, start=1):
+        event(f"step {number} of {len(steps)}: {step.stage} {step.batch}")
         try:
-            chain.runs.append(work(portfolio))
-        except Exception as error:  # the chain reports every failure, whatever it is
-            chain.stopped_at, chain.error = (stage, batch), error
+            pipeline.runs.append(execute(step.work(portfolio), run_id, skipped))
+        except Exception as error:  # the pipeline reports every failure, whatever it is
+            pipeline.stopped_at, pipeline.error = (step.stage, step.batch), error
             break
     try:
-        _close(portfolio)
+        _close(portfolio, skipped)
     except Exception as error:
-        if chain.error is None:
+        if pipeline.error is None:
             raise
-        # What stopped the chain is what has to be told: of a dead JVM this is one more complaint.
+        # What stopped the pipeline must be reported: of a dead JVM this is one more complaint.
         event(f"the skipped steps could not be written to the ledger: {error}")
-    return chain
+    return pipeline
 
 
-def _close(portfolio: Portfolio) -> None:
+def _close(portfolio: Portfolio, skipped: Sequence[Run]) -> None:
     try:
-        if portfolio.waiting:
-            portfolio.ledger.record(*portfolio.waiting)
+        portfolio.ledger.record(*skipped)
     finally:
         portfolio.tables.release()
 
 
 def steps_of(
-    config: Config,
-    batches: Sequence[str],
-    stages: Sequence[str],
-    run_id: str | None = None,
-    fuse: bool = False,
-) -> list[tuple[str, str, Callable[[Portfolio], Run]]]:
-    """Return the steps of a chain in their order: stage, batch, and what does it."""
-    steps: list[tuple[str, str, Callable[[Portfolio], Run]]] = []
+    config: Config, batches: Sequence[str], stages: Sequence[str], fuse: bool = False
+) -> list[Step]:
+    """Return the steps of a pipeline in their order."""
     trained_on = config.train.batches if config.train is not None and "train" in stages else ()
-    needed = batches if not fuse or "evaluate" in stages else set(batches) & set(trained_on)
-
-    def add(stage: str, work: Callable[..., Run], batch: str, **more: Any) -> None:
-        def step(portfolio: Portfolio) -> Run:
-            return work(
-                portfolio.spark, portfolio.config, batch, run_id, portfolio=portfolio, **more
-            )
-
-        if stage in stages:
-            steps.append((stage, batch, step))
-
+    prepared = batches if not fuse or "evaluate" in stages else set(batches) & set(trained_on)
+    steps: list[Step] = []
     for batch in batches:
-        add("clean", clean, batch)
-        if batch in needed:
-            add("prepare", prepare, batch)
+        steps.append(Step("clean", batch, partial(clean_work, batch=batch)))
+        if batch in prepared:
+            steps.append(Step("prepare", batch, partial(prepare_work, batch=batch)))
     if set(trained_on) & set(batches):
-        label = "+".join(trained_on)
-        steps.append(
-            ("train", label, lambda p: train(p.spark, p.config, run_id=run_id, portfolio=p))
-        )
+        steps.append(Step("train", training_label(config), train_work))
     for batch in batches:
-        add("predict", predict, batch, fuse=batch not in needed)
+        fused = batch not in prepared
+        steps.append(Step("predict", batch, partial(predict_work, batch=batch, fuse=fused)))
     for batch in batches:
-        add("evaluate", evaluate, batch)
-    return steps
+        steps.append(Step("evaluate", batch, partial(evaluate_work, batch=batch)))
+    return [step for step in steps if step.stage in stages]

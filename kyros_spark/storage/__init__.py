@@ -1,1 +1,1 @@
-"""Files at any address, through plain file calls or Spark's file systems."""
+"""Whole files at any address, by plain file calls or through Spark's file systems."""

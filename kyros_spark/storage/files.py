@@ -1,6 +1,7 @@
-"""Write and read whole files at any address: model files, which are no table.
+"""Write, read, list and remove whole files (such as model files) at any address.
 
-A local path (a mounted volume too) by plain file calls; any other address by Spark's file systems.
+A local path, which may be a mounted volume, is reached by plain file calls, any other address
+through Spark's file systems.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from kyros_spark.spark_version import condition_of
 
 
 def write_file(spark: SparkSession, address: str, data: bytes) -> None:
-    """Write a file whole or not at all; an existing one is replaced.
+    """Write a file whole or not at all, replacing an existing one.
 
     Raises:
-        PlatformError: the place cannot be written.
+        PlatformError: the address cannot be written.
     """
     if is_remote(address):
         _write_remote(spark, address, data)
@@ -50,7 +51,7 @@ def read_file(spark: SparkSession, address: str) -> bytes:
     """Return a file's bytes.
 
     Raises:
-        ModelFileError: there is none.
+        ModelFileError: there is no such file, or it cannot be read.
     """
     if not is_remote(address):
         try:
@@ -73,7 +74,7 @@ def read_file(spark: SparkSession, address: str) -> bytes:
 
 
 def remove_folder(spark: SparkSession, address: str) -> None:
-    """Remove a folder and all that is in it, if it is there."""
+    """Remove a folder and its content, if it exists."""
     if not is_remote(address):
         shutil.rmtree(_local(address), ignore_errors=True)
         return
@@ -82,7 +83,7 @@ def remove_folder(spark: SparkSession, address: str) -> None:
 
 
 def folder_exists(spark: SparkSession, address: str) -> bool:
-    """Tell whether there is a folder at an address."""
+    """Return whether there is a folder at an address."""
     if not is_remote(address):
         return _local(address).is_dir()
     path, system = hadoop(spark, address)
@@ -90,21 +91,21 @@ def folder_exists(spark: SparkSession, address: str) -> bool:
 
 
 def files_below(spark: SparkSession, address: str) -> Iterator[tuple[str, str, str]]:
-    """Yield the files below a folder: their folder's name, their own, and where they lie."""
+    """Yield each file below a folder: its folder's name, its own name, and its address."""
     if not is_remote(address):
-        files = (one for one in _local(address).rglob("*") if one.is_file())
-        yield from ((one.parent.name, one.name, str(one)) for one in files)
+        files = (path for path in _local(address).rglob("*") if path.is_file())
+        yield from ((path.parent.name, path.name, str(path)) for path in files)
         return
-    path, system = hadoop(spark, address)
-    listed = system.listFiles(path, True)
-    while listed.hasNext():
-        found = listed.next().getPath()
-        yield found.getParent().getName(), found.getName(), found.toString()
+    folder, system = hadoop(spark, address)
+    statuses = system.listFiles(folder, True)
+    while statuses.hasNext():
+        file = statuses.next().getPath()
+        yield file.getParent().getName(), file.getName(), file.toString()
 
 
 def remove_if_empty(spark: SparkSession, address: str) -> None:
-    """Remove a folder that holds nothing; any other is left as it is."""
-    # A folder that is not empty, or not there, is an error of either file system.
+    """Remove a folder if it is empty; leave any other as it is."""
+    # Either file system raises an error for a folder that is missing or not empty.
     with contextlib.suppress(Exception):
         if not is_remote(address):
             _local(address).rmdir()
@@ -114,20 +115,19 @@ def remove_if_empty(spark: SparkSession, address: str) -> None:
 
 
 def folders_older_than(spark: SparkSession, pattern: str, age: timedelta) -> list[str]:
-    """Return the folders of a pattern (name parts with *) that have not changed for so long."""
+    """Return the folders that match a pattern (* within names) and are unchanged for ``age``."""
     before = time.time() - age.total_seconds()
     if not is_remote(pattern):
-        found = _local("/").glob(str(_local(pattern)).lstrip("/"))
-        return sorted(str(one) for one in found if one.stat().st_mtime < before)
+        folders = _local("/").glob(str(_local(pattern)).lstrip("/"))
+        return sorted(str(folder) for folder in folders if folder.stat().st_mtime < before)
     path, system = hadoop(spark, pattern)
-    listed = system.globStatus(path) or []
-    return sorted(
-        one.getPath().toString() for one in listed if one.getModificationTime() / 1000 < before
-    )
+    statuses = system.globStatus(path) or []
+    old = (status for status in statuses if status.getModificationTime() / 1000 < before)
+    return sorted(status.getPath().toString() for status in old)
 
 
 def remove_file(spark: SparkSession, address: str) -> None:
-    """Remove a file; one that is not there is no error."""
+    """Remove a file; a missing one is no error."""
     if not is_remote(address):
         _local(address).unlink(missing_ok=True)
         return
@@ -140,10 +140,10 @@ def _local(address: str) -> Path:
 
 
 def hadoop(spark: SparkSession, address: str) -> tuple[Any, Any]:
-    """Return the address as Hadoop's Path, and the file system it lies in.
+    """Return an address as Hadoop's Path, and the file system it belongs to.
 
     Raises:
-        PlatformError: the session is Spark Connect, which has neither.
+        PlatformError: the session is Spark Connect, which offers neither.
     """
     context = getattr(spark, "_sc", None)
     if context is None:

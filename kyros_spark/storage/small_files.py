@@ -1,4 +1,4 @@
-"""Keep small files beside tables (leases, heartbeats, caches) through Spark's own file system."""
+"""Keep small files (leases, heartbeats, caches) beside tables, through Spark's file systems."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pyspark.sql import SparkSession
 from kyros_spark.config import TableSettings
 from kyros_spark.storage.files import hadoop
 
-# Hadoop's option of a write that S3 itself refuses where the object is there (If-None-Match).
+# Hadoop's option for a write that S3 itself refuses if the object exists (If-None-Match).
 _CONDITIONAL = "fs.option.create.conditional.overwrite"
-# Hadoop looks at an object before it reads it, and refuses one that was replaced in between.
+# Hadoop looks an object up before reading it, and refuses one that was replaced in between.
 _REPLACED = re.compile(r"RemoteFileChanged|PreconditionFailed|Status Code: 412")
-_THERE = re.compile(rf"FileAlreadyExists|{_REPLACED.pattern}")
-_LOOKS = 10
+_EXISTS = re.compile(rf"FileAlreadyExists|{_REPLACED.pattern}")
+_READ_ATTEMPTS = 10
 
 
 class SmallFiles(Protocol):
@@ -25,27 +25,30 @@ class SmallFiles(Protocol):
         """Return the names of the files."""
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a file unless there is one of that name; tell whether it was written."""
+        """Write a file unless one of that name exists; return whether it was written."""
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file, replacing one of that name."""
 
     def get(self, name: str) -> bytes | None:
-        """Return a file's bytes, or None where there is none."""
+        """Return a file's bytes, or None if there is none."""
 
     def remove(self, name: str) -> None:
-        """Remove a file; one that is not there is no error."""
+        """Remove a file; a missing one is no error."""
 
 
 def beside(spark: SparkSession, settings: TableSettings, folder: str) -> HadoopStore | None:
-    """Return a folder of small files beside the tables, where they lie in one that we reach."""
+    """Return a folder of small files beside the tables.
+
+    None if the tables are in a catalog, or the session is Spark Connect.
+    """
     if settings.catalog is not None or getattr(spark, "_sc", None) is None:
         return None
     return HadoopStore(spark, f"{str(settings.base).rstrip('/')}/{folder}")
 
 
 class HadoopStore:
-    """A folder of small files on a file system of Hadoop's."""
+    """A folder of small files on one of Hadoop's file systems."""
 
     def __init__(self, spark: SparkSession, folder: str) -> None:
         self._spark, self._folder = spark, folder
@@ -55,15 +58,15 @@ class HadoopStore:
         path, system = hadoop(self._spark, self._folder)
         if not system.exists(path):
             return []
-        return [str(one.getPath().getName()) for one in system.listStatus(path)]
+        return [str(status.getPath().getName()) for status in system.listStatus(path)]
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a file unless there is one of that name; tell whether it was written."""
+        """Write a file unless one of that name exists; return whether it was written."""
         path, system = hadoop(self._spark, f"{self._folder}/{name}")
         try:
             _write(system.createFile(path).overwrite(False).opt(_CONDITIONAL, "true").build(), data)
-        except Exception as error:  # Hadoop's own classes, which reach Python as one
-            if _THERE.search(str(error)):
+        except Exception as error:  # Hadoop's own classes reach Python as bare Java errors
+            if _EXISTS.search(str(error)):
                 return False
             raise
         return True
@@ -74,14 +77,14 @@ class HadoopStore:
         _write(system.create(path, True), data)
 
     def get(self, name: str) -> bytes | None:
-        """Return a file's bytes, or None where there is none."""
-        for looks_left in reversed(range(_LOOKS)):
+        """Return a file's bytes, or None if there is none."""
+        for attempts_left in reversed(range(_READ_ATTEMPTS)):
             try:
                 return self._read(name)
-            except Exception as error:  # Hadoop's own classes, which reach Python as one
+            except Exception as error:  # Hadoop's own classes reach Python as bare Java errors
                 if "FileNotFoundException" in str(error):
                     break
-                if not looks_left or not _REPLACED.search(str(error)):
+                if not attempts_left or not _REPLACED.search(str(error)):
                     raise
         return None
 
@@ -94,7 +97,7 @@ class HadoopStore:
             stream.close()
 
     def remove(self, name: str) -> None:
-        """Remove a file; one that is not there is no error."""
+        """Remove a file; a missing one is no error."""
         path, system = hadoop(self._spark, f"{self._folder}/{name}")
         system.delete(path, False)
 

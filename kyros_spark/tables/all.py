@@ -1,4 +1,4 @@
-"""List every table of a portfolio."""
+"""List all tables of a portfolio."""
 
 from __future__ import annotations
 
@@ -18,9 +18,26 @@ from kyros_spark.tables.rejects import REJECTS
 from kyros_spark.tables.relativities import RELATIVITIES
 from kyros_spark.tables.runs import RUNS
 
+# Every name, also of a table that the settings no longer declare but an earlier run wrote.
+TABLE_NAMES = (
+    "policies",
+    "claims",
+    REJECTS.name,
+    PROFILES.name,
+    "prepared",
+    FEATURE_LOG.name,
+    MODELS.name,
+    RELATIVITIES.name,
+    "predictions",
+    EVALUATION_METRICS.name,
+    EVALUATION_FACTORS.name,
+    EVALUATION_LIFT.name,
+    RUNS.name,
+)
+
 
 def all_tables(config: Config) -> tuple[Table, ...]:
-    """Return the contracts of every table of a portfolio, in the order of the stages."""
+    """Return the contract of every table of a portfolio, in the order of `TABLE_NAMES`."""
     sources = config.sources
     return (
         policies(sources.policies),

@@ -1,4 +1,4 @@
-"""State what a Delta table is: columns with a comment each, key, partitioning, constraints."""
+"""Define the contract of a Delta table: columns with comments, key, partitioning, constraints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kyros_spark.config import SourceSettings
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its name, Spark SQL type, and meaning in a sentence."""
+    """A column of a table: its name, its Spark SQL type, and its meaning in one sentence."""
 
     name: str
     type: str
@@ -19,7 +19,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """The contract of a table, from which it is created and against which writes are checked."""
+    """The contract of a table: the table is created from it, and writes are checked against it."""
 
     name: str
     comment: str
@@ -27,8 +27,8 @@ class Table:
     key: tuple[str, ...]
     partition_by: tuple[str, ...] = ("batch_id",)
     constraints: Mapping[str, str] = field(default_factory=dict)
-    # The columns whose smallest and largest value each file states, for filters to skip files by;
-    # none given means the key. Stating them for every column cost more than writing the rows.
+    # The columns whose smallest and largest values are stored per file, so that filters can skip
+    # files; by default the key. Storing them for every column cost more than writing the rows.
     skip_by: tuple[str, ...] = ()
 
     @property
@@ -37,7 +37,7 @@ class Table:
         return [column.name for column in self.columns]
 
 
-BATCH_ID = Column("batch_id", "string", "the extract this row belongs to (a month, a year)")
+BATCH_ID = Column("batch_id", "string", "the extract that this row belongs to, such as a month")
 RUN_ID = Column("run_id", "string", "the run that wrote this row; see table runs")
 
 
@@ -48,11 +48,11 @@ def declared(source: SourceSettings, names: Sequence[str] | None = None) -> tupl
 
 
 def excess(source: SourceSettings) -> tuple[Column, ...]:
-    """Return the columns that hold what lies above each amount's cap."""
+    """Return the columns that hold the excess of each amount above its cap."""
     capped = (name for name, amount in source.amounts.items() if amount.cap is not None)
-    return tuple(Column(f"{n}_excess", "double", f"what {n} held above its cap") for n in capped)
+    return tuple(Column(f"{n}_excess", "double", f"excess of {n} above its cap") for n in capped)
 
 
 def sql_type(declared_type: str) -> str:
-    """Return Spark SQL's own spelling of a type as the settings spell it."""
+    """Return the Spark SQL spelling of a type in the spelling of the settings."""
     return {"long": "bigint"}.get(declared_type, declared_type.replace(" ", ""))

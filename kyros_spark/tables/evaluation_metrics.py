@@ -1,4 +1,4 @@
-"""`evaluation_metrics`: one row a model, batch and part: how it fares as a whole."""
+"""`evaluation_metrics`: one row per model, batch and part: the overall metrics."""
 
 from kyros_spark.tables.contract import BATCH_ID, RUN_ID, Column, Table
 
@@ -9,42 +9,44 @@ MODEL = (
     Column("tier", "string", "full: every row; fast: a stratified sample, weighted"),
 )
 SUMS = (
-    Column("rows", "double", "rows judged; of a sample, rows they stand for"),
-    Column("units", "double", "what the model is per: policy-years, of a severity claims"),
-    Column("claims", "double", "claims of these rows; NULL where not known"),
-    Column("observed", "double", "sum of the target; NULL where not known"),
-    Column("expected", "double", "sum of prediction times units"),
+    Column("rows", "double", "rows judged, or the rows that a sample stands for"),
+    Column("units", "double", "the model's denominator: policy-years, or claims for a severity"),
+    Column("claims", "double", "claims of these rows; NULL if not known"),
+    Column("observed", "double", "sum of the target; NULL if not known"),
+    Column("expected", "double", "sum of prediction x units"),
 )
 RATIO = (
     Column("actual_expected", "double", "observed / expected"),
-    Column("lower", "double", "lower end of the interval of actual_expected"),
-    Column("upper", "double", "upper end of it"),
+    Column("lower", "double", "lower end of the confidence interval of actual_expected"),
+    Column("upper", "double", "upper end of that interval"),
 )
-EVALUATED = (Column("evaluated_at", "timestamp", "when"), BATCH_ID, RUN_ID)
+EVALUATED = (Column("evaluated_at", "timestamp", "when it was evaluated"), BATCH_ID, RUN_ID)
 
 EVALUATION_METRICS = Table(
     name="evaluation_metrics",
-    comment="How each model fares on each part of a batch; formulas in docs/evaluate.md.",
+    comment="Metrics of each model on each part of a batch; formulas in docs/evaluate.md.",
     columns=(
         *MODEL,
-        Column("family", "string", "whose deviance it is: poisson, gamma or tweedie"),
-        Column("target", "string", "what it is judged against"),
-        Column("per", "string", "per unit of what"),
+        Column("family", "string", "the family of the deviance: poisson, gamma or tweedie"),
+        Column("target", "string", "the target that the model is judged against"),
+        Column("per", "string", "the unit of the prediction, such as exposure"),
         *SUMS,
         *RATIO,
         Column("balance", "double", "expected / observed"),
         Column("deviance_per_row", "double", "sum of deviances / rows"),
         Column("deviance_per_exposure", "double", "sum of deviances / units"),
-        Column("null_deviance_per_row", "double", "that of the part's own mean rate everywhere"),
-        Column("null_deviance_per_exposure", "double", "the same / units"),
+        Column("null_deviance_per_row", "double", "deviance of the part's own mean rate / rows"),
+        Column(
+            "null_deviance_per_exposure", "double", "deviance of the part's own mean rate / units"
+        ),
         Column("d2", "double", "1 - deviance / null deviance"),
-        Column("mae", "double", "mean absolute error of the expected value of a row"),
-        Column("rmse", "double", "root mean squared error of it"),
+        Column("mae", "double", "mean absolute error of a row's expected value"),
+        Column("rmse", "double", "root mean squared error of a row's expected value"),
         Column("gini", "double", "1 - 2 x area under the Lorenz curve, by units"),
         Column("psi", "double", "population stability index against the training batch"),
-        Column("sampled_rows", "bigint", "rows that were looked at"),
-        Column("sampling_error", "map<string,double>", "standard error a metric; fast tier only"),
-        Column("absent", "map<string,string>", "each metric that is NULL, and why"),
+        Column("sampled_rows", "bigint", "rows that were evaluated"),
+        Column("sampling_error", "map<string,double>", "standard error per metric; fast tier only"),
+        Column("absent", "map<string,string>", "each metric that is NULL, with the reason"),
         *EVALUATED,
     ),
     key=("batch_id", "model_name", "part", "tier"),

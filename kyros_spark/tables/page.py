@@ -10,10 +10,11 @@ from kyros_spark.tables.contract import Table
 
 _HEAD = """# Tables
 
-Each is a Delta table under `tables.base`, or in `tables.catalog`. The comments are the tables'
-own (`DESCRIBE TABLE EXTENDED`), the constraints are enforced on every write, and every commit's
-`userMetadata` is the run id. Columns that the settings declare are shown for `conf/demo.yaml`.
-This page is made from the contracts in `kyros_spark/tables/`; a test holds it to them.
+Each table is a Delta table under `tables.base` or in `tables.catalog`. The comments are those of
+the tables themselves (`DESCRIBE TABLE EXTENDED`). The constraints are enforced on every write, and
+the `userMetadata` of every commit is the run id. Columns that the settings declare are shown for
+`conf/demo.yaml`. This page is generated from the contracts in `kyros_spark/tables/`, and a test
+holds it to them.
 """
 
 
@@ -29,7 +30,7 @@ def _section(table: Table) -> str:
         "partitioned by": ", ".join(f"`{name}`" for name in table.partition_by),
         "constraints": "; ".join(f"`{rule}`" for rule in table.constraints.values()),
     }
-    lines += [f"- {name}: {told}" for name, told in facts.items() if told]
+    lines += [f"- {name}: {value}" for name, value in facts.items() if value]
     lines += ["", "| column | type | meaning |", "|---|---|---|"]
     lines += [f"| `{c.name}` | {c.type} | {c.comment} |" for c in table.columns]
     return "\n".join([*lines, ""])

@@ -1,4 +1,4 @@
-"""`predictions`: one row a policy, batch and model name."""
+"""`predictions`: one row per policy, batch and model name."""
 
 from kyros_spark.config import SourceSettings
 from kyros_spark.tables.contract import BATCH_ID, RUN_ID, Column, Table, declared
@@ -8,22 +8,22 @@ def predictions(source: SourceSettings) -> Table:
     """Return the contract: policy key, model, prediction, expected value, provenance."""
     return Table(
         name="predictions",
-        comment="What each model expects of each policy; one version a model name at a time.",
+        comment="Each model's prediction for each policy; one version per model name at a time.",
         columns=(
             *declared(source, source.key),
             Column("model_name", "string", "the model, MODEL.CLASS, or the product of models"),
-            Column("model_version", "string", "its version; a product's parts joined by '*'"),
             Column(
-                "prediction", "double", "per unit: claims a year, amount a claim, amount a year"
+                "model_version", "string", "its version; for a product, its parts' joined by '*'"
             ),
-            Column("expected", "double", "prediction times exposure; NULL for a severity"),
+            Column("prediction", "double", "claims per year, amount per claim, or amount per year"),
+            Column("expected", "double", "prediction x exposure; NULL for a severity"),
             Column(
-                "lower", "double", "prediction interval's lower end, per unit; NULL where not asked"
+                "lower", "double", "lower end of the prediction interval, per unit; NULL if not set"
             ),
-            Column("upper", "double", "its upper end; the level is in the model's settings"),
+            Column("upper", "double", "upper end of it; the level is in the model's settings"),
             Column("exposure", "double", "policy-years at risk"),
-            Column("input_hash", "bigint", "hash of the features the prediction was made from"),
-            Column("predicted_at", "timestamp", "when"),
+            Column("input_hash", "bigint", "hash of the features behind the prediction"),
+            Column("predicted_at", "timestamp", "when it was predicted"),
             BATCH_ID,
             RUN_ID,
         ),

@@ -1,14 +1,14 @@
-"""`prepared`: a policy of a batch, ready for a model: exposure, targets, split, features."""
+"""`prepared`: one row per policy, ready for a model: exposure, targets, split and features."""
 
 from kyros_spark.config import PrepareSettings, SourceSettings
 from kyros_spark.tables.contract import BATCH_ID, RUN_ID, Column, Table, declared
 
 EXPOSURE = Column("exposure", "double", "policy-years at risk; an offset or weight, not a feature")
-SPLIT = Column("split", "string", "train, valid or test, by hash of the split key")
+SPLIT = Column("split", "string", "train, valid or test, as the split settings define it")
 CLAIM_TARGETS = (
-    Column("claim_count", "double", "number of claims that count; NULL where not yet known"),
-    Column("claim_amount", "double", "sum of claim amounts, each capped; NULL where not yet known"),
-    Column("claim_excess", "double", "sum of what lies above the cap; NULL where not yet known"),
+    Column("claim_count", "double", "number of claims that count; NULL if not known yet"),
+    Column("claim_amount", "double", "sum of claim amounts, each capped; NULL if not known yet"),
+    Column("claim_excess", "double", "sum of the excess above the cap; NULL if not known yet"),
 )
 
 
@@ -21,7 +21,7 @@ def targets(settings: PrepareSettings) -> tuple[Column, ...]:
 
 
 def features(settings: PrepareSettings) -> tuple[Column, ...]:
-    """Return the feature columns: numbers (also those that train cuts), else text."""
+    """Return the feature columns: numbers (also those that train cuts into bins), else text."""
     return tuple(
         Column(
             name,
@@ -36,7 +36,7 @@ def prepared(source: SourceSettings, settings: PrepareSettings) -> Table:
     """Return the contract: policy key, exposure, targets, split, features, batch and run."""
     return Table(
         name="prepared",
-        comment="Policies ready for a model; encodings are fitted later, by train.",
+        comment="Policies ready for a model; train fits the encodings later.",
         columns=(
             *declared(source, source.key),
             EXPOSURE,

@@ -1,6 +1,6 @@
-"""Word what Unity Catalog alone knows of a table: primary key and tags.
+"""Write the SQL for what only Unity Catalog stores of a table: its primary key and tags.
 
-`python -m kyros_spark.tables.unity my.yaml > unity.sql`, to be run there once.
+`python -m kyros_spark.tables.unity my.yaml > unity.sql`, to be run once in the catalog.
 """
 
 from __future__ import annotations
@@ -8,9 +8,7 @@ from __future__ import annotations
 import sys
 
 from kyros_spark.config import Config, load_config
-from kyros_spark.tables.all import (
-    all_tables,
-)
+from kyros_spark.tables.all import all_tables
 from kyros_spark.tables.contract import Table
 from kyros_spark.tables.ddl import quoted, text
 
@@ -19,34 +17,34 @@ _NULL_IN_KEY = ("relativities", "rejects")
 
 
 def statements(config: Config) -> list[str]:
-    """Return the statements of all tables of a portfolio.
+    """Return the statements for all tables of a portfolio.
 
     Raises:
         ConfigError: by load_config, of a settings file that cannot be read.
     """
-    where = ".".join(quoted(part) for part in (config.tables.catalog or "main.pricing").split("."))
+    schema = ".".join(quoted(part) for part in (config.tables.catalog or "main.pricing").split("."))
     return [
         statement
         for table in all_tables(config)
-        for statement in _of_table(table, f"{where}.{quoted(table.name)}", config.portfolio)
+        for statement in _of_table(table, f"{schema}.{quoted(table.name)}", config.portfolio)
     ]
 
 
 def _of_table(table: Table, reference: str, portfolio: str) -> list[str]:
-    found = []
+    keys = []
     alter = f"ALTER TABLE {reference}"
     if table.key and table.name not in _NULL_IN_KEY:
-        found += [f"{alter} ALTER COLUMN {quoted(name)} SET NOT NULL" for name in table.key]
+        keys += [f"{alter} ALTER COLUMN {quoted(name)} SET NOT NULL" for name in table.key]
         key = ", ".join(map(quoted, table.key))
-        found.append(
+        keys.append(
             f"{alter} ADD CONSTRAINT {quoted(f'{table.name}_key')} PRIMARY KEY ({key}) "
             "NOT ENFORCED RELY"
         )
     tags = {"kyros_portfolio": portfolio, "kyros_table": table.name}
-    told = ", ".join(f"{text(name)} = {text(value)}" for name, value in tags.items())
-    return [*found, f"{alter} SET TAGS ({told})"]
+    assignments = ", ".join(f"{text(name)} = {text(value)}" for name, value in tags.items())
+    return [*keys, f"{alter} SET TAGS ({assignments})"]
 
 
 if __name__ == "__main__":
-    for one in statements(load_config(sys.argv[1])):
-        sys.stdout.write(f"{one};\n")
+    for line in statements(load_config(sys.argv[1])):
+        sys.stdout.write(f"{line};\n")

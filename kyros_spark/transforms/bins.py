@@ -1,4 +1,4 @@
-"""Cut a number into bins: one rule for cut points of the settings and for those of train."""
+"""Cut numbers into bins, by one rule for the cut points of the settings and those of train."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def bin_labels(cuts: Sequence[float]) -> list[str]:
 
 
 def bin_label(number: Column, cuts: Sequence[float]) -> Column:
-    """Return the label of a number's bin, NULL of no number.
+    """Return the label of a number's bin, or NULL where there is no number.
 
-    number: a double, in which NaN is no number either.
+    number: a double; NaN counts as no number.
     """
     labels = bin_labels(cuts)
     chosen = F.when(number.isNull() | F.isnan(number), F.lit(None).cast("string"))
@@ -31,7 +31,7 @@ def bin_label(number: Column, cuts: Sequence[float]) -> Column:
 
 
 def bin_case(number: str, cuts: Sequence[float]) -> str:
-    """Return `bin_label` of a number as SQL text, for a number that is itself SQL text."""
+    """Return `bin_label` as SQL text, for a number that is itself SQL text."""
     labels = bin_labels(cuts)
     pairs = zip(cuts, labels, strict=False)
     whens = " ".join(f"WHEN {number} < {number_text(cut)} THEN {text(name)}" for cut, name in pairs)
@@ -39,7 +39,7 @@ def bin_case(number: str, cuts: Sequence[float]) -> str:
 
 
 def _texts(cuts: Sequence[float]) -> list[str]:
-    """Write the cuts in six digits, or in as many more as tell them apart."""
+    """Write the cuts with six digits, or with as many more as they need to differ."""
     for digits in range(6, 17):
         texts = [f"{cut:.{digits}g}" for cut in cuts]
         if len(set(texts)) == len(texts):

@@ -1,4 +1,4 @@
-"""Turn the settings of a source's columns into rules, in the order they are judged."""
+"""Turn the settings of a source's columns into rules, in the order in which they are judged."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kyros_spark.transforms.values import (
     present_sql,
 )
 
-REPLACEMENT = "\ufffd"  # what a decoder leaves where bytes are not of its encoding
+REPLACEMENT = "\ufffd"  # a decoder puts it in place of bytes outside its encoding
 
 
 def column_rules(source: SourceSettings) -> list[Rule]:
-    """Return the rules of a source's records, columns and key."""
+    """Return the rules for a source's records, columns and key."""
     record = f"{RAW}.{MALFORMED}"
     fields = f"{sum(column.sql is None for column in source.columns.values())} fields, well formed"
     rules = [Rule("malformed", "(record)", fields, f"{record} IS NOT NULL", record)]
@@ -34,36 +34,42 @@ def column_rules(source: SourceSettings) -> list[Rule]:
 def _key_rules(source: SourceSettings) -> Iterator[Rule]:
     if not source.key:
         return
-    key, found = ", ".join(source.key), values_sql(source.key)
-    yield Rule("unique", key, "one content a key", CONFLICT, found)
+    key, key_values = ", ".join(source.key), values_sql(source.key)
+    yield Rule("unique", key, "one content a key", CONFLICT, key_values)
     if source.conflicts == "keep_latest":
         latest = f"the latest by {source.latest_by}"
-        yield Rule("superseded", key, latest, SUPERSEDED, found)
+        yield Rule("superseded", key, latest, SUPERSEDED, key_values)
     if source.conflicts == "sum":
         summed = f"one row a key; added to another row of the key: {', '.join(source.sum)}"
-        yield Rule("summed", key, summed, SUMMED, found)
+        yield Rule("summed", key, summed, SUMMED, key_values)
 
 
 def _rules_of(name: str, column: ColumnSettings) -> Iterator[Rule]:
-    found = f"CAST({present_sql(name, column) if column.sql is None else quoted(name)} AS STRING)"
+    source_value = present_sql(name, column) if column.sql is None else quoted(name)
+    value_text = f"CAST({source_value} AS STRING)"
     decoded = "text in the declared encoding"
     if column.sql is None:
-        broken = f"contains({found}, {text(REPLACEMENT)})"
-        if column.type != "string":  # what has a type holds no such letter: most rows end here
+        broken = f"contains({value_text}, {text(REPLACEMENT)})"
+        if column.type != "string":  # a converted value holds no such letter: most rows end here
             broken = f"{_read(name, column)} IS NULL AND {broken}"
-        yield Rule("encoding", name, decoded, broken, found)
-    for id_, expected, broken in _broken(name, column, found):
-        seen = "'nothing'" if id_ == "required" else found
-        said = column.says.get(id_, expected)
-        yield Rule(id_, name, said, broken, seen, column.weighs(id_))
+        yield Rule("encoding", name, decoded, broken, value_text)
+    for id_, expectation, broken in _declared_rules(name, column, value_text):
+        found_sql = "'nothing'" if id_ == "required" else value_text
+        expected = column.says.get(id_, expectation)
+        yield Rule(id_, name, expected, broken, found_sql, column.weighs(id_))
     if column.respelled:
         expected = "the level as it is declared"
-        broken = f"{respelled_sql(found, column)} != {found}"
-        yield Rule("respelled", name, expected, broken, found, "repair")
+        broken = f"{respelled_sql(value_text, column)} != {value_text}"
+        yield Rule("respelled", name, expected, broken, value_text, "repair")
 
 
-def _broken(name: str, column: ColumnSettings, found: str) -> Iterator[tuple[str, str, str]]:
-    """Return id, expectation and SQL of the rules that settings of a column declare."""
+def _declared_rules(
+    name: str, column: ColumnSettings, value_text: str
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the id, expectation and SQL condition of each rule that a column declares.
+
+    value_text: the SQL of the column's value as text.
+    """
 
     def value(rule: str) -> str:
         return as_read(name) if column.repairs(rule) else quoted(name)
@@ -71,30 +77,30 @@ def _broken(name: str, column: ColumnSettings, found: str) -> Iterator[tuple[str
     read = _read(name, column)
     if column.sql is None and column.type != "string":
         expected = column.type + (f" as {column.format}" if column.format else "")
-        yield "type", expected, f"{read} IS NULL AND trim({found}) != ''"
+        yield "type", expected, f"{read} IS NULL AND trim({value_text}) != ''"
     if column.required:
         blank = f" OR trim({read}) = ''" if column.type == "string" else ""
         empty = f"({read} IS NULL{blank})"
-        yield "required", "a value", f"{empty} AND coalesce(trim({found}), '') = ''"
+        yield "required", "a value", f"{empty} AND coalesce(trim({value_text}), '') = ''"
     if column.min is not None:
         low = f"{value('min')} < {bound_sql(column.min, column)}"
-        yield "min", f"at least {_shown(column.min)}", low
+        yield "min", f"at least {_bound_text(column.min)}", low
     if column.max is not None:
         high = f"{value('max')} > {bound_sql(column.max, column)}"
-        yield "max", f"at most {_shown(column.max)}", high
+        yield "max", f"at most {_bound_text(column.max)}", high
     if column.allowed is not None:
-        known = ", ".join(literal_sql(level, column) for level in column.allowed)
+        levels = ", ".join(literal_sql(level, column) for level in column.allowed)
         listed = f"one of {', '.join(column.allowed)}"
-        yield "allowed", listed, f"{value('allowed')} NOT IN ({known})"
+        yield "allowed", listed, f"{value('allowed')} NOT IN ({levels})"
     if column.pattern is not None:
-        other = f"NOT {value('pattern')} RLIKE {text(f'^(?:{column.pattern})$')}"
-        yield "pattern", f"text like {column.pattern}", other
+        unlike = f"NOT {value('pattern')} RLIKE {text(f'^(?:{column.pattern})$')}"
+        yield "pattern", f"text like {column.pattern}", unlike
 
 
 def _read(name: str, column: ColumnSettings) -> str:
-    """Return the value before any repair: another rule's default hides nothing."""
+    """Return the value before any repair, so that the default of another rule hides nothing."""
     return as_read(name) if any(map(column.repairs, FIRST_REPAIRED)) else quoted(name)
 
 
-def _shown(bound: float | str) -> str:
+def _bound_text(bound: float | str) -> str:
     return f"{bound:g}" if isinstance(bound, float) else str(bound)

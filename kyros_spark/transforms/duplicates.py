@@ -1,4 +1,4 @@
-"""Mark exact copies, and decide keys that come with different contents."""
+"""Mark exact copies, and resolve keys that occur with several contents."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _SEVERAL = "_several"
 
 
 def sum_of(name: str) -> str:
-    """Return the column that holds what the rows of one key add up to."""
+    """Return the name of the column that holds the sum over the rows of a key."""
     return f"_sum_{name}"
 
 
 def with_duplicates_marked(
     typed: DataFrame, source: SourceSettings, carried: Sequence[str]
 ) -> DataFrame:
-    """Add COPY (all but one of rows alike) and CONFLICT (same key, other content).
+    """Mark COPY (all but one of several equal rows) and CONFLICT (same key, other content).
 
-    Where the settings let one row of a key stand, CONFLICT tells only of keys that cannot be
-    decided, and SUPERSEDED or SUMMED of the rows that another row of the key stands for.
-    carried: the columns that go through the shuffle, which has to be small.
+    Where the settings keep one row per key, CONFLICT marks only the keys that cannot be resolved,
+    and SUPERSEDED or SUMMED marks the rows that another row of the key stands for.
+    carried: the columns that go through the shuffle; it must be small.
 
-    One shuffle by key. Contents are compared by 64 hashed bits among the few rows of a key, by 128
-    among all those without one; floats are rounded first, so that noise in the last digit does not
-    hide a duplicate. Rows without a key conflict with none.
+    This takes one shuffle by key. Contents are compared by 64 hashed bits among the few rows of a
+    key, and by 128 among all rows without a key. Floats are rounded first, so that noise in the
+    last digits does not hide a duplicate. Rows without a key conflict with no other row.
     """
     hashed = _hashed(typed, source, carried)
     latest = source.conflicts == "keep_latest"
@@ -48,7 +48,7 @@ def with_duplicates_marked(
     previous = [F.lag(name).over(by_key) == F.col(name) for name in _CONTENT]
     copy = F.coalesce(previous[0] & previous[1], F.lit(False))
     whole = by_key.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    # Another content than the first row's: where there is none, the key has one content only.
+    # The content differs from the first row's; if it does in no row, the key has one content only.
     other = [F.first(name).over(whole) != F.col(name) for name in _CONTENT]
     marked = hashed.select(
         "*",
@@ -56,13 +56,13 @@ def with_duplicates_marked(
         (F.col("_has_key") & (other[0] | other[1])).alias("_other"),
         *([] if latest else [_several(whole).alias(_SEVERAL)]),
     )
-    return _decided(marked, source, whole).drop(
+    return _resolved(marked, source, whole).drop(
         "_has_key", "_other", _SEVERAL, _LATEST, *_KEY, *_CONTENT, *map(as_read, source.sum)
     )
 
 
 def with_sums(typed: DataFrame, source: SourceSettings) -> DataFrame:
-    """Put the sums of a key's rows into the one that stands for them."""
+    """Put the sums over a key's rows into the row that stands for them."""
     if source.conflicts != "sum":
         return typed
     types = dict(typed.dtypes)
@@ -88,23 +88,23 @@ def _hashed(typed: DataFrame, source: SourceSettings, carried: Sequence[str]) ->
         *(f"{_hash(key, seed)} AS {name}" for seed, name in enumerate(_KEY)),
     )
     keyed = (
-        f"CASE WHEN _has_key THEN {name} ELSE {same} END AS {name}"
-        for name, same in zip(_KEY, _CONTENT, strict=True)
+        f"CASE WHEN _has_key THEN {name} ELSE {content_hash} END AS {name}"
+        for name, content_hash in zip(_KEY, _CONTENT, strict=True)
     )
     return hashed.selectExpr(*(n for n in hashed.columns if n not in _KEY), *keyed)
 
 
-def _decided(marked: DataFrame, source: SourceSettings, whole: WindowSpec) -> DataFrame:
-    """Add what becomes of the rows of a key that has several contents."""
+def _resolved(marked: DataFrame, source: SourceSettings, whole: WindowSpec) -> DataFrame:
+    """Add the marks of the rows whose key has several contents."""
     several = F.col(_SEVERAL)
     if source.conflicts == "reject_all":
         return marked.withColumn(CONFLICT, several)
     if source.conflicts == "keep_latest":
-        # Two contents of the same latest date: nobody can tell which of them holds.
-        same = F.col(_LATEST).eqNullSafe(F.first(_LATEST).over(whole))
-        tied = F.max(F.col("_other") & same).over(whole)
+        # Two contents with the same latest date: nothing says which one is valid.
+        is_latest = F.col(_LATEST).eqNullSafe(F.first(_LATEST).over(whole))
+        tied = F.max(F.col("_other") & is_latest).over(whole)
         return marked.select("*", tied.alias(CONFLICT), (F.col("_other") & ~tied).alias(SUPERSEDED))
-    counted = {
+    sums = {
         sum_of(n): F.when(several, F.sum(F.when(~F.col(COPY), F.col(as_read(n)))).over(whole))
         for n in source.sum
     }
@@ -112,20 +112,20 @@ def _decided(marked: DataFrame, source: SourceSettings, whole: WindowSpec) -> Da
         "*",
         F.lit(False).alias(CONFLICT),
         F.col("_other").alias(SUMMED),
-        *(column.alias(name) for name, column in counted.items()),
+        *(column.alias(name) for name, column in sums.items()),
     )
 
 
 def _several(whole: WindowSpec) -> Column:
-    """Tell whether a key has several contents: in their order, the first is not the last."""
+    """Tell whether a key has several contents: once ordered, the first differs from the last."""
     ends = [F.first(name).over(whole) != F.last(name).over(whole) for name in _CONTENT]
     return F.col("_has_key") & (ends[0] | ends[1])
 
 
 def _comparable(typed: DataFrame, source: SourceSettings, name: str) -> list[str]:
-    """Return what makes two values alike: the typed one, and the raw one where it has no type.
+    """Return the SQL by which two values are compared: the typed value, else the raw one.
 
-    What is computed from other columns is alike where they are. A date has one spelling only.
+    A computed column needs none: it is equal where its inputs are. A date has one spelling only.
     """
     settings, value = source.columns[name], quoted(name)
     if settings.sql is not None:
@@ -134,8 +134,9 @@ def _comparable(typed: DataFrame, source: SourceSettings, name: str) -> list[str
         raw = typed.select(f"{RAW}.{quoted(name)}").schema[0].dataType
         if isinstance(raw, StringType):
             return [f"trim({present_sql(name, settings)})"]
-    read = settings.type != "string"
-    unread = [f"CASE WHEN {value} IS NULL THEN {present_sql(name, settings)} END"] if read else []
+    converted = settings.type != "string"
+    raw_if_null = f"CASE WHEN {value} IS NULL THEN {present_sql(name, settings)} END"
+    unread = [raw_if_null] if converted else []
     if typed.schema[name].dataType.typeName() == "double":
         return [_rounded(value, source.duplicate_decimals), *unread]
     return [value, *unread]
@@ -144,8 +145,9 @@ def _comparable(typed: DataFrame, source: SourceSettings, name: str) -> list[str
 def _rounded(value: str, decimals: int) -> str:
     """Return a number without the noise in its last digits.
 
-    In floating point, since SQL's own round goes through decimals, ten times as slow. Beyond 2^53
-    steps a double has no such digits left. + 0.0 makes one zero of -0.0 and 0.0, which hash apart.
+    It rounds in floating point, because SQL's own round goes through decimals and takes ten times
+    as long. Beyond 2^53 steps a double has no such digits left. Adding 0.0 turns -0.0 into 0.0;
+    the two would hash differently.
     """
     steps = float(10**decimals)
     noisy = f"abs({value}) < {2.0**53 / steps!r}D"
@@ -153,6 +155,6 @@ def _rounded(value: str, decimals: int) -> str:
 
 
 def _hash(columns: list[str], seed: int) -> str:
-    # xxhash64 skips NULLs, so (NULL, 'a') would equal ('a', NULL): hash each one's presence too.
+    # xxhash64 skips NULLs, so (NULL, 'a') would equal ('a', NULL): hash isnull of each value too.
     marked = [part for column in columns for part in (f"isnull({column})", column)]
     return f"xxhash64({', '.join([str(seed), *marked])})"

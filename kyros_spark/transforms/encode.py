@@ -1,7 +1,7 @@
-"""Encode prepared features as a model takes them: one code path for training and for scoring.
+"""Encode prepared features as a model takes them, by one code path for training and scoring.
 
-It is worded as SQL text, so that a SQL function can hold the same (stages/function.py); and a level
-less costs two calls into the JVM less.
+The encoding is SQL text, so that a SQL function can contain it (operations/sql_function.py). Text
+also saves two calls into the JVM per level.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ MISSING_LEVEL = "(missing)"
 
 
 def encoded(feature: Feature, impute: bool) -> Column:
-    """Return a level's code (int), or a number (double), as `encoded_sql` words it."""
+    """Return a level's code (int) or a number (double), as `encoded_sql` writes it."""
     return F.expr(encoded_sql(feature, impute)).alias(feature.name)
 
 
 def encoded_sql(feature: Feature, impute: bool) -> str:
-    """Word a level's code (int), or a number (double), in SQL.
+    """Write a level's code (int) or a number (double) as SQL.
 
-    An unseen level, and a missing one where training saw none, take the code of the base level or
-    of '(other)', or become NULL, as the feature says (``unseen``). A missing number is NULL, or
-    what stands for it where the model has that (``impute``).
+    An unseen level, or a missing one where training saw none missing, takes the code of the base
+    level or of '(other)', or becomes NULL, as the feature's ``unseen`` says. A missing number is
+    NULL, or with ``impute`` the feature's replacement if it has one.
     """
     if feature.kind == "numeric":
         value = quoted(feature.name)
@@ -41,17 +41,17 @@ def encoded_sql(feature: Feature, impute: bool) -> str:
 
 
 def is_unseen(feature: Feature) -> Column:
-    """Tell whether a row's level is one that the fitted specification does not hold."""
+    """Tell whether a row's level is absent from the fitted specification."""
     return F.expr(f"{quoted(feature.name)} IS NOT NULL AND {_code(feature)} IS NULL")
 
 
 def level_text(name: str, cuts: Sequence[float]) -> Column:
-    """Return a row's level: the column's text, or the label of a number's bin."""
+    """Return a row's level: the text of the column, or the label of a number's bin."""
     return F.expr(_level(name, cuts))
 
 
 def input_hash(names: Sequence[str]) -> Column:
-    """Return a hash of the features a prediction is made from, as table prepared holds them."""
+    """Return a hash of the features behind a prediction, as table `prepared` holds them."""
     marked = [part for name in names for part in (F.col(name).isNull(), F.col(name))]
     return F.xxhash64(*marked)
 
@@ -61,8 +61,8 @@ def _level(name: str, cuts: Sequence[float]) -> str:
 
 
 def _code(feature: Feature) -> str:
-    pairs = ", ".join(f"{text(level)}, {code}" for code, level in enumerate(feature.levels))
-    given = _level(feature.name, feature.cuts)
+    pairs = ", ".join(f"{text(name)}, {code}" for code, name in enumerate(feature.levels))
+    level = _level(feature.name, feature.cuts)
     if feature.unseen != "missing" or feature.missing is not None:
-        given = f"coalesce({given}, {text(feature.missing or MISSING_LEVEL)})"
-    return f"element_at(map({pairs}), {given})"
+        level = f"coalesce({level}, {text(feature.missing or MISSING_LEVEL)})"
+    return f"element_at(map({pairs}), {level})"

@@ -1,7 +1,7 @@
-"""Sum numbers so that their order does not matter, which is what partitions change from run to run.
+"""Sum numbers independently of their order, which partitioning changes from run to run.
 
-Floating sums differ in their last digits with the order of the rows, and a model file's hash with
-them. Decimals add exactly.
+The last digits of a floating sum depend on the order of the rows, and so would the hash of a model
+file. Decimals add exactly.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _DECIMAL = "decimal(38,16)"
 
 
 def exact_sum(column: Column) -> Column:
-    """Return the sum to 16 decimals as a double; plain where a value is 1e12 or more, or NaN."""
-    size = F.abs(column)  # NaN is larger than any number to Spark
+    """Return the sum to 16 decimals as a double; a plain sum if a value is NaN or 1e12 or more."""
+    size = F.abs(column)  # Spark orders NaN above every number
     total = F.sum(F.when(size < LIMIT, column).cast(_DECIMAL)).cast("double")
     return F.when(F.max(size) < LIMIT, total).otherwise(F.sum(column))

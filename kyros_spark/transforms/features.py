@@ -1,7 +1,7 @@
-"""Compute what a model may see: exposure, targets, split and features, as the settings define them.
+"""Compute exposure, targets, split and features as the settings define them.
 
 Nothing is fitted here. Features are computed from policies alone, before claims are joined, so that
-nothing known from claims can reach one.
+no information from claims can enter a feature.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from kyros_spark.errors import FeatureDefinitionError, first_line, machine_faile
 from kyros_spark.transforms.bins import bin_label
 
 _SPLIT_STEPS = 1_000_000
-# What a row's value depends on beyond the row: other rows, their place, the moment of the query.
-_NOT_OF_THE_ROW = re.compile(
-    r"\b(?:over|monotonically_increasing_id|spark_partition_id|input_file_name|rand|randn|random|uuid"
-    r"|shuffle|now|curdate|current_date|current_timestamp|localtimestamp|unix_timestamp)\b",
+# SQL whose value depends on more than the row: on other rows, their position, or the time.
+_NOT_ROW_WISE = re.compile(
+    r"\b(?:over|monotonically_increasing_id|spark_partition_id|input_file_name|rand|randn|random"
+    r"|uuid|shuffle|now|curdate|current_date|current_timestamp|localtimestamp|unix_timestamp)\b",
     re.IGNORECASE,
 )
 _STAR = re.compile(r"(?:^|[(,.])\s*\*\s*(?:$|[,)])")
@@ -33,23 +33,23 @@ def exposure_value(settings: PrepareSettings) -> Column:
 
 
 def split_value(settings: SplitSettings) -> Column:
-    """Return train, valid or test, alike on every cluster and in every batch."""
+    """Return train, valid or test, the same on every cluster and in every batch."""
     if settings.sql is not None:
-        said = F.expr(settings.sql).cast("string")
+        stated = F.expr(settings.sql).cast("string")
         if settings.parts:
             pairs = [F.lit(text) for pair in settings.parts.items() for text in pair]
-            said = F.element_at(F.create_map(*pairs), F.coalesce(said, F.lit("")))
-        return said.alias("split")
+            stated = F.element_at(F.create_map(*pairs), F.coalesce(stated, F.lit("")))
+        return stated.alias("split")
     key = [F.col(name).cast("string") for name in settings.by]
-    place = F.pmod(F.xxhash64(F.lit(settings.salt), *key), F.lit(_SPLIT_STEPS))
+    step = F.pmod(F.xxhash64(F.lit(settings.salt), *key), F.lit(_SPLIT_STEPS))
     train_end = round(settings.train * _SPLIT_STEPS)
     valid_end = round((settings.train + settings.valid) * _SPLIT_STEPS)
-    part = F.when(place < train_end, "train").when(place < valid_end, "valid").otherwise("test")
+    part = F.when(step < train_end, "train").when(step < valid_end, "valid").otherwise("test")
     return part.alias("split")
 
 
 def feature_value(name: str, settings: FeatureSettings) -> Column:
-    """Return a feature: a double, a level's text, or the label of a bin of the settings."""
+    """Return a feature: a double, the text of a level, or the label of a bin from the settings."""
     value = F.expr(expression_of(name, settings))
     if settings.kind == "levels":
         return value.cast("string").alias(name)
@@ -62,7 +62,7 @@ def feature_value(name: str, settings: FeatureSettings) -> Column:
 
 
 def expression_of(name: str, settings: FeatureSettings) -> str:
-    """Return the SQL a feature is computed by; a feature without one is the column of its name."""
+    """Return the SQL that computes a feature; by default it is the column of the same name."""
     if settings.sql is not None:
         return settings.sql
     if settings.log is not None:
@@ -72,7 +72,7 @@ def expression_of(name: str, settings: FeatureSettings) -> str:
     if settings.age is not None:
         return _age(settings.age)
     if settings.interaction:
-        # NULL where any part is: a level of its own would say more than is known.
+        # NULL where any part is NULL: a level such as "NULL x b" would claim more than is known.
         return "concat(" + ", ' x ', ".join(f"`{c}`" for c in settings.interaction) + ")"
     return f"`{settings.column or name}`"
 
@@ -85,35 +85,35 @@ def _age(age: AgeSettings) -> str:
 
 
 def row_wise(settings: PrepareSettings) -> bool:
-    """Tell whether each row's values are made of that row alone, so that rows may go in parts.
+    """Tell whether each row's values depend on that row alone, so that a batch may go in parts.
 
-    A word that only looks like it, as a column's name or a text, makes it False.
+    Any word that names such a function makes it False, even as a column's name or in a text.
     """
     features = (expression_of(name, feature) for name, feature in settings.features.items())
-    given = (settings.exposure, settings.split.sql or "", *settings.targets.values(), *features)
-    return not any(_NOT_OF_THE_ROW.search(sql) for sql in given)
+    texts = (settings.exposure, settings.split.sql or "", *settings.targets.values(), *features)
+    return not any(_NOT_ROW_WISE.search(sql) for sql in texts)
 
 
 def check_definitions(
     policies: DataFrame, settings: PrepareSettings, derived: Mapping[str, str]
 ) -> None:
-    """Refuse expressions that cannot be computed, and features made from exposure or a target.
+    """Refuse expressions that cannot be computed, and features derived from exposure or a target.
 
     derived: the columns of policies that clean computed, with their SQL.
 
     Raises:
-        FeatureDefinitionError: names the feature or target, and why.
+        FeatureDefinitionError: an expression is refused; it names the setting and the reason.
     """
-    _computable(policies, "prepare.exposure", settings.exposure, "double")
+    _check_computable(policies, "prepare.exposure", settings.exposure, "double")
     if settings.split.sql is not None:
-        _computable(policies, "prepare.split.sql", settings.split.sql)
+        _check_computable(policies, "prepare.split.sql", settings.split.sql)
     for column in settings.split.by:
-        _computable(policies, "prepare.split.by", f"`{column}`")
+        _check_computable(policies, "prepare.split.by", f"`{column}`")
     forbidden = _never_features(settings, derived) & {c.lower() for c in policies.columns}
     for name, feature in settings.features.items():
         sql = expression_of(name, feature)
         kind = "string" if feature.kind == "levels" else "double"
-        _computable(policies, f"prepare.features.{name}", sql, kind)
+        _check_computable(policies, f"prepare.features.{name}", sql, kind)
         used = sorted(_words(sql) & forbidden)
         if used:
             raise FeatureDefinitionError(
@@ -124,36 +124,35 @@ def check_definitions(
 
 
 def _never_features(settings: PrepareSettings, derived: Mapping[str, str]) -> set[str]:
-    """Return what exposure and targets are made of, and then what is made of any of that."""
-    found = {"exposure"}.union(*map(_words, (settings.exposure, *settings.targets.values())))
-    made_of = {name.lower(): _words(sql) for name, sql in derived.items()}
-    for _ in made_of:  # at most as many steps as there are columns
-        found = found.union(*(made_of[name] for name in found & set(made_of)))
-    named = set(found)
-    for _ in made_of:
-        found |= {name for name, words in made_of.items() if words & found}
-    return found | named
+    """Return the columns behind exposure and targets, and all columns derived from any of them."""
+    forbidden = {"exposure"}.union(*map(_words, (settings.exposure, *settings.targets.values())))
+    inputs = {name.lower(): _words(sql) for name, sql in derived.items()}
+    for _ in inputs:  # at most as many steps as there are columns
+        forbidden = forbidden.union(*(inputs[name] for name in forbidden & set(inputs)))
+    for _ in inputs:
+        forbidden |= {name for name, words in inputs.items() if words & forbidden}
+    return forbidden
 
 
-def _computable(policies: DataFrame, place: str, sql: str, kind: str = "string") -> None:
+def _check_computable(policies: DataFrame, setting: str, sql: str, kind: str = "string") -> None:
     if _STAR.search(_without_texts(sql)):
         raise FeatureDefinitionError(
-            f"{place}: '{sql}': expected columns by name, found *, which is whatever the rows "
+            f"{setting}: '{sql}': expected columns by name, found *, which is whatever the rows "
             "happen to hold; name the columns"
         )
     try:
-        # Added to the rows as it will be: an aggregate, or rows made of one row, are refused too.
+        # Added as a column, as it will be: this also refuses aggregates and generators of rows.
         _ = policies.withColumn("_computed", F.expr(sql).cast(kind)).schema
     except AnalysisException as error:
         line = first_line(error)
         raise FeatureDefinitionError(
-            f"{place}: '{sql}' cannot be computed from table policies "
+            f"{setting}: '{sql}' cannot be computed from table policies "
             f"({', '.join(policies.columns)}): {line}"
         ) from error
     except Exception as error:  # a parse error is not an AnalysisException on every Spark
         if machine_failed(error):
             raise
-        raise FeatureDefinitionError(f"{place}: '{sql}' is not Spark SQL: {error}") from error
+        raise FeatureDefinitionError(f"{setting}: '{sql}' is not Spark SQL: {error}") from error
 
 
 def _words(sql: str) -> set[str]:

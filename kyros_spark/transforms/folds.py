@@ -1,4 +1,4 @@
-"""Cut the training part into folds by a hash of columns, so that a client stays in one of them."""
+"""Cut the training part into folds by a hash of columns, so that a client stays in one fold."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ FOLD = "_fold"
 
 
 def with_fold(rows: DataFrame, by: Sequence[str], folds: int) -> DataFrame:
-    """Add the fold, 0 to folds - 1, of a hash other than the split's and alike on every cluster."""
+    """Add the fold, 0 to folds - 1, by a hash that is not the split's, equal on every cluster."""
     key = [F.col(name).cast("string") for name in by]
     return rows.withColumn(FOLD, F.pmod(F.xxhash64(F.lit("kyros fold"), *key), F.lit(folds)))
 
 
 def with_fold_held_out(rows: DataFrame, fold: int) -> DataFrame:
-    """Make one fold the validation part, the others the training part."""
+    """Make one fold the validation part and the others the training part."""
     return rows.withColumn("split", F.when(F.col(FOLD) == fold, "valid").otherwise("train"))

@@ -1,8 +1,8 @@
-"""Put an interval around predictions: residuals scaled by what the family says of their spread.
+"""Put an interval around predictions, from residuals scaled by the spread that the family implies.
 
-A value observed over w units varies by about mean^power / w: power 1 for Poisson, 2 for Gamma, the
-Tweedie's own. Source: Lei, G'Sell, Rinaldo, Tibshirani and Wasserman, Distribution-free predictive
-inference for regression, 2018, section 5.2.
+A value observed over w units has a variance proportional to mean^power / w, with power 1 for
+Poisson, 2 for Gamma, and its own power for a Tweedie. Source: Lei, G'Sell, Rinaldo, Tibshirani and
+Wasserman, Distribution-free predictive inference for regression, 2018, section 5.2.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from kyros_spark.model.manifest import PredictionInterval
 
 
 def scaled_residual(observed: Column, predicted: Column, units: Column, power: float) -> Column:
-    """Return (observed - predicted) / spread, all a unit."""
+    """Return (observed - predicted) / spread, with observed and predicted per unit."""
     return (observed - predicted) / _spread(predicted, units, power)
 
 
 def bounds(predicted: Column, units: Column, interval: PredictionInterval) -> tuple[Column, Column]:
-    """Return the lower and upper end around predictions a unit; no claim is less than nothing."""
+    """Return the lower and upper end around predictions per unit, neither of them below zero."""
     spread = _spread(predicted, units, interval.power)
     lower = F.greatest(predicted + F.lit(interval.below) * spread, F.lit(0.0))
     return lower, F.greatest(predicted + F.lit(interval.above) * spread, F.lit(0.0))

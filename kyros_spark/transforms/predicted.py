@@ -1,4 +1,4 @@
-"""Turn a prepared batch and its models' responses into the rows of table `predictions`."""
+"""Turn a prepared batch and the responses of its models into rows of table `predictions`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from kyros_spark.transforms.interval import bounds
 class PredictedColumn:
     """One model name of the result: its version, the outputs it multiplies, and its unit.
 
-    column  where its values are on the way; a name may hold a class's label, of any characters
+    column        the column of its values until they are written; a plain name, because the
+                  model name may hold a class label of any characters
     factor, load  a composite's own rebalance and large-loss load
-    interval  the model's, where it has one
+    interval      the model's prediction interval, if it has one
     """
 
     column: str
@@ -40,7 +41,7 @@ def scored(
     score: Column,
     outputs: Sequence[PredictedColumn],
 ) -> DataFrame:
-    """Return a row a policy: key, exposure, a hash of what it is predicted from, each output."""
+    """Return one row per policy: key, exposure, a hash of the features, and every output."""
     names = [feature.name for feature in features]
     needed = prepared.select(*key, "exposure", *names)
     rows = needed.withColumns({"_score": score, "input_hash": input_hash(names)})
@@ -48,7 +49,7 @@ def scored(
         value = F.expr(value_sql(output, "_score"))
         rows = rows.withColumn(output.column, value)
         if output.interval is not None:
-            # Of what has no exposure, one unit: a severity's interval is that of one claim.
+            # Without an exposure the interval is of one unit: a severity's is that of one claim.
             units = F.col("exposure") if output.per_exposure else F.lit(1.0)
             lower, upper = bounds(F.col(output.column), units, output.interval)
             ends = {f"{output.column}_lower": lower, f"{output.column}_upper": upper}
@@ -57,7 +58,7 @@ def scored(
 
 
 def value_sql(output: PredictedColumn, score: str) -> str:
-    """Word an output's value in SQL; ``score``, SQL text too, is the struct of the responses."""
+    """Write an output's value as SQL; ``score``, also SQL text, is the struct of the responses."""
     value = " * ".join(f"{score}.{quoted(part)}" for part in output.parts)
     if output.factor != 1.0:
         value += f" * {number_text(output.factor)}"
@@ -66,8 +67,10 @@ def value_sql(output: PredictedColumn, score: str) -> str:
     return value
 
 
-def counts(features: Sequence[Feature], outputs: Sequence[PredictedColumn]) -> list[Column]:
-    """Return what rides along with the write: unseen levels and expected totals."""
+def prediction_totals(
+    features: Sequence[Feature], outputs: Sequence[PredictedColumn]
+) -> list[Column]:
+    """Return the aggregates computed along with the write: unseen levels and expected totals."""
     levels = [feature for feature in features if feature.kind == "levels"]
     unseen = [F.count_if(is_unseen(f)).alias(f"unseen_{f.name}") for f in levels]
     totals = [
@@ -81,8 +84,8 @@ def counts(features: Sequence[Feature], outputs: Sequence[PredictedColumn]) -> l
 def long_rows(
     rows: DataFrame, key: Sequence[str], outputs: Sequence[PredictedColumn], batch: str, run_id: str
 ) -> DataFrame:
-    """Return a row a policy and output, as table `predictions` holds them."""
-    each = F.array(
+    """Return one row per policy and output, as table `predictions` holds them."""
+    entries = F.array(
         *(
             F.struct(
                 F.lit(o.name).alias("model_name"),
@@ -101,7 +104,7 @@ def long_rows(
             for o in outputs
         )
     )
-    return rows.select(*key, F.inline(each), "exposure", "input_hash").withColumns(
+    return rows.select(*key, F.inline(entries), "exposure", "input_hash").withColumns(
         {
             "predicted_at": F.current_timestamp(),
             "batch_id": F.lit(batch),

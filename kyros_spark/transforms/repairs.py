@@ -1,4 +1,4 @@
-"""Repair values as the settings say: spelling, units, currencies, bounds, and what is unknown."""
+"""Repair values as the settings say: spelling, units, currencies, bounds and unknown values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIRST_REPAIRED = ("type", "required", "min", "max", "allowed", "pattern")
 
 
 def respelled_sql(value: str, column: ColumnSettings) -> str:
-    """Return a level trimmed, folded and renamed, in this order."""
+    """Return a level trimmed, changed in case and renamed, in this order."""
     if column.trim:
         value = f"trim({value})"
     if column.case != "keep":
@@ -27,23 +27,23 @@ def respelled_sql(value: str, column: ColumnSettings) -> str:
 
 
 def needs_repair(name: str, source: SourceSettings) -> bool:
-    """Tell whether a column's value may be another than the one read."""
+    """Tell whether a column's value may differ from the one that was read."""
     column = source.columns[name]
     return any(map(column.repairs, FIRST_REPAIRED)) or name in source.amounts
 
 
 def with_repairs(typed: DataFrame, source: SourceSettings, names: list[str]) -> DataFrame:
-    """Repair some columns; each is kept as it was read under `as_read` of its name.
+    """Repair the named columns; `as_read` of a name holds the value as it was read.
 
-    An amount is brought to the unit of account first, so what was read is told in that unit too.
+    An amount is converted to the unit of account first, so that its value as read is in that unit.
     """
     changed = [name for name in names if needs_repair(name, source)]
     if not changed:
         return typed
     in_unit = {n: _in_unit(n, source.amounts[n]) for n in changed if n in source.amounts}
-    kept = {n: in_unit.get(n, quoted(n)) for n in changed}
+    originals = {n: in_unit.get(n, quoted(n)) for n in changed}
     others = [quoted(name) for name in typed.columns]
-    layer = typed.selectExpr(*others, *(f"{sql} AS {as_read(n)}" for n, sql in kept.items()))
+    layer = typed.selectExpr(*others, *(f"{sql} AS {as_read(n)}" for n, sql in originals.items()))
     repaired = {n: _repaired(n, source) for n in changed}
     values = (
         f"{repaired[n]} AS {quoted(n)}" if n in repaired else quoted(n) for n in layer.columns
@@ -52,7 +52,7 @@ def with_repairs(typed: DataFrame, source: SourceSettings, names: list[str]) -> 
 
 
 def with_rows_repaired(typed: DataFrame, rules: tuple[RuleSettings, ...]) -> DataFrame:
-    """Repair rows that break a rule across columns; `flag_of` the rule tells which did."""
+    """Repair rows that break a rule across columns; the column `flag_of` the rule marks them."""
     for rule in rules:
         if rule.severity != "repair":
             continue
@@ -72,7 +72,7 @@ def with_rows_repaired(typed: DataFrame, rules: tuple[RuleSettings, ...]) -> Dat
 
 
 def check_sql(rule: RuleSettings) -> str:
-    """Return what is true of a row that keeps the rule; NULL counts as kept."""
+    """Return the SQL condition of a row that satisfies the rule; NULL counts as satisfied."""
     if rule.check is not None:
         return rule.check
     names = [quoted(name) for name in rule.in_order]
@@ -80,7 +80,7 @@ def check_sql(rule: RuleSettings) -> str:
 
 
 def flag_of(rule: RuleSettings) -> str:
-    """Return the column that tells of a rule across rows or columns whether it was broken."""
+    """Return the name of the column that says whether a row broke the rule."""
     return f"_rule_{rule.id}"
 
 
@@ -88,7 +88,7 @@ def _in_unit(name: str, amount: AmountSettings) -> str:
     value = quoted(name)
     if amount.unit != 1.0:
         value = f"round({value} * {amount.unit!r}D, 6)"
-    if amount.currency is not None:  # an unknown currency has no value; its row is refused
+    if amount.currency is not None:  # an unknown currency gives 0; its row is refused
         rates = " ".join(f"WHEN {text(c)} THEN {r!r}D" for c, r in amount.rates.items())
         code = f"CAST({quoted(amount.currency)} AS STRING)"
         value = f"round({value} * CASE {code} {rates} ELSE 0D END, 6)"
@@ -100,8 +100,8 @@ def _repaired(name: str, source: SourceSettings) -> str:
     value = as_read(name)
     unknown = []
     if column.repairs("allowed") and column.allowed is not None:
-        known = ", ".join(literal_sql(level, column) for level in column.allowed)
-        unknown.append(f"{value} NOT IN ({known})")
+        levels = ", ".join(literal_sql(level, column) for level in column.allowed)
+        unknown.append(f"{value} NOT IN ({levels})")
     if column.repairs("pattern") and column.pattern is not None:
         unknown.append(f"NOT {value} RLIKE {text(f'^(?:{column.pattern})$')}")
     cases = [f"WHEN {' OR '.join(unknown)} THEN {_default(column)}"] if unknown else []

@@ -1,4 +1,4 @@
-"""Turn rules across columns, rows and tables, and the policies for amounts, into rules."""
+"""Turn the settings of amounts, and of rules across columns, rows and tables, into rules."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from kyros_spark.transforms.repairs import check_sql, flag_of
 from kyros_spark.transforms.rules import Rule, values_sql
 from kyros_spark.transforms.values import as_read
 
-# What a choice about an amount weighs: what is kept is counted all the same, never in silence.
-_WEIGHT: Mapping[str, Severity] = {
+# The severity of each choice about an amount; even a kept amount is counted, never silently.
+_SEVERITY_OF: Mapping[str, Severity] = {
     "keep": "warn", "zero": "repair", "reject": "reject", "fail": "fail",
 }  # fmt: skip
 
 
 def row_rules(source: SourceSettings) -> list[Rule]:
-    """Return the rules that the settings declare by id, then those of amounts."""
+    """Return the rules that the settings declare by id, then the rules of amounts."""
     declared = [_rule(rule) for rule in source.rules]
     return [*declared, *(r for n, a in source.amounts.items() for r in _amount_rules(n, a))]
 
@@ -35,14 +35,14 @@ def row_rules(source: SourceSettings) -> list[Rule]:
 def with_rows_compared(
     typed: DataFrame, source: SourceSettings, lists: Mapping[str, DataFrame]
 ) -> DataFrame:
-    """Add `flag_of` each rule that looks at other rows or at another table.
+    """Add the column `flag_of` each rule that looks at other rows or at another table.
 
-    lists: by rule id, the rows of the table that lists what may occur. Copies are compared with
-    nothing. Each rule costs a shuffle of its own, or a join.
+    lists: the rows of the table of allowed values, by rule id. Copies are compared with nothing.
+    Each rule costs a shuffle or a join of its own.
     """
     for rule in source.rules:
         if rule.unique:
-            typed = typed.withColumn(flag_of(rule), _again(rule.unique))
+            typed = typed.withColumn(flag_of(rule), _is_repeated(rule.unique))
         elif rule.no_overlap is not None:
             typed = typed.withColumn(flag_of(rule), _overlaps(rule.no_overlap))
         elif rule.listed_in is not None:
@@ -53,29 +53,31 @@ def with_rows_compared(
 def _with_listed(typed: DataFrame, rule: RuleSettings, listed: DataFrame) -> DataFrame:
     assert rule.listed_in is not None
     pairs = list(enumerate(rule.listed_in.columns.items()))
-    there = [F.col(name).alias(f"_there_{n}") for n, (_, name) in pairs]
-    known = listed.select(*there).distinct().withColumn("_known", F.lit(True))
-    same = [F.col(here) == F.col(f"_there_{n}") for n, (here, _) in pairs]
-    broken = _given(list(rule.listed_in.columns)) & F.col("_known").isNull()
-    joined = typed.join(known, on=same, how="left")
+    renamed = [F.col(name).alias(f"_listed_{n}") for n, (_, name) in pairs]
+    allowed = listed.select(*renamed).distinct().withColumn("_is_listed", F.lit(True))
+    matches = [F.col(name) == F.col(f"_listed_{n}") for n, (name, _) in pairs]
+    broken = _all_present(list(rule.listed_in.columns)) & F.col("_is_listed").isNull()
+    joined = typed.join(allowed, on=matches, how="left")
     return joined.select(*typed.columns, broken.alias(flag_of(rule)))
 
 
 def _rule(rule: RuleSettings) -> Rule:
     if rule.check is not None:
-        # NULL keeps the rule, as it does in SQL's own CHECK constraints.
+        # NULL satisfies the rule, as in the CHECK constraints of SQL.
         broken = f"NOT ({rule.check})"
-        told, names = f"{rule.check}", ["(row)"]
-        found = "'otherwise'"
+        expected, names = f"{rule.check}", ["(row)"]
+        found_sql = "'otherwise'"
     else:
-        told, names = _told(rule)
-        broken, found = f"NOT ({check_sql(rule)})", values_sql(names)
+        expected, names = _expectation(rule)
+        broken, found_sql = f"NOT ({check_sql(rule)})", values_sql(names)
     if rule.unique or rule.no_overlap or rule.listed_in or rule.repair:
         broken = flag_of(rule)
-    return Rule(rule.id, ", ".join(names), rule.says or told, broken, found, rule.severity)
+    expected = rule.says or expected
+    return Rule(rule.id, ", ".join(names), expected, broken, found_sql, rule.severity)
 
 
-def _told(rule: RuleSettings) -> tuple[str, list[str]]:
+def _expectation(rule: RuleSettings) -> tuple[str, list[str]]:
+    """Return the sentence of a rule that is not a check, and the columns that it looks at."""
     if rule.in_order:
         return f"in order: {' <= '.join(rule.in_order)}", list(rule.in_order)
     if rule.unique:
@@ -89,47 +91,49 @@ def _told(rule: RuleSettings) -> tuple[str, list[str]]:
 
 def _amount_rules(name: str, amount: AmountSettings) -> Iterator[Rule]:
     read = as_read(name)
-    found = f"CAST({read} AS STRING)"
+    read_text = f"CAST({read} AS STRING)"
 
     def rule(id_: str, expected: str, broken: str, choice: str) -> Rule:
-        return Rule(id_, name, expected, broken, found, _WEIGHT[choice])
+        return Rule(id_, name, expected, broken, read_text, _SEVERITY_OF[choice])
 
     yield rule("negative", "an amount of at least 0", f"{read} < 0", amount.negative)
     yield rule("zero", "an amount other than 0", f"{read} = 0", amount.zero)
     if amount.convention:
         fixed = ", ".join(f"{value!r}D" for value in amount.convention)
-        told = "an amount that was settled, not fixed by convention"
-        yield rule("convention", told, f"{read} IN ({fixed})", amount.convention_is)
+        settled = "an amount that was settled, not fixed by convention"
+        yield rule("convention", settled, f"{read} IN ({fixed})", amount.convention_is)
     if amount.count is not None:
         count = f"coalesce({quoted(amount.count)}, 0)"
-        told = f"no amount where {amount.count} is 0"
-        yield rule("without_count", told, f"{read} != 0 AND {count} = 0", amount.without_count)
-        told = f"an amount where {amount.count} is above 0"
-        nothing = f"coalesce({read}, 0) = 0 AND {count} > 0"
-        yield rule("without_amount", told, nothing, amount.without_amount)
+        expected = f"no amount where {amount.count} is 0"
+        no_count = f"{read} != 0 AND {count} = 0"
+        yield rule("without_count", expected, no_count, amount.without_count)
+        expected = f"an amount where {amount.count} is above 0"
+        no_amount = f"coalesce({read}, 0) = 0 AND {count} > 0"
+        yield rule("without_amount", expected, no_amount, amount.without_amount)
     if amount.currency is not None:
-        known = ", ".join(text(code) for code in amount.rates)
+        currencies = ", ".join(text(name) for name in amount.rates)
         code = f"CAST({quoted(amount.currency)} AS STRING)"
-        broken = f"coalesce({code} NOT IN ({known}), true)"
+        broken = f"coalesce({code} NOT IN ({currencies}), true)"
         yield Rule("currency", amount.currency, f"one of {', '.join(amount.rates)}", broken, code)
 
 
-def _again(names: tuple[str, ...]) -> Column:
-    same = Window.partitionBy(*names)
-    rows = F.count(F.when(~F.col(COPY), 1)).over(same)
-    return (rows > 1) & _given(list(names))
+def _is_repeated(names: tuple[str, ...]) -> Column:
+    """Tell whether another row, copies apart, has the same values."""
+    same_values = Window.partitionBy(*names)
+    rows = F.count(F.when(~F.col(COPY), 1)).over(same_values)
+    return (rows > 1) & _all_present(list(names))
 
 
 def _overlaps(period: PeriodSettings) -> Column:
     """Tell whether a period begins before an earlier one of the same policy has ended."""
     earlier = Window.partitionBy(*period.of).orderBy(COPY, period.start, period.end)
-    before = F.max(F.when(~F.col(COPY), F.col(period.end))).over(
+    latest_end = F.max(F.when(~F.col(COPY), F.col(period.end))).over(
         earlier.rowsBetween(Window.unboundedPreceding, -1)
     )
-    begins = F.col(period.start)
-    overlaps = begins <= before if period.last_day == "at_risk" else begins < before
+    start = F.col(period.start)
+    overlaps = start <= latest_end if period.last_day == "at_risk" else start < latest_end
     return F.coalesce(~F.col(COPY) & overlaps, F.lit(False))
 
 
-def _given(names: list[str]) -> Column:
+def _all_present(names: list[str]) -> Column:
     return F.expr(" AND ".join(f"{quoted(name)} IS NOT NULL" for name in names))

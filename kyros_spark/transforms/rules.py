@@ -1,8 +1,8 @@
-"""Judge typed rows by rules: a rule is SQL text, and a verdict the numbers of those broken.
+"""Judge typed rows by rules: a rule is SQL text, and a verdict is the numbers of the broken rules.
 
-A row carries the numbers of the rules it broke, not their sentences: those are worded for refused
-rows alone. An array of sentences a row made methods larger than the JVM compiles, and took several
-times as long as all the rest.
+A row carries the numbers of the rules it broke, not their sentences, which are written for refused
+rows alone. An array of sentences per row made methods too large for the JVM to compile, and took
+several times as long as all other work.
 """
 
 from __future__ import annotations
@@ -16,59 +16,60 @@ from pyspark.sql import functions as F
 from kyros_spark.config import Severity
 from kyros_spark.tables.ddl import quoted, text
 
-BROKEN = "_broken"  # array<int>: numbers of the rules for which the row is refused, or NULL
+BROKEN = "_broken"  # array<int>: numbers of the broken rules that refuse the row, or NULL
 NOTED = "_noted"  # array<int>: numbers of the broken rules that refuse no row, or NULL
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule: which column, what is expected, and as SQL when it is broken and what is found."""
+    """A rule: its column and expectation, and as SQL when it is broken and what the row holds."""
 
     id: str
     column: str
     expected: str
     broken: str
-    found: str
+    found_sql: str
     severity: Severity = "reject"
 
     @property
     def name(self) -> str:
-        """Return what counts call it."""
+        """Return the name by which rows that break the rule are counted."""
         return f"{self.id}:{self.column}"
 
 
 def broken_sql(rules: Sequence[Rule], refusing: bool) -> tuple[str, str]:
-    """Return when a row breaks any of the rules that refuse it, or that do not, and their numbers.
+    """Return the SQL of whether a row breaks any of the rules, and of the numbers of those broken.
 
-    Most rows break nothing, and no array is made for them.
+    refusing: take the rules that refuse a row, or those that do not. Most rows break no rule, and
+    no array is built for them.
     """
     chosen = [(n, rule) for n, rule in enumerate(rules) if (rule.severity == "reject") == refusing]
     if not chosen:
         return "false", "CAST(NULL AS ARRAY<INT>)"
-    # array_remove is compiled; filter with a lambda is interpreted, and all that is below it: a
-    # third of the whole stage's time. A condition that is NULL is not broken.
+    # array_remove is compiled. A filter with a lambda is interpreted, and so is everything below
+    # it, which took a third of the stage's time. A rule whose condition is NULL is not broken.
     any_broken = " OR ".join(f"({rule.broken})" for _, rule in chosen)
     numbered = ", ".join(f"CASE WHEN {rule.broken} THEN {n} ELSE -1 END" for n, rule in chosen)
     return any_broken, f"CASE WHEN {any_broken} THEN array_remove(array({numbered}), -1) END"
 
 
 def reasons(rules: Sequence[Rule]) -> Column:
-    """Return the array of reasons of a refused row, each with what was found in it."""
-    founds = list(dict.fromkeys(rule.found for rule in rules))
-    place = {sql: n for n, sql in enumerate(founds)}
+    """Return the array of reasons of a refused row, each with the value that was found."""
+    distinct = list(dict.fromkeys(rule.found_sql for rule in rules))
+    index_of = {sql: n for n, sql in enumerate(distinct)}
 
-    def told(texts: list[str]) -> str:
+    def by_rule(texts: list[str]) -> str:
         return f"array({', '.join(text(value) for value in texts)})[n]"
 
-    at = f"array({', '.join(str(place[rule.found]) for rule in rules)})[n]"
-    found = f"array({', '.join(f'substring({sql}, 1, 200)' for sql in founds)})[{at}]"
+    index = f"array({', '.join(str(index_of[rule.found_sql]) for rule in rules)})[n]"
+    value = f"array({', '.join(f'substring({sql}, 1, 200)' for sql in distinct)})[{index}]"
     return F.expr(
-        f"transform({BROKEN}, n -> named_struct('rule', {told([r.id for r in rules])}, "
-        f"'column', {told([r.column for r in rules])}, "
-        f"'expected', {told([r.expected for r in rules])}, 'found', {found}))"
+        f"transform({BROKEN}, n -> named_struct('rule', {by_rule([r.id for r in rules])}, "
+        f"'column', {by_rule([r.column for r in rules])}, "
+        f"'expected', {by_rule([r.expected for r in rules])}, 'found', {value}))"
     )
 
 
 def values_sql(names: Sequence[str]) -> str:
-    """Return the SQL that shows the values of some columns."""
+    """Return the SQL of one text that shows the values of the columns."""
     return f"concat_ws(', ', {', '.join(f'CAST({quoted(name)} AS STRING)' for name in names)})"

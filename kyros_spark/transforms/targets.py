@@ -1,4 +1,4 @@
-"""Bring claims to policies: how many count, their capped amount, and what lies above the cap."""
+"""Join claims to policies: their number, their capped amount, and the excess above the cap."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pyspark.sql import functions as F
 
 from kyros_spark.config import ClaimSettings
 
-# Sums that a task holds in a table of hashes, 64 MB or so; half as many may well be broadcast.
-_FEW = 500_000
+# Sums that one task holds in a hash table of some 64 MB; Spark may broadcast half as many.
+_HASHED_PER_TASK = 500_000
 _NAMES = ("claim_count", "claim_amount", "claim_excess")
 
 
@@ -22,20 +22,20 @@ def _key(n: int) -> str:
     return f"_claim_key_{n}"
 
 
-def claimed() -> dict[str, Column]:
-    """Return the claim targets of rows that `with_claims` joined: zero of each without claims."""
+def claim_targets() -> dict[str, Column]:
+    """Return the claim targets of rows that `with_claims` joined: zero where there is no claim."""
     return {name: F.coalesce(F.col(_sum(name)), F.lit(0.0)) for name in _NAMES}
 
 
-def claims_unknown() -> dict[str, Column]:
-    """Return the claim targets as NULL: where claims are not known, zero would be a lie."""
+def unknown_claim_targets() -> dict[str, Column]:
+    """Return the claim targets as NULL: where claims are not known yet, zero would be wrong."""
     return {name: F.lit(None).cast("double") for name in _NAMES}
 
 
 def claims_by_policy(
     claims: DataFrame, reference: Sequence[str], settings: ClaimSettings
 ) -> DataFrame:
-    """Sum the claims that count, a row a policy; each claim is capped before it is summed."""
+    """Sum the claims that count to one row per policy; each claim is capped before the sum."""
     amount = F.expr(settings.amount).cast("double")
     capped = amount if settings.cap is None else F.least(amount, F.lit(float(settings.cap)))
     return (
@@ -52,14 +52,14 @@ def claims_by_policy(
 def with_claims(
     policies: DataFrame, sums: DataFrame, key: Sequence[str], rows: int, partitions: int
 ) -> DataFrame:
-    """Bring the sums of claims to policies, under names of their own: see `claimed`.
+    """Join the sums of claims to policies, under private names that `claimed` reads.
 
-    sums: as `claims_by_policy` returns them, the columns that name the policy first.
-    rows, partitions: how many claims there are, and into how many parts Spark shuffles them.
+    sums: as `claims_by_policy` returns them; the columns that name the policy come first.
+    rows, partitions: the number of claims, and the number of partitions of Spark's shuffles.
     """
     renamed = sums.toDF(*map(_key, range(len(key))), *map(_sum, _NAMES))
-    if _FEW < rows <= _FEW * partitions:
-        # Spark cannot tell how few they are, and would sort all policies for them.
+    if _HASHED_PER_TASK < rows <= _HASHED_PER_TASK * partitions:
+        # Spark cannot know how few sums there are, and would sort all policies to join them.
         renamed = renamed.hint("shuffle_hash")
-    same = [policies[name] == renamed[_key(n)] for n, name in enumerate(key)]
-    return policies.join(renamed, on=same, how="left")
+    matches = [policies[name] == renamed[_key(n)] for n, name in enumerate(key)]
+    return policies.join(renamed, on=matches, how="left")

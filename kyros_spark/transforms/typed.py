@@ -1,4 +1,4 @@
-"""Convert raw values to their declared types, never making NULL of a value in silence."""
+"""Convert raw values to their declared types; no value becomes NULL unnoticed."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from kyros_spark.transforms.repairs import respelled_sql, with_repairs, with_row
 from kyros_spark.transforms.values import RAW, present_sql
 
 _PATTERNS = {"date": "yyyy-MM-dd", "timestamp": "yyyy-MM-dd HH:mm:ss"}
-_ISO = {5: ["= '-'"], 8: ["= '-'"], 10: [">= '0'", "<= '9'"]}  # what stands where in yyyy-MM-dd
+# Conditions on the characters of yyyy-MM-dd, by position.
+_ISO = {5: ["= '-'"], 8: ["= '-'"], 10: [">= '0'", "<= '9'"]}
 
 
-def with_raw_kept(raw: DataFrame) -> DataFrame:
+def with_raw_record(raw: DataFrame) -> DataFrame:
     """Return the raw columns as one struct, so that typed columns can take their names."""
     return raw.select(F.struct(*raw.columns).alias(RAW))
 
 
-def with_typed_columns(kept: DataFrame, source: SourceSettings) -> DataFrame:
-    """Add every declared column, typed and repaired; derived columns see the repaired ones."""
-    struct = kept.schema[RAW].dataType
+def with_typed_columns(raw: DataFrame, source: SourceSettings) -> DataFrame:
+    """Add every declared column, typed and repaired; derived columns use repaired values."""
+    struct = raw.schema[RAW].dataType
     assert isinstance(struct, StructType)
     types = {field.name: field.dataType for field in struct.fields}
     read = [name for name, column in source.columns.items() if column.sql is None]
     values = (f"{_typed(n, source.columns[n], types[n])} AS {quoted(n)}" for n in read)
-    typed = with_repairs(kept.selectExpr("*", *values), source, read)
+    typed = with_repairs(raw.selectExpr("*", *values), source, read)
     for name, column in source.columns.items():
         if column.sql is not None:
             typed = typed.withColumn(name, F.expr(column.sql).cast(sql_type(column.type)))
@@ -39,37 +40,37 @@ def with_typed_columns(kept: DataFrame, source: SourceSettings) -> DataFrame:
 
 
 def _typed(name: str, column: ColumnSettings, raw_type: DataType) -> str:
-    """Return the SQL of a value in its declared type: one text, not many calls."""
-    wanted = sql_type(column.type)
+    """Return a value in its declared type, as one SQL text rather than many calls."""
+    target = sql_type(column.type)
     value = present_sql(name, column)
     is_text = isinstance(raw_type, StringType)
-    if wanted == "string":
+    if target == "string":
         return respelled_sql(f"CAST({value} AS STRING)", column)
-    if is_text and wanted in _PATTERNS:
-        if wanted == "date" and column.format is None:
+    if is_text and target in _PATTERNS:
+        if target == "date" and column.format is None:
             return _iso_date(f"trim({value})")
-        # An explicit pattern, since a cast reads '2004' as the first of January.
-        pattern = text(column.format or _PATTERNS[wanted])
-        return f"CAST(try_to_timestamp(trim({value}), {pattern}) AS {wanted})"
-    # try_cast is NULL where a plain cast raises (ANSI) or is NULL (before): alike on all Sparks.
-    cast = f"try_cast({f'trim({value})' if is_text else value} AS {wanted})"
-    if wanted in ("int", "bigint") and isinstance(raw_type, FractionalType):
+        # An explicit pattern, since a cast would read '2004' as the first of January.
+        pattern = text(column.format or _PATTERNS[target])
+        return f"CAST(try_to_timestamp(trim({value}), {pattern}) AS {target})"
+    # try_cast gives NULL where a cast raises (ANSI) or gives NULL (older): equal on every Spark.
+    cast = f"try_cast({f'trim({value})' if is_text else value} AS {target})"
+    if target in ("int", "bigint") and isinstance(raw_type, FractionalType):
         return f"CASE WHEN {value} = floor({value}) THEN {cast} END"  # 3.7 is not the integer 3
-    if wanted == "double":
-        # NaN is larger than any number, and so is infinity: neither lies between these.
+    if target == "double":
+        # Spark orders NaN, like infinity, above every finite number: both fail this test.
         return f"CASE WHEN abs({cast}) <= {sys.float_info.max!r}D THEN {cast} END"
     return cast
 
 
 def _iso_date(value: str) -> str:
-    """Return a date that is written yyyy-MM-dd.
+    """Return a date that is written as yyyy-MM-dd, else NULL.
 
-    A cast alone takes '2004', '2004-1' and '2004-01-01 noon' too, so that the shape is judged
-    first; parsing by a pattern takes five times as long as both.
+    A cast alone also accepts '2004', '2004-1' and '2004-01-01 noon', so the form is checked first.
+    Parsing by a pattern takes five times as long as both steps.
     """
-    # No BETWEEN: Spark gives its operand a projection of its own, and copies each row once more.
+    # No BETWEEN: Spark would give its operand an extra projection, and copy each row once more.
     shape = " AND ".join(
-        f"substring({value}, {n}, 1) {is_it}" for n, tests in _ISO.items() for is_it in tests
+        f"substring({value}, {n}, 1) {test}" for n, tests in _ISO.items() for test in tests
     )
     return (
         f"CASE WHEN length({value}) = 10 AND {value} >= '0001' AND {shape} "

@@ -1,4 +1,4 @@
-"""Word single values as SQL: the raw one, the one that was read, a bound, a literal."""
+"""Write single values as SQL: the raw value, the value as read, a bound, a literal."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from kyros_spark.tables.contract import sql_type
 from kyros_spark.tables.ddl import text
 
 RAW = "_raw"
-MALFORMED = "_malformed"  # the text of a record that has too few or too many fields
+MALFORMED = "_malformed"  # the text of a record with too few or too many fields
 
 
 def as_read(name: str) -> str:
-    """Return the column that holds a repaired column's value as it was read."""
+    """Return the name of the column that holds a repaired column's value as it was read."""
     return f"_read_{name}"
 
 
 def bound_sql(bound: float | str, column: ColumnSettings) -> str:
-    """Return a bound; a number stays one: as an int column's type, 0.5 would let 0 pass."""
+    """Return a bound; a number stays a double, since an int column would cut 0.5 to 0."""
     return f"{bound!r}D" if isinstance(bound, float) else literal_sql(bound, column)
 
 
 def literal_sql(value: str, column: ColumnSettings) -> str:
-    """Return a text of the settings as a value of the column's type."""
+    """Return a text from the settings as a value of the column's type."""
     return f"CAST({text(value)} AS {sql_type(column.type)})"
 
 
 def present_sql(name: str, column: ColumnSettings) -> str:
-    """Return the SQL of the raw value, NULL where the settings read it as missing."""
+    """Return the raw value, or NULL where the settings list it as missing."""
     raw = f"{RAW}.`{name}`"
     if not column.missing:
         return raw
     listed = ", ".join(text(value) for value in column.missing)
-    given = f"trim(cast({raw} AS string)) NOT IN ({listed})"
+    present = f"trim(cast({raw} AS string)) NOT IN ({listed})"
     numbers = [value for value in column.missing if _is_number(value)]
     if numbers and column.type not in ("string", "date", "timestamp", "boolean"):
-        # A typed source holds the sentinel 0 as 0.0; text may say 0.00.
-        same = ", ".join(f"{float(value)!r}D" for value in numbers)
-        given += f" AND coalesce(try_cast({raw} AS double) NOT IN ({same}), true)"
-    return f"CASE WHEN {given} THEN {raw} END"
+        # A typed source holds the sentinel 0 as 0.0, and a text may hold 0.00.
+        doubles = ", ".join(f"{float(value)!r}D" for value in numbers)
+        present += f" AND coalesce(try_cast({raw} AS double) NOT IN ({doubles}), true)"
+    return f"CASE WHEN {present} THEN {raw} END"
 
 
 def _is_number(text: str) -> bool:

@@ -20,10 +20,10 @@ _REFUSED = f"NOT {COPY} AND {BROKEN} IS NOT NULL"
 
 
 def with_verdicts(typed: DataFrame, source: SourceSettings, rules: Sequence[Rule]) -> DataFrame:
-    """Judge typed rows; keep their columns and marks, and the record only where it is refused.
+    """Judge typed rows; keep their columns and marks, and the record of refused rows only.
 
-    All in one projection: rules make it too large for Spark to compile it with its neighbours, and
-    each of its own would copy every row with its record once more.
+    All is done in one projection. The rules make it too large for Spark to compile together with
+    its neighbours, and each further projection would copy every row and its record once more.
     """
     refused, broken = broken_sql(rules, refusing=True)
     _, noted = broken_sql(rules, refusing=False)
@@ -38,12 +38,12 @@ def with_verdicts(typed: DataFrame, source: SourceSettings, rules: Sequence[Rule
 
 
 def accepted(judged: DataFrame) -> DataFrame:
-    """Return the rows that are no copies and broke no rule."""
+    """Return the rows that are not copies and broke no refusing rule."""
     return judged.where(f"NOT {COPY} AND {BROKEN} IS NULL")
 
 
 def clean_rows(judged: DataFrame, source: SourceSettings, batch: str, run_id: str) -> DataFrame:
-    """Return the accepted rows in the columns of their table; what exceeds a cap stands apart."""
+    """Return the accepted rows as their table holds them; the excess above a cap is separate."""
     capped = {n: f"least({quoted(n)}, {cap!r}D)" for n, cap in caps(source).items()}
     values = (f"{capped.get(n, quoted(n))} AS {quoted(n)}" for n in source.columns)
     excess = (f"round(greatest({quoted(n)} - {c!r}D, 0D), 6) AS {quoted(f'{n}_excess')}"
@@ -62,9 +62,9 @@ def rejected_rows(
     judged: DataFrame, rules: Sequence[Rule], source_name: str, batch: str, run_id: str
 ) -> DataFrame:
     """Return the refused rows in the columns of `rejects`: first reason, all reasons, record."""
-    told = judged.where(_REFUSED).select(RAW, reasons(rules).alias("reasons"))
+    refused = judged.where(_REFUSED).select(RAW, reasons(rules).alias("reasons"))
     first = (f"reasons[0].{name} AS `{name}`" for name in ("rule", "column", "expected", "found"))
-    return told.select(
+    return refused.select(
         F.lit(batch).alias("batch_id"),
         F.lit(source_name).alias("source"),
         *map(F.expr, first),
@@ -77,19 +77,19 @@ def rejected_rows(
 def verdict_counts(
     judged: DataFrame, source: SourceSettings, rules: Sequence[Rule], profiled: bool
 ) -> DataFrame:
-    """Return rows, notes and sums of amounts by verdict: `copy`, and `rule`, the first broken.
+    """Count rows, notes and sums of amounts by verdict: `copy` and `rule`, the first one broken.
 
-    Amounts are added as decimals, each rounded to a millionth: sums are exact in any order.
+    Amounts are added as decimals, each rounded to a millionth, so that sums are exact in any order.
     """
     first = f"CASE WHEN {_REFUSED} THEN {BROKEN}[0] END AS rule"
-    noting = [n for n, rule in enumerate(rules) if rule.severity != "reject"]
+    noted_rules = [n for n, rule in enumerate(rules) if rule.severity != "reject"]
     noted = [
-        F.count_if(F.expr(f"array_contains({NOTED}, {n})")).alias(f"noted_{n}") for n in noting
+        F.count_if(F.expr(f"array_contains({NOTED}, {n})")).alias(f"noted_{n}") for n in noted_rules
     ]
     sums = [
         F.sum(F.expr(f"CAST({sql} AS DECIMAL(24, 6))")).alias(f"{kind}_{n}")
         for n, (name, amount) in enumerate(source.amounts.items())
-        for kind, sql in _parts(name, amount.cap).items()
+        for kind, sql in _amount_parts(name, amount.cap).items()
     ]
     marked = judged.selectExpr("*", f"{COPY} AS copy", first)
     return marked.groupBy("copy", "rule").agg(
@@ -97,13 +97,13 @@ def verdict_counts(
     )
 
 
-def _parts(name: str, cap: float | None) -> dict[str, str]:
+def _amount_parts(name: str, cap: float | None) -> dict[str, str]:
     value = quoted(name)
     top = value if cap is None else f"least({value}, {cap!r}D)"
     return {"in": as_read(name), "out": top, "excess": f"{value} - {top}"}
 
 
 def examples(judged: DataFrame, rules: Sequence[Rule]) -> DataFrame:
-    """Return one thing found by each rule that was the first to be broken: `rule`, `found`."""
-    told = judged.where(_REFUSED).select(BROKEN, reasons(rules)[0]["found"].alias("found"))
-    return told.groupBy(F.expr(f"{BROKEN}[0]").alias("rule")).agg(F.min("found").alias("found"))
+    """Return one refused value per rule that was the first to be broken: `rule`, `found`."""
+    refused = judged.where(_REFUSED).select(BROKEN, reasons(rules)[0]["found"].alias("found"))
+    return refused.groupBy(F.expr(f"{BROKEN}[0]").alias("rule")).agg(F.min("found").alias("found"))

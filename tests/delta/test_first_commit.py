@@ -3,6 +3,7 @@
 import pytest
 from portfolio import FIRST, POLICIES
 
+from kyros_spark.delta.first_commit import remove_log_without_commit
 from kyros_spark.storage import files
 
 BEGUN = ".00000000000000000000.json.a1347b77.tmp"
@@ -37,5 +38,5 @@ def test_hadoop_s_file_systems_are_asked_alike(spark, tmp_path, monkeypatch, bes
     (log / BEGUN).write_text("{")
     if beside:
         (tmp_path / "policies" / beside).write_text("somebody's")
-    files.remove_log_without_commit(spark, str(tmp_path / "policies"))
+    remove_log_without_commit(spark, str(tmp_path / "policies"))
     assert log.exists() == (beside is not None)

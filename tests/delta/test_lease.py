@@ -47,17 +47,17 @@ def driver(store):
     made = []
 
     def new():
-        made.append(Lease(store, "s3a://book/tables", beat=0.05, wait=0.4))
+        made.append(Lease(store, "s3a://book/tables", renew_every=0.05, patience=0.4))
         return made[-1]
 
     yield new
     for lease in made:
-        lease._quiet()
+        lease._stop_renewing()
 
 
 def die(lease):
     """What SIGKILL does: the lease stays, and is changed no more."""
-    lease._quiet()
+    lease._stop_renewing()
 
 
 def test_a_second_driver_is_refused_while_the_first_lives_and_told_by_whom(driver):

@@ -30,7 +30,7 @@ def ledger_of(tables):
 
 def told(tables):
     ledger = ledger_of(tables)
-    return {step: ledger.last_done(*step) for step in STEPS}
+    return {step: ledger.last_run(*step) for step in STEPS}
 
 
 def asked(tables):
@@ -84,10 +84,10 @@ def test_a_damaged_file_is_asked_anew(portfolio, tables, text):
 
 def test_a_run_that_another_driver_recorded_meanwhile_is_known(portfolio, tables):
     ours = ledger_of(tables)
-    last = ours.last_done("prepare", FIRST)
+    last = ours.last_run("prepare", FIRST)
     portfolio.set("prepare.claims.cap", 4000)
     theirs = portfolio.must(f"prepare --batch {FIRST}")["run_id"]
-    assert ours.last_done("prepare", FIRST) == last  # it asked before
+    assert ours.last_run("prepare", FIRST) == last  # it asked before
     ours.record(Run("clean", SECOND, "ours", status="skipped", ended=1.0))
     assert told(tables)["prepare", FIRST].run_id == theirs != last.run_id
     assert portfolio.must(f"prepare --batch {FIRST}")["status"] == "skipped"

@@ -73,7 +73,7 @@ def judged(spark):
     sums = summed(loss_rows(wide, subjects, means), by, (*SUMS, *LOSSES))
     losses = [row.asDict() for row in sums.withColumnRenamed("_group", "group").collect()]
     pair = Pair(len(subjects), subjects[3], subjects[0])
-    groups = curve_groups(wide, subjects, [pair], ROWS, rows_a_range=1000).cache()
+    groups = curve_groups(wide, subjects, [pair], ROWS, rows_per_range=1000).cache()
     ginis, points = curve_points(groups, QUANTILES)
     judging = EvaluationContext("b", "r", "full", ConfidenceInterval(0.95), None, PARTS)
     rows = [
@@ -83,7 +83,7 @@ def judged(spark):
             judging, one, [r for r in losses if r["subject"] == one.number], ginis, {}, "none", {}
         )
     ]
-    values = number_values(wide, ["power"], ROWS, rows_a_range=1000)
+    values = number_values(wide, ["power"], ROWS, rows_per_range=1000)
     numbers = number_groups(values, ["power"], QUANTILES)
     levels = {"area": F.col("area"), "power": numbers["power"].level("power")}
     found = factor_sums(wide, levels, subjects, [pair], max_levels=50)

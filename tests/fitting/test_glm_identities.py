@@ -118,7 +118,7 @@ def test_an_iteration_that_takes_long_is_told(monkeypatch):
     monkeypatch.setattr(irls, "event", said.append)
     fit_rows(generated().rows(), settings("poisson"))
     assert not said
-    monkeypatch.setattr(irls, "TOLD_AFTER", -1.0)
+    monkeypatch.setattr(irls, "REPORT_AFTER", -1.0)
     fit = fit_rows(generated().rows(), settings("poisson"))
     mine = said[-fit.iterations :]
     assert [line.split(":")[0] for line in mine] == [

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark.config import ModelSettings
 from kyros_spark.errors import TrainingDataError
-from kyros_spark.fitting.interval import EXCESS_A_UNIT, conformal_interval
+from kyros_spark.fitting.interval import EXCESS_PER_UNIT, conformal_interval
 from kyros_spark.fitting.metrics import PREDICTED
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.transforms.interval import bounds
@@ -40,7 +40,7 @@ def scored(spark, family, rows=VALID):
             OFFSET: np.log(units) if by_offset else 0.0,
             WEIGHT: 1.0 if by_offset else units,
             PREDICTED: predicted,
-            EXCESS_A_UNIT: 0.0,
+            EXCESS_PER_UNIT: 0.0,
         }
     )
     return spark.createDataFrame(table), (observed, predicted, units)

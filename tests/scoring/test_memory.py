@@ -16,7 +16,7 @@ from tests.scoring.boosters import boost, model_of
 
 WORKER = """
 import json, re, sys
-from kyros_spark.scoring import host
+from kyros_spark.scoring import worker_models
 from kyros_spark.scoring.scorer import Scorer
 import numpy as np
 
@@ -28,7 +28,7 @@ for line in sys.stdin:
     if sha256:
         def absent():
             raise RuntimeError("not on this host")
-        scorer = Scorer(host.load(sha256, absent))
+        scorer = Scorer(worker_models.load(sha256, absent))
         rows = np.random.default_rng(0).normal(size=(64, len(scorer.manifest.features)))
         total = scorer.raw(list(rows.T.copy())).sum()
     sys.stdout.write(json.dumps(pss()) + "\\n")

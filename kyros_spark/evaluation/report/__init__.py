@@ -1,1 +1,1 @@
-"""Draw the evaluation tables and word them as one HTML page: no Spark here, only their rows."""
+"""Draw the evaluation tables as charts and render one HTML page from their rows, without Spark."""

@@ -1,4 +1,4 @@
-"""Word the report: one HTML page with its charts in it, and nothing it would have to fetch."""
+"""Render the report: one HTML page that contains its charts and fetches nothing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from kyros_spark.errors import PlatformError
 from kyros_spark.evaluation.report.draw import drawn
-from kyros_spark.evaluation.report.sections import Told, sections
+from kyros_spark.evaluation.report.sections import EvaluationRows, sections
 
 
 def check_report() -> None:
-    """Refuse a report where what draws and words it is not installed.
+    """Refuse a report if the libraries that draw and render it are not installed.
 
     Raises:
         PlatformError: jinja2 or matplotlib is missing.
@@ -27,28 +27,32 @@ def check_report() -> None:
         ) from error
 
 
-def page(told: Told, facts: Mapping[str, Any]) -> bytes:
-    """Return the report; ``facts`` say which batch and run it is of."""
+def page(evaluation: EvaluationRows, facts: Mapping[str, Any]) -> bytes:
+    """Return the report as UTF-8 HTML.
+
+    facts: the template's other variables, such as batch, run, tier and the stages' seconds.
+    """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    found, charts = sections(told)
-    svgs = {name: Markup(svg) for name, svg in drawn(charts).items()}  # our own, escaped there
+    blocks, charts = sections(evaluation)
+    # The SVG is our own, and its texts are escaped where it is drawn.
+    svgs = {name: Markup(svg) for name, svg in drawn(charts).items()}
     text = (resources.files("kyros_spark.evaluation.report") / "report.html").read_text(
         encoding="utf-8"
     )
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"number": number, "percent": percent}
     template = environment.from_string(text)
-    filled = template.render(sections=found, svgs=svgs, part=told.part, told=told, **facts)
-    return filled.encode()
+    html = template.render(sections=blocks, svgs=svgs, part=evaluation.part, **facts)
+    return html.encode()
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """Return a number with thousands apart; a dash where there is none."""
+    """Return a number with thousands separated by spaces; a dash for None."""
     return "–" if value is None else f"{value:,.{digits}f}".replace(",", " ")
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Return a share in per cent; a dash where there is none."""
+    """Return a share in per cent; a dash for None."""
     return "–" if value is None else f"{100 * value:.{digits}f} %"

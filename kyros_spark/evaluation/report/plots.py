@@ -1,10 +1,10 @@
 """Draw one chart as SVG from a few numbers.
 
-`python -m kyros_spark.evaluation.report.plots` draws many.
+`python -m kyros_spark.evaluation.report.plots` draws many: JSON in, JSON out.
 
-Figures are made without pyplot, which keeps a state of its own. Text stays text, so that the
-page's fonts are used and a chart is some kilobytes. Colours: Okabe and Ito, told apart by
-colour-blind eyes.
+Figures are created without pyplot, which keeps global state. Text stays text in the SVG, so the
+page's fonts apply and a chart takes only a few kilobytes. The colours are those of Okabe and Ito,
+which colour-blind readers can tell apart.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ def draw(spec: Spec) -> str:
 
 
 def lorenz(axes: Axes, spec: Spec) -> None:
-    """Draw cumulative share of the target against that of exposure, by rising prediction."""
+    """Draw the cumulative share of the target against that of exposure, by rising prediction."""
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9, linestyle="--", label="no order")
-    for number, one in enumerate(spec["lines"]):
-        gini = f"  Gini {one['gini']:.3f}" if one["gini"] is not None else ""
-        x, y, label = [0, *one["x"]], [0, *one["y"]], one["name"] + gini
+    for number, line in enumerate(spec["lines"]):
+        gini = f"  Gini {line['gini']:.3f}" if line["gini"] is not None else ""
+        x, y, label = [0, *line["x"]], [0, *line["y"]], line["name"] + gini
         axes.plot(x, y, color=COLOURS[number % 6], label=label)
     axes.set(xlabel="share of exposure, lowest predictions first", ylabel="share of observed")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
@@ -86,11 +86,11 @@ def calibration(axes: Axes, spec: Spec) -> None:
 
 
 def lift(axes: Axes, spec: Spec) -> None:
-    """Draw observed and predicted by quantile, over the mean of all."""
+    """Draw each model's observed mean by quantile of prediction, over the overall mean."""
     axes.axhline(1, color=FAINT, linewidth=0.9, linestyle="--")
-    for number, one in enumerate(spec["lines"]):
+    for number, line in enumerate(spec["lines"]):
         colour = COLOURS[number % 6]
-        axes.plot(one["x"], one["y"], MARKS[number % 6] + "-", color=colour, label=one["name"])
+        axes.plot(line["x"], line["y"], MARKS[number % 6] + "-", color=colour, label=line["name"])
     axes.set(xlabel="quantile of prediction, by exposure", ylabel="observed mean / overall")
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper left", fontsize=8)
@@ -99,9 +99,9 @@ def lift(axes: Axes, spec: Spec) -> None:
 def factor(axes: Axes, spec: Spec) -> None:
     """Draw actual over expected by level with intervals, above bars of exposure."""
     labels = spec["levels"]
-    places = range(len(labels))
+    positions = range(len(labels))
     bars = axes.twinx()
-    bars.bar(places, spec["shares"], color=BAR, width=0.8)
+    bars.bar(positions, spec["shares"], color=BAR, width=0.8)
     bars.set_ylim(0, max(spec["shares"]) * 3.2)
     bars.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     bars.set_ylabel("share of exposure", color=FAINT)
@@ -111,61 +111,61 @@ def factor(axes: Axes, spec: Spec) -> None:
     axes.patch.set_visible(False)
     axes.axhline(1, color=INK, linewidth=0.8)
     count = len(spec["lines"])
-    for number, one in enumerate(spec["lines"]):
+    for number, line in enumerate(spec["lines"]):
         shift = (number - (count - 1) / 2) * 0.22
-        known = [n for n in places if one["y"][n] is not None]
-        y = [one["y"][n] for n in known]
-        low = [max(0.0, one["y"][n] - one["lower"][n]) for n in known]
-        high = [max(0.0, one["upper"][n] - one["y"][n]) for n in known]
+        filled = [n for n in positions if line["y"][n] is not None]
+        y = [line["y"][n] for n in filled]
+        low = [max(0.0, line["y"][n] - line["lower"][n]) for n in filled]
+        high = [max(0.0, line["upper"][n] - line["y"][n]) for n in filled]
         axes.errorbar(
-            [n + shift for n in known], y, yerr=[low, high], fmt=MARKS[number % 6],
-            color=COLOURS[number % 6], elinewidth=1, label=one["name"],
+            [n + shift for n in filled], y, yerr=[low, high], fmt=MARKS[number % 6],
+            color=COLOURS[number % 6], elinewidth=1, label=line["name"],
         )  # fmt: skip
     axes.set_ylabel("actual / expected")
     axes.set_ylim(*_limits(spec))
     tilt = 60 if sum(map(len, labels)) > 70 else 0
-    axes.set_xticks(list(places), labels, rotation=tilt, fontsize=8 if len(labels) < 30 else 6.5)
+    axes.set_xticks(list(positions), labels, rotation=tilt, fontsize=8 if len(labels) < 30 else 6.5)
     axes.legend(loc="upper left", fontsize=8, ncols=count)
 
 
 def double_lift(axes: Axes, spec: Spec) -> None:
-    """Draw what was observed and what either model expects, by quantile of their ratio."""
+    """Draw the observed and what each of two models expects, by quantile of their ratio."""
     axes.axhline(1, color=FAINT, linewidth=0.9, linestyle="--")
-    for number, one in enumerate(spec["lines"]):
-        black = one["name"] == "observed"
+    for number, line in enumerate(spec["lines"]):
+        is_observed = line["name"] == "observed"
         axes.plot(
-            one["x"], one["y"], MARKS[number % 6] + ("-" if black else "--"),
-            color=INK if black else COLOURS[number % 6], label=one["name"],
+            line["x"], line["y"], MARKS[number % 6] + ("-" if is_observed else "--"),
+            color=INK if is_observed else COLOURS[number % 6], label=line["name"],
         )  # fmt: skip
     axes.set(xlabel="quantile of new / old prediction, by exposure", ylabel=spec["ylabel"])
     axes.legend(loc="best", fontsize=8)
 
 
 def dislocation(axes: Axes, spec: Spec) -> None:
-    """Draw the share of exposure by change of price."""
+    """Draw the share of exposure by band of price change."""
     axes.bar(range(len(spec["bands"])), spec["shares"], color=COLOURS[0], width=0.75)
-    for place, share in enumerate(spec["shares"]):
-        axes.annotate(f"{share:.0%}", (place, share), ha="center", va="bottom", fontsize=8)
+    for position, share in enumerate(spec["shares"]):
+        axes.annotate(f"{share:.0%}", (position, share), ha="center", va="bottom", fontsize=8)
     axes.set_xticks(range(len(spec["bands"])), spec["bands"], rotation=35, ha="right", fontsize=8)
     axes.set_ylabel("share of exposure")
-    axes.set_yticks([])  # each bar says its own
+    axes.set_yticks([])  # each bar has its own label
 
 
 def _limits(spec: Spec) -> tuple[float, float]:
-    """Return the limits of A/E: by the large levels, whose intervals matter; bars lie below."""
+    """Return the limits of the A/E axis: large levels must fit, with room below for the bars."""
     least, most = 0.8, 1.2
-    for one in spec["lines"]:
+    for line in spec["lines"]:
         for n, share in enumerate(spec["shares"]):
-            if share >= 0.01 and one["y"][n] is not None:
-                least, most = min(least, one["lower"][n]), max(most, one["upper"][n])
+            if share >= 0.01 and line["y"][n] is not None:
+                least, most = min(least, line["lower"][n]), max(most, line["upper"][n])
     least, most = max(0.0, least), min(most, 3.0)
     return least - 0.35 * (most - least), most + 0.12 * (most - least)
 
 
 def _plain(axes: Axes) -> None:
-    told = FuncFormatter(lambda value, _: f"{value:,.4g}")
-    axes.xaxis.set_major_formatter(told)
-    axes.yaxis.set_major_formatter(told)
+    plain = FuncFormatter(lambda value, _: f"{value:,.4g}")
+    axes.xaxis.set_major_formatter(plain)
+    axes.yaxis.set_major_formatter(plain)
 
 
 _KINDS: dict[str, Callable[[Axes, Spec], None]] = {

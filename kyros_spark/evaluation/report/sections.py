@@ -1,4 +1,4 @@
-"""Arrange the evaluation's rows as the report shows them: a section a target, models beside."""
+"""Arrange the evaluation's rows for the report: one section per target, its models together."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from typing import Any
 Row = Mapping[str, Any]
 PART_ORDER = ("test", "valid", "train", "all")
 _WIDE, _THIRD, _SMALL = (9.2, 3.0), (3.7, 3.0), (3.1, 2.9)
+_DOUBLE_LIFT = {"kind": "double_lift", "size": _THIRD}
 
 
 @dataclass(frozen=True)
-class Told:
-    """The rows of the three tables, of one batch and run, and what of them is shown."""
+class EvaluationRows:
+    """The rows of the three evaluation tables for one batch and run, and what to show of them.
+
+    part          the part that charts and tables show
+    min_exposure  levels of fewer units are hidden
+    """
 
     metrics: Sequence[Row]
     factors: Sequence[Row]
@@ -22,7 +27,7 @@ class Told:
     min_exposure: float
 
     def chart(self, kind: str, model: str, other: str = "") -> list[Row]:
-        """Return the points of a chart, in order."""
+        """Return the rows of a chart, by segment and quantile."""
         rows = [
             row
             for row in self.lift
@@ -32,79 +37,87 @@ class Told:
         return sorted(rows, key=lambda row: (row["segment"], row["quantile"]))
 
 
-def sections(told: Told) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Return the sections, and the charts they name, as `report.plots` draws them."""
+def sections(evaluation: EvaluationRows) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Return the sections, and the charts they name as specifications for `report.plots`.
+
+    The functions below each add their charts to ``charts``, under names that begin with
+    ``prefix``.
+    """
     charts: dict[str, dict[str, Any]] = {}
     groups: dict[tuple[Any, ...], list[str]] = {}
-    for row in told.metrics:
+    for row in evaluation.metrics:
         models = groups.setdefault((row["target"], row["per"]), [])
         if row["model_name"] not in models:
             models.append(row["model_name"])
-    found = []
+    content = []
     for number, ((target, per), models) in enumerate(groups.items()):
-        mine = f"s{number}"
-        rows = [r for r in told.metrics if r["model_name"] in models]
+        prefix = f"s{number}"
+        rows = [r for r in evaluation.metrics if r["model_name"] in models]
         rows.sort(key=lambda r: (models.index(r["model_name"]), PART_ORDER.index(r["part"])))
         section = {
             "title": f"{target} per {per}" if target else "Models that are not judged",
             "family": rows[0]["family"],
             "metrics": rows,
             "absent": _absent(rows),
-            "lorenz": _lorenz(told, models, charts, mine),
-            "lift": _lift(told, models, charts, mine),
-            "calibration": _calibration(told, models, charts, mine),
-            "points": {m: points for m in models if (points := told.chart("calibration", m))},
-            "pairs": _pairs(told, models, charts, mine),
-            "factors": _factors(told, models, charts, mine),
+            "lorenz": _lorenz(evaluation, models, charts, prefix),
+            "lift": _lift(evaluation, models, charts, prefix),
+            "calibration": _calibration(evaluation, models, charts, prefix),
+            "points": {m: points for m in models if (points := evaluation.chart("calibration", m))},
+            "pairs": _pairs(evaluation, models, charts, prefix),
+            "factors": _factors(evaluation, models, charts, prefix),
         }
-        found.append(section)
-    return found, charts
+        content.append(section)
+    return content, charts
 
 
 def _absent(rows: Iterable[Row]) -> list[str]:
-    """Return why metrics are missing, each reason once, with what it concerns."""
+    """Return why metrics are missing: each reason once, with the metrics it concerns."""
     reasons: dict[str, set[str]] = {}
     for row in rows:
-        for metric, why in row["absent"].items():
-            reasons.setdefault(why, set()).add(metric)
-    return [f"{', '.join(sorted(names))}: {why}" for why, names in sorted(reasons.items())]
+        for metric, reason in row["absent"].items():
+            reasons.setdefault(reason, set()).add(metric)
+    return [f"{', '.join(sorted(names))}: {reason}" for reason, names in sorted(reasons.items())]
 
 
-def _lorenz(told: Told, models: Sequence[str], charts: dict[str, Any], mine: str) -> str:
-    ginis = {r["model_name"]: r["gini"] for r in told.metrics if r["part"] == told.part}
+def _lorenz(
+    evaluation: EvaluationRows, models: Sequence[str], charts: dict[str, Any], prefix: str
+) -> str:
+    ginis = {r["model_name"]: r["gini"] for r in evaluation.metrics if r["part"] == evaluation.part}
     lines = []
     for model in models:
-        points = [r for r in told.chart("lorenz", model) if r["observed_share"] is not None]
+        points = [r for r in evaluation.chart("lorenz", model) if r["observed_share"] is not None]
         if points:
             x, y = [r["units_share"] for r in points], [r["observed_share"] for r in points]
             lines.append({"name": model, "gini": ginis.get(model), "x": x, "y": y})
     if not lines:
         return ""
-    charts[f"{mine}-lorenz"] = {"kind": "lorenz", "title": "Lorenz curves", "lines": lines}
-    return f"{mine}-lorenz"
+    charts[f"{prefix}-lorenz"] = {"kind": "lorenz", "title": "Lorenz curves", "lines": lines}
+    return f"{prefix}-lorenz"
 
 
-def _lift(told: Told, models: Sequence[str], charts: dict[str, Any], mine: str) -> str:
+def _lift(
+    evaluation: EvaluationRows, models: Sequence[str], charts: dict[str, Any], prefix: str
+) -> str:
     lines = []
     for model in models:
-        points = [r for r in told.chart("calibration", model) if r["lift"] is not None]
+        points = [r for r in evaluation.chart("calibration", model) if r["lift"] is not None]
         if points:
             x, y = [r["quantile"] for r in points], [r["lift"] for r in points]
             lines.append({"name": model, "x": x, "y": y})
     if not lines:
         return ""
-    charts[f"{mine}-lift"] = {"kind": "lift", "title": "Lift", "lines": lines}
-    return f"{mine}-lift"
+    charts[f"{prefix}-lift"] = {"kind": "lift", "title": "Lift", "lines": lines}
+    return f"{prefix}-lift"
 
 
 def _calibration(
-    told: Told, models: Sequence[str], charts: dict[str, Any], mine: str
+    evaluation: EvaluationRows, models: Sequence[str], charts: dict[str, Any], prefix: str
 ) -> dict[str, str]:
-    found = {}
+    names = {}
     for number, model in enumerate(models):
-        points = [r for r in told.chart("calibration", model) if r["upper"] is not None]
+        points = [r for r in evaluation.chart("calibration", model) if r["upper"] is not None]
         if points:
-            charts[f"{mine}-calibration-{model}"] = {
+            charts[f"{prefix}-calibration-{model}"] = {
                 "kind": "calibration",
                 "title": f"Calibration of {model}",
                 "number": number,
@@ -114,23 +127,23 @@ def _calibration(
                 "lower": [r["lower"] * r["expected_mean"] for r in points],
                 "upper": [r["upper"] * r["expected_mean"] for r in points],
             }
-            found[model] = f"{mine}-calibration-{model}"
-    return found
+            names[model] = f"{prefix}-calibration-{model}"
+    return names
 
 
 def _pairs(
-    told: Told, models: Sequence[str], charts: dict[str, Any], mine: str
+    evaluation: EvaluationRows, models: Sequence[str], charts: dict[str, Any], prefix: str
 ) -> list[dict[str, Any]]:
     keys = {
         (r["model_name"], r["other_model"])
-        for r in told.lift
+        for r in evaluation.lift
         if r["other_model"] and r["model_name"] in models
     }
-    found = []
+    content = []
     for number, (new, old) in enumerate(sorted(keys)):
-        name = f"{mine}-pair{number}"
-        points = told.chart("double_lift", new, old)
-        moves = told.chart("dislocation", new, old)
+        name = f"{prefix}-pair{number}"
+        points = evaluation.chart("double_lift", new, old)
+        moves = evaluation.chart("dislocation", new, old)
         pair: dict[str, Any] = {"new": new, "old": old, "points": points, "charts": []}
         if points and points[0]["observed"] is not None:
             charts[f"{name}-lift"] = _double_lift(points, new, old)
@@ -150,8 +163,8 @@ def _pairs(
             }
             pair["charts"].append((f"{name}-moves", "Dislocation: change from old to new"))
         pair["whole"], pair["moves"] = moves[:1], _by_segment(moves[1:])
-        found.append(pair)
-    return found
+        content.append(pair)
+    return content
 
 
 def _double_lift(points: Sequence[Row], new: str, old: str) -> dict[str, Any]:
@@ -163,64 +176,63 @@ def _double_lift(points: Sequence[Row], new: str, old: str) -> dict[str, Any]:
         y = [r[column] / r["units"] / mean if mean else None for r in points]
         lines.append({"name": name, "x": [r["quantile"] for r in points], "y": y})
     title = f"Double lift of {new} and {old}"
-    told = {"kind": "double_lift", "title": title, "size": _THIRD, "ylabel": "mean / overall"}
-    return {**told, "lines": lines}
+    return {**_DOUBLE_LIFT, "title": title, "ylabel": "mean / overall", "lines": lines}
 
 
 def _loss_ratio(points: Sequence[Row], old: str) -> dict[str, Any]:
     x, y = [r["quantile"] for r in points], [r["other_actual_expected"] for r in points]
     lines = [{"name": "observed", "x": x, "y": y}]
-    told = {"kind": "double_lift", "title": f"On {old}", "size": _THIRD}
-    return {**told, "ylabel": "observed / old expected", "lines": lines}
+    ylabel = "observed / old expected"
+    return {**_DOUBLE_LIFT, "title": f"On {old}", "ylabel": ylabel, "lines": lines}
 
 
 def _by_segment(moves: Iterable[Row]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
+    segments: dict[str, list[Row]] = {}
     for row in moves:
-        found.setdefault(row["segment"], []).append(row)
-    return found
+        segments.setdefault(row["segment"], []).append(row)
+    return segments
 
 
 def _factors(
-    told: Told, models: Sequence[str], charts: dict[str, Any], mine: str
+    evaluation: EvaluationRows, models: Sequence[str], charts: dict[str, Any], prefix: str
 ) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, dict[str, Row]]] = {}
-    for row in sorted(told.factors, key=lambda r: r["level_order"]):
-        if row["part"] == told.part and row["model_name"] in models:
+    for row in sorted(evaluation.factors, key=lambda r: r["level_order"]):
+        if row["part"] == evaluation.part and row["model_name"] in models:
             levels = rows.setdefault(row["factor"], {}).setdefault(row["level"], {})
             levels[row["model_name"]] = row
-    found: list[dict[str, Any]] = []
+    content: list[dict[str, Any]] = []
     for factor, by_level in rows.items():
-        known = {m: row for by in by_level.values() for m, row in by.items()}
+        last_rows = {m: row for by_model in by_level.values() for m, row in by_model.items()}
         shown = {
-            level: by
-            for level, by in by_level.items()
-            if max(row["units"] for row in by.values()) >= told.min_exposure
+            level: by_model
+            for level, by_model in by_level.items()
+            if max(row["units"] for row in by_model.values()) >= evaluation.min_exposure
         }
-        users = [m for m in models if m in known and known[m]["used"]]
-        name = f"{mine}-factor-{factor}"
-        told_of: dict[str, Any] = {
+        block: dict[str, Any] = {
             "name": factor,
-            "users": users,
+            "users": [m for m in models if m in last_rows and last_rows[m]["used"]],
             "levels": shown,
-            "models": list(known),
+            "models": list(last_rows),
+            "hidden": len(by_level) - len(shown),
+            "chart": "",
         }
-        found.append({**told_of, "hidden": len(by_level) - len(shown), "chart": ""})
-        if shown and any(row["lower"] is not None for row in known.values()):
-            charts[name] = _factor(factor, shown, list(known))
-            found[-1]["chart"] = name
-    return sorted(found, key=lambda one: (not one["users"], one["name"]))
+        if shown and any(row["lower"] is not None for row in last_rows.values()):
+            block["chart"] = f"{prefix}-factor-{factor}"
+            charts[block["chart"]] = _factor(factor, shown, list(last_rows))
+        content.append(block)
+    return sorted(content, key=lambda block: (not block["users"], block["name"]))
 
 
 def _factor(
     factor: str, levels: Mapping[str, Mapping[str, Row]], models: Sequence[str]
 ) -> dict[str, Any]:
-    first = [next(iter(by.values())) for by in levels.values()]
+    first = [next(iter(by_model.values())) for by_model in levels.values()]
     lines = []
     for model in models:
-        told = [by.get(model) for by in levels.values()]
+        points = [by_model.get(model) for by_model in levels.values()]
         ends = {
-            column: [row[name] if row else None for row in told]
+            column: [row[name] if row else None for row in points]
             for column, name in (("y", "actual_expected"), ("lower", "lower"), ("upper", "upper"))
         }
         lines.append({"name": model, **ends})

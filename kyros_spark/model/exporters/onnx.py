@@ -1,9 +1,10 @@
 """Write a model as ONNX: one input of all features, the sum, the inverse link, rebalance and load.
 
-The input holds what the engine's scorer takes, a column a feature: numbers, NaN where missing, and
-level codes. Trees keep the precision they compare and sum in: float32 ones are a
-TreeEnsembleRegressor, float64 ones a TreeEnsemble of ai.onnx.ml 5, the first that compares float64.
-The features and their levels are in the file's metadata. Source: ONNX operator specifications.
+The input has one column per feature and holds what the engine's scorer takes: numbers (NaN where
+missing) and level codes. Trees keep the precision that they compare and sum in: float32 trees
+become a TreeEnsembleRegressor, float64 trees a TreeEnsemble of ai.onnx.ml 5, the first version that
+compares in float64. The features and their levels are in the file's metadata.
+Source: ONNX operator specifications.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from kyros_spark.model.artefact import Model
 from kyros_spark.model.exporters.onnx_trees import tree_attributes, tree_attributes_of_opset_5
 from kyros_spark.model.manifest import Manifest
 
-OPSET, IR_VERSION = 17, 8  # of ai.onnx and of the file: what ONNX Runtime 1.14 and later reads
+OPSET, IR_VERSION = 17, 8  # of ai.onnx and of the file; ONNX Runtime 1.14 and later reads both
 INPUT, OUTPUT = "features", "prediction"
 _INVERSE = {"identity": None, "log": "Exp", "logit": "Sigmoid"}
 
 
 def export_onnx(model: Model, version: str) -> tuple[bytes, dict[str, int]]:
-    """Return the file, and the operator sets it needs.
+    """Return the bytes of the ONNX file, and the operator sets that it needs with their versions.
 
-    version  of this package, for the file's producer
+    version  this package's version, noted as the file's producer
+
     Raises PlatformError without the onnx package, ModelNotSupportedError for what ONNX or its
     runtime does not do: several outputs, splits by categories, composites.
     """
@@ -47,9 +49,9 @@ def export_onnx(model: Model, version: str) -> tuple[bytes, dict[str, int]]:
     single = graph.single
     width = len(manifest.features)
     opsets = {"": OPSET, **sets}
-    made = helper.make_model(
+    onnx_model = helper.make_model(
         helper.make_graph(
-            [helper.make_node(*args, **named) for args, named in graph.nodes],
+            [helper.make_node(*args, **attributes) for args, attributes in graph.nodes],
             manifest.name,
             [helper.make_tensor_value_info(INPUT, 1 if single else 11, ["rows", width])],
             [helper.make_tensor_value_info(OUTPUT, 11, ["rows", 1])],
@@ -60,12 +62,15 @@ def export_onnx(model: Model, version: str) -> tuple[bytes, dict[str, int]]:
         ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid(domain, number) for domain, number in opsets.items()],
     )
-    helper.set_model_props(made, _noted(manifest))
-    return made.SerializeToString(), {domain or "ai.onnx": n for domain, n in opsets.items()}
+    helper.set_model_props(onnx_model, _metadata(manifest))
+    return onnx_model.SerializeToString(), {domain or "ai.onnx": n for domain, n in opsets.items()}
 
 
 class _Graph:
-    """Nodes and constants, in the order they are computed."""
+    """The graph's nodes and constants, in the order of their computation.
+
+    single  whether the input is float32; it is float64 otherwise
+    """
 
     def __init__(self) -> None:
         self.nodes: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
@@ -84,70 +89,72 @@ class _Graph:
         self.nodes.append(((operator, list(inputs), [output]), attributes))
         return output
 
-    def shifted(self, operator: str, value: str, by: float, same: float) -> str:
-        """Apply an operator with a number, unless that number changes nothing."""
-        return value if by == same else self.add(operator, value, self.constant(np.array([by])))
+    def apply(self, operator: str, value: str, operand: float, neutral: float) -> str:
+        """Apply an operator with a constant, unless that is neutral and changes nothing."""
+        if operand == neutral:
+            return value
+        return self.add(operator, value, self.constant(np.array([operand])))
 
 
 def _check(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
-    why = ""
+    reason = ""
     if manifest.kind == "composite":
         parts = ", ".join(f"{part.name}@{part.version}" for part in manifest.parts)
-        why = f"a composite: export its parts, {parts}"
+        reason = f"a composite: export its parts, {parts}"
     elif manifest.outputs:
-        why = f"{len(manifest.outputs)} outputs, where the export writes one"
+        reason = f"{len(manifest.outputs)} outputs, where the export writes one"
     elif "set_feature" in arrays:
-        why = "splits by categories, which ONNX Runtime's trees compare as numbers"
-    if why:
-        raise ModelNotSupportedError(f"export: model {manifest.name} is or has {why}")
+        reason = "splits by categories, which ONNX Runtime's trees compare as numbers"
+    if reason:
+        raise ModelNotSupportedError(f"export: model {manifest.name} is or has {reason}")
 
 
 def _trees(graph: _Graph, model: Model) -> tuple[str, dict[str, int]]:
-    arrays, start = model.arrays, model.manifest.intercept
+    arrays, intercept = model.arrays, model.manifest.intercept
     graph.single = arrays["cut_value"].dtype == np.float32
     if graph.single and arrays["leaf_value"].dtype == np.float32:
-        attributes = tree_attributes(arrays, start)
+        attributes = tree_attributes(arrays, intercept)
         score = graph.add("TreeEnsembleRegressor", INPUT, domain="ai.onnx.ml", **attributes)
         return graph.add("Cast", score, to=11), {"ai.onnx.ml": 3}
     graph.single = False
     attributes = tree_attributes_of_opset_5(arrays)
     score = graph.add("TreeEnsemble", INPUT, domain="ai.onnx.ml", **attributes)
-    return graph.shifted("Add", score, start, 0.0), {"ai.onnx.ml": 5}
+    return graph.apply("Add", score, intercept, 0.0), {"ai.onnx.ml": 5}
 
 
 def _tables(graph: _Graph, model: Model) -> str:
-    """Look up each levels feature's coefficient by its code, and add the slopes' product."""
+    """Sum the levels features' coefficients, looked up by code, and the product with the slopes."""
     features, values = model.manifest.features, model.arrays["table_value"]
     starts = model.arrays["table_start"]
     terms = []
     numbers = [n for n, feature in enumerate(features) if feature.kind == "numeric"]
     for number, feature in enumerate(features):
         if feature.kind == "levels":
-            place = graph.constant(np.array([number], np.int64))
-            column = graph.add("Gather", INPUT, place, axis=1)
+            index = graph.constant(np.array([number], np.int64))
+            column = graph.add("Gather", INPUT, index, axis=1)
             table = graph.constant(np.array(values[starts[number] : starts[number + 1]]))
             terms.append(graph.add("Gather", table, graph.add("Cast", column, to=7), axis=0))
     if numbers or not terms:
-        place = graph.constant(np.array(numbers, np.int64))
+        index = graph.constant(np.array(numbers, np.int64))
         slopes = graph.constant(values[starts[numbers]].reshape(-1, 1))
-        terms.append(graph.add("MatMul", graph.add("Gather", INPUT, place, axis=1), slopes))
+        terms.append(graph.add("MatMul", graph.add("Gather", INPUT, index, axis=1), slopes))
     score = terms[0]
     for term in terms[1:]:
         score = graph.add("Add", score, term)
-    return graph.shifted("Add", score, model.manifest.intercept, 0.0)
+    return graph.apply("Add", score, model.manifest.intercept, 0.0)
 
 
 def _respond(graph: _Graph, manifest: Manifest, score: str) -> None:
-    score = graph.shifted("Div", score, manifest.divisor, 1.0)
-    score = graph.shifted("Mul", score, manifest.sigmoid, 1.0)
+    score = graph.apply("Div", score, manifest.divisor, 1.0)
+    score = graph.apply("Mul", score, manifest.sigmoid, 1.0)
     inverse = _INVERSE[manifest.link]
     response = graph.add(inverse, score) if inverse else score
-    response = graph.shifted("Mul", response, manifest.rebalance, 1.0)
-    response = graph.shifted("Add", response, manifest.large_loss_load, 0.0)
+    response = graph.apply("Mul", response, manifest.rebalance, 1.0)
+    response = graph.apply("Add", response, manifest.large_loss_load, 0.0)
     graph.add("Identity", response, output=OUTPUT)
 
 
-def _noted(manifest: Manifest) -> dict[str, str]:
+def _metadata(manifest: Manifest) -> dict[str, str]:
     features = [feature.model_dump(mode="json") for feature in manifest.features]
     return {
         "feature_names": ",".join(feature.name for feature in manifest.features),

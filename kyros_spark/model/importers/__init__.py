@@ -1,1 +1,1 @@
-"""Read the model files of other libraries, one module a format."""
+"""Read the model files of other libraries, one module per format."""

@@ -8,27 +8,32 @@ from kyros_spark.model.trees import RawNodes
 
 
 def cut_of_at_most(threshold: np.ndarray) -> np.ndarray:
-    """Return the cut that asks `value < cut` where a library asks `value <= threshold`.
+    """Return the cuts for which `value < cut` means the same as `value <= threshold`.
 
-    It is the next number above, which is exact for every threshold but infinity: every value is at
-    most that, and no cut says so. There it is NaN, for `with_every_value_cuts`.
+    threshold  float32 or float64, any shape; the cuts have the same shape and precision
+
+    The cut is the next larger number, which is exact for every threshold but infinity: every value
+    is at most infinity, and no cut expresses that. The cut of infinity is NaN, which
+    `with_every_value_cuts` then replaces.
     """
-    with np.errstate(over="ignore"):  # the largest finite number's neighbour is infinity, as meant
+    with np.errstate(
+        over="ignore"
+    ):  # the largest finite number's neighbour is meant to be infinity
         cut = np.nextafter(threshold, threshold.dtype.type(np.inf))
     return np.where(threshold == np.inf, threshold.dtype.type(np.nan), cut)
 
 
 def with_every_value_cuts(nodes: RawNodes) -> RawNodes:
-    """Write cuts of NaN, which send every value left, as the opposite: `value < -inf`, for none.
+    """Replace cuts of NaN, which send every value left, by -inf, which sends every value right.
 
-    The children change sides, the missing values with them. LightGBM and scikit-learn write such
-    splits where only missing values are set apart.
+    The children change sides, and the missing values with them. LightGBM and scikit-learn write
+    such splits where only missing values are separated.
     """
-    every = np.isnan(nodes.threshold) & (nodes.left >= 0)
+    takes_all = np.isnan(nodes.threshold) & (nodes.left >= 0)
     return replace(
         nodes,
-        threshold=np.where(every, nodes.threshold.dtype.type(-np.inf), nodes.threshold),
-        left=np.where(every, nodes.right, nodes.left),
-        right=np.where(every, nodes.left, nodes.right),
-        missing_left=np.where(every, 1 - nodes.missing_left, nodes.missing_left),
+        threshold=np.where(takes_all, nodes.threshold.dtype.type(-np.inf), nodes.threshold),
+        left=np.where(takes_all, nodes.right, nodes.left),
+        right=np.where(takes_all, nodes.left, nodes.right),
+        missing_left=np.where(takes_all, 1 - nodes.missing_left, nodes.missing_left),
     )

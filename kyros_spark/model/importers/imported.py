@@ -1,4 +1,4 @@
-"""Hold what an importer found in another library's file: all of a model but its name and target."""
+"""Hold what an importer reads from another library's file: a model without its name and target."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,19 +12,19 @@ from kyros_spark.model.manifest import CategoryRule, Family, Feature, Link, Mode
 
 @dataclass(frozen=True)
 class Imported:
-    """A model as its file tells it.
+    """A model as its file describes it.
 
-    library, version  what wrote it
-    objective         the library's own name of what was fitted
-    intercept         what the sum starts from, after the link
-    feature_names     as the file names them, in the model's order; empty when it does not
-    n_features        how many inputs the model has
-    arrays            of the model file, by name
-    levels            of features that are levels: their names by the feature's number, in the order
-                      of their codes; what is none of them is missing
-    category_rule     how a split by categories takes a number
-    divisor, sigmoid, outputs, rebalance, large_loss_load  as the manifest has them
-    features          of a file that an export of ours wrote: all of them, as they were
+    library, version  the library that wrote the file
+    objective         the library's own name for what was fitted
+    intercept         the value that the sum starts from, on the scale of the link
+    feature_names     the names in the file, in the model's order; empty when it has none
+    n_features        the number of the model's inputs
+    arrays            the arrays of our model file, by name
+    levels            feature number -> level names in the order of their codes, for features that
+                      are levels; any other value of such a feature is missing
+    category_rule     how a number becomes a category at a split by categories
+    divisor, sigmoid, outputs, rebalance, large_loss_load  as in the manifest
+    features          all features as they were, when our own export wrote the file; else empty
     """
 
     kind: Literal["trees", "glm"]
@@ -48,9 +48,10 @@ class Imported:
 
 
 def level_names(library: str, feature: int, values: Iterable[object]) -> tuple[str, ...]:
-    """Return category names as table prepared holds levels: as text.
+    """Return category names as text, the form in which table prepared holds levels.
 
-    Raises ModelNotSupportedError for names whose text is not one and the same everywhere.
+    Raises ModelNotSupportedError for names that are neither text nor whole numbers, whose text
+    could differ from place to place, and for a name that occurs twice.
     """
     names = []
     for value in values:
@@ -66,13 +67,21 @@ def level_names(library: str, feature: int, values: Iterable[object]) -> tuple[s
 
 
 def slopes_only(coefficients: Sequence[float] | np.ndarray) -> dict[str, np.ndarray]:
-    """Return the arrays of a linear model of numeric features: one slope each."""
+    """Return the arrays of a linear model of numeric features.
+
+    coefficients  [features]: one slope per feature, on the link's scale per unit of the feature
+    """
     values = np.array(coefficients, np.float64).ravel()
     return {"table_value": values, "table_start": np.arange(values.size + 1, dtype=np.int64)}
 
 
 def with_tables(slopes: np.ndarray, tables: Mapping[int, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the arrays of a linear model, with a table of coefficients where a feature has one."""
+    """Return the arrays of a linear model, some of whose features have a table of coefficients.
+
+    slopes  float64[features], on the link's scale per unit of the feature; ignored where there is a
+            table
+    tables  feature number -> float64[levels]: coefficients by level code, on the link's scale
+    """
     blocks = [tables.get(number, slopes[number : number + 1]) for number in range(slopes.size)]
     start = np.concatenate([[0], np.cumsum([block.size for block in blocks])]).astype(np.int64)
     return {"table_value": np.concatenate(blocks), "table_start": start}

@@ -1,9 +1,9 @@
 """Import a LightGBM model from its text form (Booster.save_model, model_to_string).
 
-What LightGBM means by its text, checked against version 4.7: values are float64, and those within
-1e-35 of zero are zero before a tree sees them; `value <= threshold` goes left; leaves are summed
-in float64, tree by tree from 0. How a missing value is told is in import_lightgbm_splits.py. The
-text holds the iterations its saver kept: the best one of early stopping, unless asked otherwise.
+The text means the following, checked against LightGBM 4.7. Values are float64, and those within
+1e-35 of zero become zero before a tree sees them. `value <= threshold` goes left. Leaves are summed
+in float64, tree by tree from 0. Missing values are described in lightgbm_splits.py. The text holds
+the iterations that were saved: up to the best one of early stopping, unless requested otherwise.
 """
 
 from typing import Any
@@ -47,10 +47,12 @@ SPLIT_COLUMNS: dict[str, type] = {
 
 
 def import_lightgbm(text: str, iterations: int | None = None) -> Imported:
-    """Import a booster; `iterations` keeps the first so many rounds, by default all in the text.
+    """Import a booster.
 
-    A round has a tree for each class. Averaged output (rf) is the sum divided by the rounds, as
-    LightGBM predicts; its `raw_score` leaves the sum undivided.
+    iterations  the number of boosting rounds to take, from the first on; by default all in the text
+
+    A round has one tree per class. Averaged output (rf) is the sum divided by the number of rounds,
+    as LightGBM predicts it; LightGBM's `raw_score` leaves the sum undivided.
 
     Raises ModelFormatError for a damaged text, ModelNotSupportedError for what the engine does
     not do: linear trees, objectives not listed here.
@@ -95,33 +97,33 @@ def _import(text: str, iterations: int | None) -> Imported:
 
 
 def _classes(header: Block, objective: str) -> int:
-    """Return the number of outputs: one for each class, or one."""
+    """Return the number of outputs: one per class, or one."""
     outputs = {int(header["num_class"]), int(header["num_tree_per_iteration"])}
     several = objective.startswith("multiclass")
     if len(outputs) != 1 or (max(outputs) > 1) != several or min(outputs) < 1:
-        found = f"{max(outputs)} outputs with objective {objective!r}"
-        raise ModelNotSupportedError(f"LightGBM model: {found} is not supported")
+        mismatch = f"{max(outputs)} outputs with objective {objective!r}"
+        raise ModelNotSupportedError(f"LightGBM model: {mismatch} is not supported")
     if max(outputs) > MAX_CLASSES:
         raise ModelNotSupportedError(f"LightGBM model: {max(outputs)} classes, {MAX_CLASSES} taken")
     return max(outputs)
 
 
-def _rounds(blocks: list[Block], classes: int, asked: int | None) -> tuple[list[Block], int]:
-    """Return the trees of the rounds asked for, class by class, and how many rounds they are."""
+def _rounds(blocks: list[Block], classes: int, requested: int | None) -> tuple[list[Block], int]:
+    """Return the trees of the requested rounds, class by class, and the number of rounds."""
     rounds = len(blocks) // classes
     if rounds * classes != len(blocks):
         raise ModelFormatError(f"LightGBM model: {len(blocks)} trees of {classes} classes")
-    if asked is not None and not 1 <= asked <= rounds:
-        raise ModelFormatError(f"LightGBM model: {asked} iterations asked for, it has {rounds}")
-    rounds = rounds if asked is None else asked
+    if requested is not None and not 1 <= requested <= rounds:
+        raise ModelFormatError(f"LightGBM model: {requested} iterations asked for, it has {rounds}")
+    rounds = rounds if requested is None else requested
     if not rounds:
         raise ModelFormatError("LightGBM model: no trees; it has not been fitted")
-    kept = blocks[: rounds * classes]
-    return [block for k in range(classes) for block in kept[k::classes]], rounds
+    selected = blocks[: rounds * classes]
+    return [block for k in range(classes) for block in selected[k::classes]], rounds
 
 
 def _objective(header: Block) -> tuple[str, Family, Link, float]:
-    """Return the objective, its family and link, and what the logit link multiplies scores by."""
+    """Return the objective, its family and link, and the logit link's factor on scores."""
     if "objective" not in header:
         raise ModelNotSupportedError("LightGBM model: no objective; a custom one is not supported")
     name, *options = header["objective"].split()
@@ -139,8 +141,8 @@ def _objective(header: Block) -> tuple[str, Family, Link, float]:
 
 
 def _parse(text: str) -> tuple[Block, list[Block]]:
-    """Return the header's keys, and those of every tree."""
-    if "\0" in text:  # LightGBM reads no further
+    """Return the header's entries, and those of every tree."""
+    if "\0" in text:  # LightGBM stops reading there
         raise ModelFormatError("LightGBM model: the text holds a zero byte")
     head, end, _ = text.partition("\nend of trees")
     if not head.startswith("tree"):
@@ -157,10 +159,13 @@ def _parse(text: str) -> tuple[Block, list[Block]]:
 
 
 def _tree_keys(number: int, part: str) -> Block:
-    """Return a tree's keys; it must end at its first empty line, where LightGBM stops reading."""
-    told, *lines = part.rstrip().split("\n")
+    """Return a tree's entries, up to its first empty line, where LightGBM stops reading.
+
+    Raises ModelFormatError when lines follow it, a line occurs twice or the tree's number is wrong.
+    """
+    own_number, *lines = part.rstrip().split("\n")
     block = _keys("\n".join(lines))
-    if told.strip() != str(number) or len(block) != len(lines):
+    if own_number.strip() != str(number) or len(block) != len(lines):
         raise ModelFormatError(
             f"LightGBM model: tree {number}: its number, an empty line or a line twice: damaged"
         )
@@ -168,13 +173,14 @@ def _tree_keys(number: int, part: str) -> Block:
 
 
 def _check_sizes(sizes: list[str], head: str) -> None:
-    """Refuse trees that do not lie where the header says, which is where LightGBM reads them."""
+    """Refuse trees that do not lie where the header says, since LightGBM reads them there."""
     _, *blocks = head.split("\nTree=")
-    found = [len(f"Tree={block}\n".encode()) for block in blocks]
-    if [int(size) for size in sizes] != found:
+    actual_sizes = [len(f"Tree={block}\n".encode()) for block in blocks]
+    if [int(size) for size in sizes] != actual_sizes:
         raise ModelFormatError(
-            f"LightGBM model: tree_sizes {' '.join(sizes[:3])} ... for {len(found)} trees of sizes "
-            f"{found[:3]} ...; leave the line tree_sizes out of a text edited by hand"
+            f"LightGBM model: tree_sizes {' '.join(sizes[:3])} ... for {len(actual_sizes)} trees "
+            f"of sizes {actual_sizes[:3]} ...; leave the line tree_sizes out of a text edited by "
+            "hand"
         )
 
 
@@ -184,7 +190,7 @@ def _keys(part: str) -> Block:
 
 
 def _splits(number: int, block: Block) -> Splits:
-    """Read one tree; a tree of one leaf has no splits, and no lines for them."""
+    """Read one tree; the text of a tree of one leaf has no lines for splits."""
     if int(block.get("is_linear", "0")):
         raise ModelNotSupportedError(f"LightGBM model: tree {number} is a linear tree")
     leaves = int(block["num_leaves"])
@@ -197,30 +203,30 @@ def _splits(number: int, block: Block) -> Splits:
     if (decision < 0).any() or (decision > 11).any():
         raise ModelFormatError(f"LightGBM model: tree {number}: decision_type {decision.max()}")
     sets = _sets(number, block)
-    asked = threshold[decision & 1 == 1]
-    if asked.size and not ((asked >= 0) & (asked < sets.other_right.size)).all():
+    set_index = threshold[decision & 1 == 1]
+    if set_index.size and not ((set_index >= 0) & (set_index < sets.other_right.size)).all():
         raise ModelFormatError(f"LightGBM model: tree {number}: a category set that is not there")
     return Splits(feature, threshold, decision, left, right, value, sets)
 
 
 def _sets(number: int, block: Block) -> CategorySets:
-    """Read a tree's category sets: words of 32 bits, set where a category goes left."""
+    """Read a tree's category sets: words of 32 bits, where a bit of 1 means left."""
     count = int(block.get("num_cat", "0"))
     if count <= 0:
         return joined_sets([], [])
     borders = _numbers(number, block, "cat_boundaries", np.int64, count + 1)
     words = _numbers(number, block, "cat_threshold", np.int64, int(borders[-1]))
-    sound = borders[0] == 0 and (borders[1:] >= borders[:-1]).all()
-    if not sound or (words.size and (words.min() < 0 or words.max() >> 32)):
+    ascending = borders[0] == 0 and (borders[1:] >= borders[:-1]).all()
+    if not ascending or (words.size and (words.min() < 0 or words.max() >> 32)):
         raise ModelFormatError(f"LightGBM model: tree {number}: damaged category sets")
     left = words.astype("<u4").view(np.uint8)
     return CategorySets(start=4 * borders, bits=~left, other_right=np.ones(count, np.uint8))
 
 
 def _numbers(tree: int, block: Block, name: str, kind: type, size: int) -> np.ndarray:
-    read: Any = float if kind is np.float64 else int
-    values = [read(word) for word in block.get(name, "").split()] if size else []
+    parse: Any = float if kind is np.float64 else int
+    values = [parse(word) for word in block.get(name, "").split()] if size else []
     if len(values) != size:
-        found = f"expected {size} values of {name}, found {len(values)}"
-        raise ModelFormatError(f"LightGBM model: tree {tree}: {found}")
+        mismatch = f"expected {size} values of {name}, found {len(values)}"
+        raise ModelFormatError(f"LightGBM model: tree {tree}: {mismatch}")
     return np.array(values, kind)

@@ -1,14 +1,14 @@
-"""Say LightGBM's splits as the engine's: `value < cut` goes left, or what is missing.
+"""Translate LightGBM's splits into the engine's: `value < cut` and a side for missing values.
 
-With Z = 1e-35 (as float32), LightGBM takes every value from -Z to Z for zero, and then asks, by the
-missing type in bits 2 and 3 of decision_type:
-  None  a missing value is zero, `value <= threshold` goes left
+With Z = 1e-35 (as float32), LightGBM takes every value from -Z to Z for zero. Then it decides by
+the missing type, which is in bits 2 and 3 of decision_type:
+  None  a missing value counts as zero; `value <= threshold` goes left
   Zero  zero and missing values go to the default side (bit 1), others as above (zero_as_missing)
   NaN   missing values go to the default side, others as above
-A split by categories (bit 0) sends its set left, all else right: other categories, negative and
-missing values, whatever the missing type.
-One cut says all of a number's split but for one case: missing type Zero where zero's default side
-is not the one that its neighbours go to. Such a split becomes three, and what hangs below it is
+A split by categories (bit 0) sends the categories of its set left. Everything else goes right:
+other categories, negative and missing values, whatever the missing type.
+One cut expresses a numeric split, with one exception: missing type Zero, where zero's default side
+differs from the side of its neighbours. Such a split becomes three, and the branches below it are
 written twice.
 """
 
@@ -24,12 +24,17 @@ from kyros_spark.model.trees import RawNodes
 ZERO = float(np.float32(1e-35))
 PAST_ZERO = float(np.nextafter(ZERO, 1.0))
 MISSING_ZERO, MISSING_NAN = 1, 2
-MAX_GROWTH = 64  # times its own nodes that a tree may grow to by writing branches twice
+MAX_GROWTH = 64  # the most that writing branches twice may multiply a tree's number of nodes by
 
 
 @dataclass(frozen=True)
 class Splits:
-    """One tree as LightGBM writes it: a child below zero is the leaf `~child`."""
+    """One tree as LightGBM writes it; a child below zero is the leaf `~child`.
+
+    feature, decision, left, right  int64[splits]
+    threshold                       float64[splits]: of a split by categories, the number of its set
+    leaf_value                      float64[splits + 1]
+    """
 
     feature: np.ndarray
     threshold: np.ndarray
@@ -41,7 +46,11 @@ class Splits:
 
 
 def nodes_of_splits(trees: list[Splits]) -> RawNodes:
-    """Return all trees' nodes, with cuts for thresholds."""
+    """Return the nodes of all trees, with cuts in place of thresholds.
+
+    Raises ModelFormatError for a threshold of NaN, ModelNotSupportedError for a tree that would
+    grow beyond MAX_GROWTH times its nodes.
+    """
     parts = [_tree_nodes(number, tree) for number, tree in enumerate(trees)]
     sizes = [part.left.size for part in parts]
 
@@ -73,7 +82,7 @@ def _all_sets(parts: list[CategorySets]) -> CategorySets:
 
 
 def _all_numbers(trees: list[Splits], parts: list[RawNodes]) -> np.ndarray:
-    """Number the sets through all trees."""
+    """Number the sets consecutively across all trees."""
     first, numbers = 0, []
     for tree, part in zip(trees, parts, strict=True):
         assert part.set_number is not None
@@ -89,20 +98,22 @@ def _tree_nodes(number: int, tree: Splits) -> RawNodes:
     by_set = tree.decision & 1 == 1
     missing, default_left = tree.decision >> 2, tree.decision >> 1 & 1
     zero_type = (missing == MISSING_ZERO) & ~by_set
-    by_zero = (threshold >= 0).astype(np.int64)
-    side_of_zero = np.where(zero_type, default_left, by_zero)
-    near = (threshold >= -ZERO) & (threshold < ZERO)  # only zero's side matters
-    apart = (side_of_zero != by_zero) & ~near
-    moved = apart & (threshold == ZERO)  # nothing lies between zero and this threshold
-    by_zero_cut = np.where(side_of_zero, PAST_ZERO, -ZERO)
-    cut = np.where(near | moved, by_zero_cut, cut_of_at_most(threshold))
+    side_by_threshold = (threshold >= 0).astype(np.int64)
+    side_of_zero = np.where(zero_type, default_left, side_by_threshold)
+    within_zero = (threshold >= -ZERO) & (threshold < ZERO)  # only the side of zero matters
+    separates_zero = (side_of_zero != side_by_threshold) & ~within_zero
+    at_zero = separates_zero & (threshold == ZERO)  # nothing lies between zero and this threshold
+    zero_cut = np.where(side_of_zero, PAST_ZERO, -ZERO)
+    cut = np.where(within_zero | at_zero, zero_cut, cut_of_at_most(threshold))
     missing_left = np.where(missing == MISSING_NAN, default_left, side_of_zero)
     set_number = np.full(cut.size, NO_SET)
     set_number[by_set] = threshold[by_set].astype(np.int64)
     cut, missing_left = np.where(by_set, 0.0, cut), np.where(by_set, 0, missing_left)
     nodes = _with_leaves(tree, cut, missing_left, set_number)
-    apart &= ~moved
-    return _apart(number, nodes, zero_type, apart) if apart.any() else nodes
+    separates_zero &= ~at_zero
+    if not separates_zero.any():
+        return nodes
+    return _with_zero_separated(number, nodes, zero_type, separates_zero)
 
 
 def _with_leaves(
@@ -110,16 +121,16 @@ def _with_leaves(
 ) -> RawNodes:
     """Number the leaves after the splits."""
     n, leaves = cut.size, tree.leaf_value.size
-    none = np.full(leaves, -1)
+    absent = np.full(leaves, -1)
 
-    def numbered(child: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.where(child >= 0, child, n + ~child), none]).astype(np.int64)
+    def renumbered(child: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.where(child >= 0, child, n + ~child), absent]).astype(np.int64)
 
     return RawNodes(
         tree_start=np.array([0, n + leaves]),
-        left=numbered(tree.left),
-        right=numbered(tree.right),
-        feature=np.concatenate([tree.feature, none]),
+        left=renumbered(tree.left),
+        right=renumbered(tree.right),
+        feature=np.concatenate([tree.feature, absent]),
         threshold=np.concatenate([cut, np.zeros(leaves)]),
         missing_left=np.concatenate([missing_left, np.zeros(leaves)]).astype(np.uint8),
         value=np.concatenate([np.zeros(n), tree.leaf_value]),
@@ -127,56 +138,60 @@ def _with_leaves(
     )
 
 
-def _apart(number: int, nodes: RawNodes, zero_type: np.ndarray, apart: np.ndarray) -> RawNodes:
-    """Write the tree anew, the splits marked `apart` as three.
+def _with_zero_separated(
+    number: int, nodes: RawNodes, zero_type: np.ndarray, separates_zero: np.ndarray
+) -> RawNodes:
+    """Rewrite the tree, turning each split marked in `separates_zero` into three.
 
-    On the way down it is kept in mind on which side of zero each feature's value is known to lie,
-    so that a feature's later splits need no more than one cut, or none.
+    zero_type, separates_zero  bool[splits]; the splits are the first of `nodes`
+
+    The walk down remembers on which side of zero each feature's value is known to lie (`regions`),
+    so that later splits by that feature need at most one cut.
     """
-    grown = _Grown(number, MAX_GROWTH * nodes.left.size)
-    waiting: list[tuple[int, dict[int, str], int, int]] = [(0, {}, -1, 0)]
-    while waiting:
-        node, known, parent, side = waiting.pop()
+    writer = _TreeWriter(number, MAX_GROWTH * nodes.left.size)
+    pending: list[tuple[int, dict[int, str], int, int]] = [(0, {}, -1, 0)]
+    while pending:
+        node, regions, parent, side = pending.pop()
         left, right = int(nodes.left[node]), int(nodes.right[node])
         if left < 0:
-            grown.add(parent, side, -1, 0.0, 0, float(nodes.value[node]))
+            writer.add(parent, side, -1, 0.0, 0, float(nodes.value[node]))
             continue
         feature, cut = int(nodes.feature[node]), float(nodes.threshold[node])
         zero_left = int(nodes.missing_left[node])
-        place = known.get(feature) if zero_type[node] else None
-        if place == "zero" or (place == "below" and not cut < -ZERO):
-            child = left if place == "below" or zero_left else right
-            waiting.append((child, known, parent, side))
-        elif place == "above" and cut <= PAST_ZERO:
-            waiting.append((right, known, parent, side))
-        elif place is None and apart[node]:
+        region = regions.get(feature) if zero_type[node] else None
+        if region == "zero" or (region == "below" and not cut < -ZERO):
+            child = left if region == "below" or zero_left else right
+            pending.append((child, regions, parent, side))
+        elif region == "above" and cut <= PAST_ZERO:
+            pending.append((right, regions, parent, side))
+        elif region is None and separates_zero[node]:
             first, last = (cut, -ZERO) if zero_left else (cut, PAST_ZERO)
-            top = grown.add(parent, side, feature, first, 1 - zero_left)
-            middle = grown.add(top, zero_left, feature, last, 1 - zero_left)
-            lowest = grown.add(
+            top = writer.add(parent, side, feature, first, 1 - zero_left)
+            middle = writer.add(top, zero_left, feature, last, 1 - zero_left)
+            lowest = writer.add(
                 middle, zero_left, feature, PAST_ZERO if zero_left else -ZERO, zero_left
             )
             outer, inner = ("below", "above") if zero_left else ("above", "below")
-            same, other = (left, right) if zero_left else (right, left)
-            waiting += [
-                (same, {**known, feature: outer}, top, 1 - zero_left),
-                (other, {**known, feature: outer}, middle, 1 - zero_left),
-                (same, {**known, feature: "zero"}, lowest, 1 - zero_left),
-                (other, {**known, feature: inner}, lowest, zero_left),
+            zero_child, other_child = (left, right) if zero_left else (right, left)
+            pending += [
+                (zero_child, {**regions, feature: outer}, top, 1 - zero_left),
+                (other_child, {**regions, feature: outer}, middle, 1 - zero_left),
+                (zero_child, {**regions, feature: "zero"}, lowest, 1 - zero_left),
+                (other_child, {**regions, feature: inner}, lowest, zero_left),
             ]
         else:
             assert nodes.set_number is not None
-            by_set = int(nodes.set_number[node])
-            split = grown.add(parent, side, feature, cut, zero_left, set_number=by_set)
-            waiting += [(left, known, split, 0), (right, known, split, 1)]
-    return grown.nodes()
+            set_number = int(nodes.set_number[node])
+            split = writer.add(parent, side, feature, cut, zero_left, set_number=set_number)
+            pending += [(left, regions, split, 0), (right, regions, split, 1)]
+    return writer.nodes()
 
 
-class _Grown:
-    """A tree written node by node."""
+class _TreeWriter:
+    """Write a tree node by node, with at most `max_nodes` nodes."""
 
-    def __init__(self, number: int, most: int) -> None:
-        self.number, self.most = number, most
+    def __init__(self, number: int, max_nodes: int) -> None:
+        self.number, self.max_nodes = number, max_nodes
         self.children: list[list[int]] = []
         self.rows: list[tuple[int, float, int, float, int]] = []
 
@@ -191,7 +206,7 @@ class _Grown:
         set_number: int = NO_SET,
     ) -> int:
         """Add a node as the parent's left (side 0) or right child; return its number."""
-        if len(self.rows) >= self.most:
+        if len(self.rows) >= self.max_nodes:
             raise ModelNotSupportedError(
                 f"LightGBM model: tree {self.number}: zero_as_missing sets zero apart so often "
                 f"that the tree grows {MAX_GROWTH}-fold"

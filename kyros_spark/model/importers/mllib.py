@@ -1,11 +1,11 @@
 """Import a Spark MLlib model from the folder that its `save` wrote; no Spark is needed to read it.
 
-The folder holds JSON (metadata/) and Parquet (data/, for ensembles treesMetadata/), the same from
-Spark 3.0 to 4.1 but for a few column names, which are not relied on. Everything is float64.
-`value <= threshold` goes left; a NaN is not at most anything and goes right.
-Raw scores are MLlib's own bit for bit for a tree and a forest of regression; boosting weighs each
-leaf instead of each tree's result, and a forest's probabilities are divided by the number of trees
-instead of their sum, which agrees to the rounding of the sums.
+The folder holds JSON (metadata/) and Parquet (data/, and treesMetadata/ for ensembles). It is the
+same from Spark 3.0 to 4.1, except for a few column names that this reader does not rely on. All
+numbers are float64. `value <= threshold` goes left; a NaN is not at most anything and goes right.
+Raw scores equal MLlib's bit for bit for regression trees and forests. Boosting is weighted here per
+leaf instead of per tree, and a forest's probabilities are divided by the number of trees instead of
+by their sum; both agree with MLlib to the rounding of the sums.
 """
 
 import json
@@ -39,11 +39,11 @@ FAMILIES: dict[str, Family] = {
 def import_mllib(folder: Path) -> Imported:
     """Import a tree, forest, boosted trees or (generalised) linear model, alone or in a pipeline.
 
-    In a PipelineModel one VectorAssembler may come before it, and names the features. A GLM's
-    offset column is not part of the model: scores are those of an offset of 0.
+    In a PipelineModel, one VectorAssembler may precede the model; it names the features. A GLM's
+    offset column is not part of the model: scores are those for an offset of 0.
 
-    Raises ModelFormatError for a damaged folder, ModelNotSupportedError for models, stages, links
-    and splits that the engine does not do, by name.
+    Raises ModelFormatError for a damaged folder, ModelNotSupportedError naming the model, stage,
+    link or split that the engine does not do.
     """
     try:
         return _import(folder)
@@ -65,22 +65,22 @@ def _import(folder: Path) -> Imported:
 
 
 def _pipeline(folder: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
-    """Return the folder and metadata of a pipeline's model, and the names of its features."""
-    found: list[tuple[Path, dict[str, Any]]] = []
+    """Return the folder and metadata of a pipeline's model, and its features' names."""
+    models: list[tuple[Path, dict[str, Any]]] = []
     names: tuple[str, ...] = ()
     stages = sorted((folder / "stages").iterdir(), key=lambda path: int(path.name.split("_")[0]))
     for stage in stages:
         metadata = _metadata(stage)
         kind = _class(metadata)
-        if kind == "VectorAssembler" and not names and not found:
+        if kind == "VectorAssembler" and not names and not models:
             names = tuple(metadata["paramMap"]["inputCols"])
-        elif kind.endswith("Model") and not found:
-            found.append((stage, metadata))
+        elif kind.endswith("Model") and not models:
+            models.append((stage, metadata))
         else:
             raise ModelNotSupportedError(f"MLlib model: pipeline stage {kind} is not supported")
-    if not found:
+    if not models:
         raise ModelNotSupportedError("MLlib model: a pipeline without a model")
-    return *found[0], names
+    return *models[0], names
 
 
 def _metadata(folder: Path) -> dict[str, Any]:
@@ -104,10 +104,10 @@ def _trees(folder: Path, kind: str, metadata: dict[str, Any], names: tuple[str, 
     n_features = int(metadata["numFeatures"])
     arrays, trees = tree_arrays(folder, kind, n_features, classes)
     family, link = TREES[kind]
-    found = _imported("trees", kind, metadata, family, link, 0.0, names, n_features, arrays)
+    imported = _imported("trees", kind, metadata, family, link, 0.0, names, n_features, arrays)
     outputs = tuple(ModelOutput(label=str(k)) for k in range(classes) if classes > 2)
     return replace(
-        found,
+        imported,
         family="multinomial" if outputs else family,
         divisor=float(trees) if kind.startswith("RandomForest") else 1.0,
         outputs=outputs,
@@ -134,24 +134,24 @@ def _linear(folder: Path, kind: str, metadata: dict[str, Any], names: tuple[str,
 
 
 def _glm_link(metadata: dict[str, Any]) -> tuple[str, str]:
-    """Return family and link; tweedie has a power instead, where 0 is log and 1 identity."""
-    given = {**metadata["defaultParamMap"], **metadata["paramMap"]}
-    family = str(given["family"]).lower()
+    """Return family and link; tweedie has a link power instead: 0 is log and 1 is identity."""
+    parameters = {**metadata["defaultParamMap"], **metadata["paramMap"]}
+    family = str(parameters["family"]).lower()
     if family == "tweedie":
-        power = float(given.get("linkPower", 1.0 - float(given["variancePower"])))
+        power = float(parameters.get("linkPower", 1.0 - float(parameters["variancePower"])))
         return family, {0.0: "log", 1.0: "identity"}.get(power, f"power {power:g}")
-    return family, str(given.get("link", USUAL_LINKS.get(family, "unknown"))).lower()
+    return family, str(parameters.get("link", USUAL_LINKS.get(family, "unknown"))).lower()
 
 
 def _imported(
-    form: Any, kind: str, metadata: dict[str, Any], family: Family, link: Link, intercept: float,
-    names: tuple[str, ...], n_features: int, arrays: dict[str, Any],
+    model_kind: Any, kind: str, metadata: dict[str, Any], family: Family, link: Link,
+    intercept: float, names: tuple[str, ...], n_features: int, arrays: dict[str, Any],
 ) -> Imported:  # fmt: skip
     if names and len(names) != n_features:
-        found = f"{n_features} features assembled from {len(names)} columns"
-        raise ModelNotSupportedError(f"MLlib model: {found}; a column that is a vector")
+        mismatch = f"{n_features} features assembled from {len(names)} columns"
+        raise ModelNotSupportedError(f"MLlib model: {mismatch}; a column that is a vector")
     return Imported(
-        kind=form,
+        kind=model_kind,
         library="spark-mllib",
         version=str(metadata["sparkVersion"]),
         objective=kind,

@@ -1,4 +1,4 @@
-"""Read the Parquet files of MLlib's trees: a row a node, numbered from each tree's root."""
+"""Read the Parquet files of MLlib's trees: one row per node, numbered from each tree's root."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from kyros_spark.model.trees import RawNodes, trees_from_nodes
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """Return a small Parquet folder's rows."""
+    """Return the rows of a small Parquet folder."""
     rows: list[dict[str, Any]] = _table(folder).to_pylist()
     return rows
 
@@ -21,10 +21,12 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 def tree_arrays(
     folder: Path, kind: str, n_features: int, classes: int
 ) -> tuple[dict[str, np.ndarray], int]:
-    """Return the arrays of a tree, a forest or boosted trees, and how many trees MLlib has.
+    """Return the arrays of a tree, a forest or boosted trees, and MLlib's number of trees.
 
-    A leaf is worth its prediction; for a classifier its share of the second class, or of each of
-    more classes, except in boosting, whose leaves hold half of the logit.
+    A leaf's value is its prediction. For a classifier it is the share of the second of two classes,
+    or the share of each of more classes; in boosting, the leaves hold half of the logit.
+
+    Raises ModelFormatError for damaged files, PlatformError without pyarrow.
     """
     table = _table(folder / "data")
     from pyarrow import ArrowException
@@ -77,19 +79,24 @@ def _tree_arrays(
 class _Splits:
     """The nodes' splits, in `order`; leaves hold placeholders.
 
-    A split by categories lists those that go left. When it lists no more than half of the feature's
-    categories, whatever else there is goes right, missing values too; otherwise those go left.
+    A split by categories lists the categories that go left. When it lists at most half of the
+    feature's categories, all other values go right, including missing ones; otherwise values that
+    are no category of the feature go left.
+
+    feature, set_number  int64[nodes]
+    threshold            float64[nodes]
+    missing_left         uint8[nodes]
     """
 
     def __init__(self, table: Any, order: np.ndarray, is_split: np.ndarray) -> None:
         split = _flat(table, "split")
         self.feature = _numbers(split, "featureIndex").astype(np.int64)[order]
-        categories = _numbers(split, "numCategories").astype(np.int64)[order]
+        n_categories = _numbers(split, "numCategories").astype(np.int64)[order]
         values = split.column("leftCategoriesOrThreshold").combine_chunks()
         flat = values.values.to_numpy(zero_copy_only=False)
         begin = values.offsets.to_numpy()[:-1][order]
         length = np.diff(values.offsets.to_numpy())[order]
-        numeric = is_split & (categories == -1)
+        numeric = is_split & (n_categories == -1)
         if (length[numeric] != 1).any():
             raise ModelFormatError("MLlib model: a split without one threshold")
         self.threshold = np.zeros(order.size)
@@ -100,25 +107,29 @@ class _Splits:
         self.set_number = np.full(order.size, NO_SET)
         parts: list[tuple[np.ndarray, bool]] = []
         for node in np.flatnonzero(is_split & ~numeric):
-            listed = flat[begin[node] : begin[node] + length[node]]
-            right = _goes_right(listed, int(categories[node]))
+            categories = flat[begin[node] : begin[node] + length[node]]
+            right = _goes_right(categories, int(n_categories[node]))
             self.missing_left[node] = 1 - right[1]
             self.set_number[node] = len(parts)
             parts.append(right)
         self.sets = joined_sets([bits for bits, _ in parts], [other for _, other in parts])
 
 
-def _goes_right(listed: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
-    """Return a set's bytes and whether anything else goes right."""
-    whole = listed.size and (listed == np.floor(listed)).all()
-    if not whole or listed.min() < 0 or listed.max() >= min(count, MAX_CATEGORIES):
-        raise ModelFormatError(f"MLlib model: categories {listed[:5]} of {count}")
-    other_right = bool(listed.size <= count // 2)
-    known = int(listed.max()) + 1 if other_right else min(count, MAX_CATEGORIES)
-    right = np.full(-(-known // 8) * 8, other_right)
-    right[:known] = True
-    right[listed.astype(np.int64)] = False
-    return np.packbits(right, bitorder="little"), other_right
+def _goes_right(categories: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
+    """Return a set's bytes (uint8), and whether other values go right.
+
+    categories  float64: the listed ones, which go left
+    count       the feature's number of categories
+    """
+    is_whole = categories.size and (categories == np.floor(categories)).all()
+    if not is_whole or categories.min() < 0 or categories.max() >= min(count, MAX_CATEGORIES):
+        raise ModelFormatError(f"MLlib model: categories {categories[:5]} of {count}")
+    other_right = bool(categories.size <= count // 2)
+    size = int(categories.max()) + 1 if other_right else min(count, MAX_CATEGORIES)
+    goes_right = np.full(-(-size // 8) * 8, other_right)
+    goes_right[:size] = True
+    goes_right[categories.astype(np.int64)] = False
+    return np.packbits(goes_right, bitorder="little"), other_right
 
 
 def _values(table: Any, kind: str, classes: int) -> np.ndarray:
@@ -132,7 +143,7 @@ def _values(table: Any, kind: str, classes: int) -> np.ndarray:
 
 
 def _weights(folder: Path, kind: str, trees: int) -> np.ndarray:
-    """Return what boosting multiplies each tree by; 2 of it is GBTClassifier's logit."""
+    """Return each boosted tree's factor (float64): its weight, doubled for a classifier's logit."""
     table = _table(folder / "treesMetadata")  # Spark 4.1 calls the columns _1, _2, _3
     number, weight = table.column(0).to_numpy(), table.column(2).to_numpy()
     if not np.array_equal(np.sort(number), np.arange(trees)):
@@ -147,7 +158,7 @@ def _numbers(table: Any, name: str) -> np.ndarray:
 
 
 def _flat(table: Any, name: str) -> Any:
-    """Return a struct column's fields as a table of their own."""
+    """Return the fields of a struct column as a table."""
     import pyarrow
 
     return pyarrow.Table.from_struct_array(table.column(name).combine_chunks())

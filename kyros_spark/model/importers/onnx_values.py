@@ -1,4 +1,4 @@
-"""Hold what passes along the edges of an ONNX graph: columns of the inputs, and a model's score."""
+"""Hold the values on the edges of an ONNX graph: columns of the inputs, and a model's score."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from kyros_spark.model.trees import RawNodes, trees_from_nodes
 
 @dataclass(frozen=True)
 class Unknown:
-    """A value that the importer cannot follow, and why."""
+    """A value that the importer cannot follow, and the reason."""
 
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns `(input[index] + shift) * scale`.
+    """Columns of the inputs, shifted and scaled: `(input[index] + shift) * scale`.
 
-    index   which columns of the inputs; None for all of an input of unknown width
-    single  whether they have been float32 on the way
+    index         int64[columns]: positions among the inputs' columns; None for all columns of an
+                  input of unknown width
+    single        whether the values have been rounded to float32 on the way
+    shift, scale  float64[columns], or one number for all columns
     """
 
     index: np.ndarray | None
@@ -36,51 +38,54 @@ class Columns:
 
     @classmethod
     def of_input(cls, first: int, width: int | None, single: bool) -> Columns:
-        """Return an input's columns as they come."""
+        """Return an input's columns, unchanged; the first is number `first` of all inputs."""
         index = None if width is None else np.arange(first, first + width)
         return cls(index, single, np.zeros(1), np.ones(1))
 
     @classmethod
     def joined(cls, parts: list[Columns]) -> Columns:
         """Put columns side by side."""
-        index = np.concatenate([one.positions() for one in parts])
-        sizes = [one.positions().size for one in parts]
+        index = np.concatenate([part.positions() for part in parts])
+        sizes = [part.positions().size for part in parts]
         pairs = list(zip(parts, sizes, strict=True))
-        shift = np.concatenate([np.broadcast_to(one.shift, size) for one, size in pairs])
-        scale = np.concatenate([np.broadcast_to(one.scale, size) for one, size in pairs])
-        return cls(index, all(one.single for one in parts), shift, scale)
+        shift = np.concatenate([np.broadcast_to(part.shift, size) for part, size in pairs])
+        scale = np.concatenate([np.broadcast_to(part.scale, size) for part, size in pairs])
+        return cls(index, all(part.single for part in parts), shift, scale)
 
     def positions(self, width: int = 0) -> np.ndarray:
-        """Return the columns' places among all the inputs' columns."""
+        """Return the columns' positions among all inputs' columns.
+
+        width  the number of the inputs' columns, needed when `index` is None
+        """
         return np.arange(width) if self.index is None else self.index
 
-    def chosen(self, numbers: np.ndarray) -> Columns:
-        """Take some of the columns, by their numbers."""
-        if self.index is None or not self.as_they_come:
+    def selected(self, numbers: np.ndarray) -> Columns:
+        """Return some of the columns, by their numbers."""
+        if self.index is None or not self.is_unchanged:
             raise ModelNotSupportedError("ONNX model: Gather of computed columns is not supported")
         return replace(self, index=self.index[numbers])
 
     def cast(self, single: bool) -> Columns:
-        """Round to float32, or leave the values as they are."""
+        """Return the columns rounded to float32, or unchanged."""
         return replace(self, single=self.single or single)
 
-    def moved(self, by: Any) -> Columns:
-        """Add a constant to every column, or one to each."""
-        return replace(self, shift=self.shift + np.asarray(by) / self.scale)
+    def shifted(self, constant: Any) -> Columns:
+        """Add one constant to every column, or one per column."""
+        return replace(self, shift=self.shift + np.asarray(constant) / self.scale)
 
-    def scaled(self, by: Any) -> Columns:
-        """Multiply every column by a constant, or each by its own."""
-        return replace(self, scale=self.scale * np.asarray(by, np.float64))
+    def scaled(self, constant: Any) -> Columns:
+        """Multiply every column by one constant, or each by its own."""
+        return replace(self, scale=self.scale * np.asarray(constant, np.float64))
 
     @property
-    def as_they_come(self) -> bool:
-        """Whether nothing has been added or multiplied; a tree's thresholds then hold."""
+    def is_unchanged(self) -> bool:
+        """Whether nothing has been added or multiplied, so that a tree's thresholds apply."""
         return not self.shift.any() and bool((self.scale == 1).all())
 
 
 @dataclass(frozen=True)
 class Codes:
-    """A column cast to whole numbers, by which a table is looked up."""
+    """A column cast to whole numbers, which are the codes to look up in a table."""
 
     column: int
 
@@ -89,10 +94,11 @@ class Codes:
 class Score:
     """The score of the graph's one model.
 
-    nodes         of a tree ensemble, with a vector at each leaf where there are several outputs, or
-    coefficients  of a linear model, one a column of `columns`
-    tables        of a linear model, coefficients looked up by the code in a column
-    factor, load  what is done to the response, after the link
+    intercept     the value that the sum starts from, on the scale of the link
+    nodes         of a tree ensemble; with several outputs, each leaf holds a vector
+    coefficients  of a linear model: float64[columns], one per column of `columns`
+    tables        of a linear model: column -> float64[levels], coefficients by the column's code
+    factor, load  applied to the response: inverse link(score) * factor + load
     """
 
     operator: str
@@ -112,8 +118,8 @@ class Score:
         return "glm" if self.nodes is None else "trees"
 
     @property
-    def least_features(self) -> int:
-        """The number of columns the model speaks of, for an input of unknown width."""
+    def min_features(self) -> int:
+        """The least number of features that the model needs, for an input of unknown width."""
         if self.coefficients is not None:
             return self.coefficients.size
         if self.nodes is None:
@@ -121,22 +127,22 @@ class Score:
         return int(self.nodes.feature.max(initial=-1)) + 1
 
     def through(self, link: Link) -> Score:
-        """Return the score put through an inverse link."""
-        if self.link != "identity" or self.outputs or self.is_moved:
+        """Put the score through an inverse link."""
+        if self.link != "identity" or self.outputs or self.changes_response:
             raise ModelNotSupportedError(f"ONNX model: {link} after {self.link} is not supported")
         return replace(self, link=link)
 
-    def moved(self, by: np.ndarray) -> Score:
-        """Add a constant: to the score, or to the response behind the link."""
-        self._one_number("Add", by)
+    def shifted(self, constant: np.ndarray) -> Score:
+        """Add a constant to the score or, once there is a link, to the response."""
+        self._require_one_number("Add", constant)
         if self.link != "identity":
-            return replace(self, load=self.load + float(by[0]))
-        return replace(self, intercept=self.intercept + float(by[0]))
+            return replace(self, load=self.load + float(constant[0]))
+        return replace(self, intercept=self.intercept + float(constant[0]))
 
-    def scaled(self, by: np.ndarray) -> Score:
-        """Multiply by a constant: the score, or the response behind the link."""
-        self._one_number("Mul", by)
-        factor = float(by[0])
+    def scaled(self, constant: np.ndarray) -> Score:
+        """Multiply the score or, once there is a link, the response by a constant."""
+        self._require_one_number("Mul", constant)
+        factor = float(constant[0])
         if self.link != "identity":
             return replace(self, factor=self.factor * factor, load=self.load * factor)
         nodes, slopes = self.nodes, self.coefficients
@@ -149,18 +155,18 @@ class Score:
         )
 
     @property
-    def is_moved(self) -> bool:
-        """Whether something is done to the response already."""
+    def changes_response(self) -> bool:
+        """Whether the response is already multiplied or shifted."""
         return self.factor != 1.0 or self.load != 0.0
 
     def plus(self, other: Score) -> Score:
         """Return the sum of two linear scores of different columns."""
         both, shared = (self, other), self.tables.keys() & other.tables.keys()
-        plain = all(one.nodes is None and one.link == "identity" for one in both)
+        plain = all(score.nodes is None and score.link == "identity" for score in both)
         if not plain or shared:
             raise ModelNotSupportedError("ONNX model: Add of two models is not supported")
-        slopes = [one.coefficients for one in both if one.coefficients is not None]
-        columns = [one.columns for one in both if one.coefficients is not None]
+        slopes = [score.coefficients for score in both if score.coefficients is not None]
+        columns = [score.columns for score in both if score.coefficients is not None]
         return replace(
             self,
             columns=Columns.joined(columns) if columns else self.columns,
@@ -169,17 +175,17 @@ class Score:
             tables=self.tables | other.tables,
         )
 
-    def _one_number(self, operator: str, by: np.ndarray) -> None:
-        if by.size != 1 or self.outputs:
+    def _require_one_number(self, operator: str, constant: np.ndarray) -> None:
+        if constant.size != 1 or self.outputs:
             raise ModelNotSupportedError(f"ONNX model: {operator} of a vector is not supported")
 
     def arrays(self, n_features: int) -> dict[str, np.ndarray]:
         """Return the arrays of the model file."""
-        places = self.columns.positions(n_features)
+        positions = self.columns.positions(n_features)
         if self.nodes is not None:
             feature = self.nodes.feature.copy()
             split = self.nodes.left >= 0
-            feature[split] = places[feature[split]]
+            feature[split] = positions[feature[split]]
             trees = trees_from_nodes(replace(self.nodes, feature=feature), n_features)
             if not self.outputs:
                 return trees.as_dict()
@@ -187,15 +193,18 @@ class Score:
             return trees.as_dict() | {"output_start": start}
         slopes = np.zeros(n_features)
         if self.coefficients is not None:
-            np.add.at(slopes, places, self.coefficients)
+            np.add.at(slopes, positions, self.coefficients)
         return with_tables(slopes, self.tables) if self.tables else slopes_only(slopes)
 
 
 def linear_score(operator: str, columns: Columns, slopes: np.ndarray, intercept: float) -> Score:
-    """Return `intercept + sum of slope * column`, with the columns' own scaling worked in."""
+    """Return the score `intercept + sum of slope * column`, expressed in unscaled input columns.
+
+    slopes  any shape with one number per column
+    """
     slopes = np.asarray(slopes, np.float64).ravel()
     if columns.index is not None and slopes.size != columns.index.size:
-        found = f"{slopes.size} coefficients for {columns.index.size} columns"
-        raise ModelNotSupportedError(f"ONNX model: {operator} of {found}")
-    moved = float(np.sum(slopes * columns.scale * columns.shift))
-    return Score(operator, columns, intercept + moved, coefficients=slopes * columns.scale)
+        mismatch = f"{slopes.size} coefficients for {columns.index.size} columns"
+        raise ModelNotSupportedError(f"ONNX model: {operator} of {mismatch}")
+    shift = float(np.sum(slopes * columns.scale * columns.shift))
+    return Score(operator, columns, intercept + shift, coefficients=slopes * columns.scale)

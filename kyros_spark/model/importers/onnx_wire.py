@@ -1,7 +1,7 @@
-"""Read ONNX files: as much of Protocol Buffers, and of onnx.proto, as models of ours need.
+"""Read ONNX files: the parts of Protocol Buffers, and of onnx.proto, that importing models needs.
 
-A small own reader: the `onnx` package would bring its own protobuf, whose version platforms pin for
-Spark Connect, to read some twenty fields. Fields not named here are passed over.
+This is a small reader of our own, for some twenty fields: the `onnx` package would bring its own
+protobuf, whose version platforms pin for Spark Connect. Fields not listed here are skipped.
 """
 
 import struct
@@ -12,10 +12,10 @@ import numpy as np
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
 
 MAX_DEPTH = 16
-RUN_BYTES = 1 << 16  # decoded at once: what follows the run is decoded too, in vain
+RUN_BYTES = 1 << 16  # decoded at once, including bytes after the run, in vain
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
-# Message -> field number -> (name, what it holds: a kind of number, text, bytes or a message; many)
+# Message -> field number -> (name, content: a kind of number, text, bytes or a message, repeated)
 Fields = dict[int, tuple[str, str, bool]]
 MESSAGES: dict[str, Fields] = {
     "Model": {
@@ -73,38 +73,44 @@ TENSOR_TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 11: "<f8"}
 
 
 def read_message(data: bytes, kind: str = "Model", depth: int = 0) -> dict[str, Any]:
-    """Return a message's fields by name; repeated numbers become arrays, absent ones are left out.
+    """Return a message's fields by name; repeated numbers become arrays, absent fields are missing.
 
-    Raises ModelFormatError where the bytes are no such message.
+    kind   the type of the message, a key of MESSAGES
+    depth  the number of messages around this one
+
+    Raises ModelFormatError when the bytes are not such a message.
     """
     if depth > MAX_DEPTH:
         raise ModelFormatError(f"ONNX model: messages nested deeper than {MAX_DEPTH}")
-    known, at = MESSAGES[kind], 0
-    found: dict[str, Any] = {}
-    while at < len(data):
-        key, start = _varint(data, at)
+    fields, offset = MESSAGES[kind], 0
+    message: dict[str, Any] = {}
+    while offset < len(data):
+        key, start = _varint(data, offset)
         wire = key & 7
-        name, holds, many = known.get(key >> 3, ("", "", False))
+        name, content, repeated = fields.get(key >> 3, ("", "", False))
         if not name:
-            at = _skipped(data, start, wire)
+            offset = _skip(data, start, wire)
             continue
-        if many and (holds == "int" or holds in FLOATS):
-            value, at = _numbers(data, at, start, key, holds)
-            found.setdefault(name, []).append(value)
+        if repeated and (content == "int" or content in FLOATS):
+            value, offset = _numbers(data, offset, start, key, content)
+            message.setdefault(name, []).append(value)
             continue
-        value, at = _value(data, start, wire, holds, depth)
-        if many:
-            found.setdefault(name, []).append(value)
+        value, offset = _value(data, start, wire, content, depth)
+        if repeated:
+            message.setdefault(name, []).append(value)
         else:
-            found[name] = value
-    for name, holds, many in known.values():
-        if many and (holds == "int" or holds in FLOATS) and name in found:
-            found[name] = np.concatenate(found[name])
-    return found
+            message[name] = value
+    for name, content, repeated in fields.values():
+        if repeated and (content == "int" or content in FLOATS) and name in message:
+            message[name] = np.concatenate(message[name])
+    return message
 
 
 def tensor_array(tensor: dict[str, Any]) -> np.ndarray:
-    """Return a tensor's content as an array."""
+    """Return a tensor's content as an array.
+
+    Raises ModelNotSupportedError for other element types, and for tensors stored in other files.
+    """
     kind = tensor.get("data_type", 0)
     if kind not in TENSOR_TYPES:
         raise ModelNotSupportedError(f"ONNX model: tensors of type {kind} are not supported")
@@ -119,102 +125,109 @@ def tensor_array(tensor: dict[str, Any]) -> np.ndarray:
     return array.reshape(tuple(tensor.get("dims", ())))
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def _varint(data: bytes, offset: int) -> tuple[int, int]:
     value = shift = 0
     while True:
-        if at >= len(data) or shift > 63:
-            raise ModelFormatError(f"ONNX model: no number at byte {at} of a message")
-        byte = data[at]
+        if offset >= len(data) or shift > 63:
+            raise ModelFormatError(f"ONNX model: no number at byte {offset} of a message")
+        byte = data[offset]
         value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
+        offset, shift = offset + 1, shift + 7
         if byte < 0x80:
-            return value, at
+            return value, offset
 
 
-def _taken(data: bytes, at: int, size: int) -> int:
-    if at + size > len(data):
-        raise ModelFormatError(f"ONNX model: {size} bytes wanted at {at}, the message ends before")
-    return at + size
+def _end_of(data: bytes, offset: int, size: int) -> int:
+    if offset + size > len(data):
+        raise ModelFormatError(
+            f"ONNX model: {size} bytes wanted at {offset}, the message ends before"
+        )
+    return offset + size
 
 
-def _skipped(data: bytes, at: int, wire: int) -> int:
+def _skip(data: bytes, offset: int, wire: int) -> int:
     if wire == VARINT:
-        return _varint(data, at)[1]
+        return _varint(data, offset)[1]
     if wire == BYTES:
-        size, at = _varint(data, at)
-        return _taken(data, at, size)
+        size, offset = _varint(data, offset)
+        return _end_of(data, offset, size)
     if wire not in (FIXED32, FIXED64):
-        raise ModelFormatError(f"ONNX model: unknown wire type {wire} at byte {at}")
-    return _taken(data, at, 4 if wire == FIXED32 else 8)
+        raise ModelFormatError(f"ONNX model: unknown wire type {wire} at byte {offset}")
+    return _end_of(data, offset, 4 if wire == FIXED32 else 8)
 
 
-def _value(data: bytes, at: int, wire: int, holds: str, depth: int) -> tuple[Any, int]:
-    expected = {"int": VARINT, "float": FIXED32}.get(holds, BYTES)
+def _value(data: bytes, offset: int, wire: int, content: str, depth: int) -> tuple[Any, int]:
+    expected = {"int": VARINT, "float": FIXED32}.get(content, BYTES)
     if wire != expected:
-        raise ModelFormatError(f"ONNX model: wire type {wire} for {holds} at byte {at}")
-    if holds == "int":
-        value, at = _varint(data, at)
-        return value - (1 << 64) if value >> 63 else value, at
-    if holds == "float":
-        end = _taken(data, at, 4)
-        return struct.unpack("<f", data[at:end])[0], end
-    size, at = _varint(data, at)
-    end = _taken(data, at, size)
-    part = data[at:end]
-    if holds == "bytes":
+        raise ModelFormatError(f"ONNX model: wire type {wire} for {content} at byte {offset}")
+    if content == "int":
+        value, offset = _varint(data, offset)
+        return value - (1 << 64) if value >> 63 else value, offset
+    if content == "float":
+        end = _end_of(data, offset, 4)
+        return struct.unpack("<f", data[offset:end])[0], end
+    size, offset = _varint(data, offset)
+    end = _end_of(data, offset, size)
+    part = data[offset:end]
+    if content == "bytes":
         return part, end
-    if holds != "text":
-        return read_message(part, holds, depth + 1), end
+    if content != "text":
+        return read_message(part, content, depth + 1), end
     try:
         return part.decode(), end
     except UnicodeDecodeError as error:
-        raise ModelFormatError(f"ONNX model: text at byte {at} is not UTF-8") from error
+        raise ModelFormatError(f"ONNX model: text at byte {offset} is not UTF-8") from error
 
 
-def _numbers(data: bytes, at: int, start: int, key: int, holds: str) -> tuple[np.ndarray, int]:
-    """Read repeated numbers: packed into one field, or a run of fields with the same key.
+def _numbers(
+    data: bytes, offset: int, start: int, key: int, content: str
+) -> tuple[np.ndarray, int]:
+    """Read repeated numbers: packed into one field, or as a run of fields with the same key.
 
-    Attributes of forests are such runs, millions of fields long; they are read at once.
+    offset, start  where the first field's key begins, and where its value begins
+
+    The attributes of forests are such runs, millions of fields long, so a run is read at once.
+    Returns the numbers, and the offset of the first byte after them.
     """
     if key & 7 == BYTES:
         size, start = _varint(data, start)
-        end = _taken(data, start, size)
-        if holds == "int":
+        end = _end_of(data, start, size)
+        if content == "int":
             return _varints(data[start:end])[0], end
-        if size % FLOATS[holds][1].itemsize:
-            raise ModelFormatError(f"ONNX model: {size} bytes of packed {holds} at {start}")
-        return np.frombuffer(data[start:end], FLOATS[holds][1]), end
-    if start - at != 1 or key & 7 != (VARINT if holds == "int" else FLOATS[holds][0]):
-        raise ModelFormatError(f"ONNX model: wire type {key & 7} for {holds} at byte {at}")
-    if holds == "int":
-        numbers, ends = _varints(data[at : at + RUN_BYTES])
+        if size % FLOATS[content][1].itemsize:
+            raise ModelFormatError(f"ONNX model: {size} bytes of packed {content} at {start}")
+        return np.frombuffer(data[start:end], FLOATS[content][1]), end
+    if start - offset != 1 or key & 7 != (VARINT if content == "int" else FLOATS[content][0]):
+        raise ModelFormatError(f"ONNX model: wire type {key & 7} for {content} at byte {offset}")
+    if content == "int":
+        numbers, ends = _varints(data[offset : offset + RUN_BYTES])
         pairs = numbers.size // 2
-        run = _run(numbers[: 2 * pairs : 2] == key)
+        run = _leading_true(numbers[: 2 * pairs : 2] == key)
         if run:
-            return numbers[1 : 2 * run : 2], at + int(ends[2 * run - 1])
+            return numbers[1 : 2 * run : 2], offset + int(ends[2 * run - 1])
     else:
-        width = 1 + FLOATS[holds][1].itemsize
-        rows = np.frombuffer(data, np.uint8, (len(data) - at) // width * width, at)
-        run = _run(rows.reshape(-1, width)[:, 0] == key)
+        width = 1 + FLOATS[content][1].itemsize
+        rows = np.frombuffer(data, np.uint8, (len(data) - offset) // width * width, offset)
+        run = _leading_true(rows.reshape(-1, width)[:, 0] == key)
         if run:
-            content = np.ascontiguousarray(rows.reshape(-1, width)[:run, 1:])
-            return content.view(FLOATS[holds][1]).ravel(), at + run * width
-    raise ModelFormatError(f"ONNX model: no {holds} at byte {at} of a message")
+            numbers_bytes = np.ascontiguousarray(rows.reshape(-1, width)[:run, 1:])
+            return numbers_bytes.view(FLOATS[content][1]).ravel(), offset + run * width
+    raise ModelFormatError(f"ONNX model: no {content} at byte {offset} of a message")
 
 
-def _run(same: np.ndarray) -> int:
-    """Return how many True the array begins with."""
-    return int(same.argmin()) if not same.all() else same.size
+def _leading_true(flags: np.ndarray) -> int:
+    """Return the number of True values at the array's beginning."""
+    return int(flags.argmin()) if not flags.all() else flags.size
 
 
 def _varints(data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Decode all whole varints from the first byte on; return them and where each ends."""
-    content = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(content < 0x80) + 1
+    """Decode all complete varints from the first byte on; return them and their ends (int64)."""
+    octets = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(octets < 0x80) + 1
     if not ends.size:
         return np.zeros(0, np.int64), ends
     starts = np.concatenate([[0], ends[:-1]])
-    place = np.arange(ends[-1]) - np.repeat(starts, ends - starts)
-    shift = (7 * np.minimum(place, 9)).astype(np.uint64)
-    bits = (content[: ends[-1]] & 0x7F).astype(np.uint64) << shift
+    group = np.arange(ends[-1]) - np.repeat(starts, ends - starts)
+    shift = (7 * np.minimum(group, 9)).astype(np.uint64)
+    bits = (octets[: ends[-1]] & 0x7F).astype(np.uint64) << shift
     return np.add.reduceat(bits, starts).view(np.int64), ends

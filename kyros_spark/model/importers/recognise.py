@@ -1,6 +1,6 @@
-"""Import a model of any known format: recognise the file by its content, build a model of ours.
+"""Import a model of any supported format: recognise the file by its content, and build our model.
 
-No format here is a pickle: nothing in a model file is ever run.
+None of the formats is a pickle: nothing in a model file is ever run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kyros_spark.model.importers.xgboost import trees_from_xgboost
 from kyros_spark.model.manifest import Family, Feature, Link, Manifest
 
 Format = Literal["xgboost", "lightgbm", "onnx", "mllib"]
-Made = TypeVar("Made")
+Built = TypeVar("Built")
 
 OTHER_FORMATS = {
     b"\x80": "a Python pickle, which runs code when read; save the model in its library's own "
@@ -47,31 +47,36 @@ def import_model(
     link: Link | None = None,
     intercept: float | None = None,
 ) -> Model:
-    """Return a model of another library, ready to be scored or written.
+    """Return another library's model as ours, ready to be scored or written.
 
-    source      the file's bytes, or the path of the file (of the folder, for Spark MLlib)
-    format      None recognises it by its content
+    source      the file's bytes, or the path of the file (for Spark MLlib, of the folder)
+    format      None recognises the format by the file's content
     features    the inputs' names in the model's order, for a file that does not hold them
-    iterations  keeps the first so many boosting rounds (XGBoost, LightGBM)
-    family, link  instead of the file's, which may not hold them: ONNX has no family, and skl2onnx
-                leaves out the inverse link of scikit-learn's HistGradientBoosting
-    intercept   instead of the file's: 0 for an XGBoost model fitted with a base margin (an offset)
+    iterations  the number of boosting rounds to take, from the first on (XGBoost, LightGBM)
+    family, link  replace the file's, which may lack them: ONNX has no family, and skl2onnx leaves
+                out the inverse link of scikit-learn's HistGradientBoosting
+    intercept   replaces the file's: 0 for an XGBoost model fitted with a base margin (an offset)
+
     Raises ModelFormatError for a damaged or unknown file, ModelNotSupportedError for a sound model
     that the engine does not run, UsageError when the features' names are missing or contradict the
     file.
     """
-    found = format or recognised(source)
-    if found not in get_args(Format):
-        raise UsageError(f"format: expected one of {', '.join(get_args(Format))}, found {found!r}")
-    if iterations is not None and found not in ("xgboost", "lightgbm"):
-        raise UsageError(f"iterations: not for {found} models, which hold no boosting rounds")
-    imported = _read(source, found, iterations)
+    model_format = format or format_of(source)
+    if model_format not in get_args(Format):
+        raise UsageError(
+            f"format: expected one of {', '.join(get_args(Format))}, found {model_format!r}"
+        )
+    if iterations is not None and model_format not in ("xgboost", "lightgbm"):
+        raise UsageError(
+            f"iterations: not for {model_format} models, which hold no boosting rounds"
+        )
+    imported = _read(source, model_format, iterations)
     if imported.outputs and intercept is not None:
         raise UsageError("intercept: not for a model of several outputs, which has one for each")
-    inputs = _checked(imported, lambda: _features(imported, _names(imported, features)))
+    model_features = _checked(imported, lambda: _features(imported, _names(imported, features)))
     manifest = _checked(
         imported,
-        lambda: _manifest(imported, inputs, name, target, per, family, link, intercept),
+        lambda: _manifest(imported, model_features, name, target, per, family, link, intercept),
     )
     check_arrays(manifest, imported.arrays)
     return Model(manifest, imported.arrays)
@@ -87,7 +92,7 @@ def _manifest(
     link: Link | None,
     intercept: float | None,
 ) -> Manifest:
-    facts = {
+    fields = {
         "name": name,
         "kind": imported.kind,
         "source": {"library": imported.library, "version": imported.version},
@@ -105,34 +110,39 @@ def _manifest(
         "category_rule": imported.category_rule,
         "features": features,
     }
-    return Manifest.model_validate(facts)
+    return Manifest.model_validate(fields)
 
 
-def _checked(imported: Imported, made: Callable[[], Made]) -> Made:
-    """Return what is made of a file; name the file where the manifest takes nothing like it."""
+def _checked(imported: Imported, build: Callable[[], Built]) -> Built:
+    """Return the result of `build`; name the library when the manifest rejects its values.
+
+    Raises ModelFormatError in place of pydantic's error.
+    """
     try:
-        return made()
+        return build()
     except (ValidationError, TypeError) as error:
-        told = str(error)
+        message = str(error)
         if isinstance(error, ValidationError):
             first = error.errors()[0]
-            told = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-        raise ModelFormatError(f"{imported.library} model: {told}") from None
+            message = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        raise ModelFormatError(f"{imported.library} model: {message}") from None
 
 
-def recognised(source: bytes | str | Path) -> Format:
-    """Return the format of a model file by its first bytes, or of a folder by what lies in it.
+def format_of(source: bytes | str | Path) -> Format:
+    """Return the format of a model file by its first bytes, or of a folder by its contents.
 
-    Raises ModelFormatError, saying what the file seems to be where that can be told.
+    Raises ModelFormatError for any other file, and says what it seems to be, if that is clear.
     """
     if not isinstance(source, bytes) and Path(source).is_dir():
         if (Path(source) / "metadata").is_dir():
             return "mllib"
         raise ModelFormatError(f"model folder {source}: expected Spark MLlib's, found no metadata/")
     start = _content(source)[:64]
-    for mark, told in OTHER_FORMATS.items():
-        if start.startswith(mark):
-            raise ModelFormatError(f"model file: expected a model format known here, found {told}")
+    for prefix, description in OTHER_FORMATS.items():
+        if start.startswith(prefix):
+            raise ModelFormatError(
+                f"model file: expected a model format known here, found {description}"
+            )
     if start[8:9] == b"{" and start[5:8] == b"\0\0\0":
         raise ModelFormatError("model file: found a safetensors file; is it a Kyros model already?")
     if start.startswith((b"tree\n", b"tree\r\n")):
@@ -178,53 +188,55 @@ def _text(data: bytes) -> str:
 
 
 def _xgboost(data: bytes, iterations: int | None) -> Imported:
-    found = trees_from_xgboost(data, iterations)
+    booster = trees_from_xgboost(data, iterations)
     return Imported(
         kind="trees",
         library="xgboost",
-        version=found.version,
-        objective=found.objective,
-        family=found.family,
-        link=found.link,
-        intercept=found.intercept,
-        feature_names=found.feature_names,
-        n_features=found.trees.n_features,
-        arrays=found.arrays(),
-        outputs=found.outputs,
-        levels=found.levels,
+        version=booster.version,
+        objective=booster.objective,
+        family=booster.family,
+        link=booster.link,
+        intercept=booster.intercept,
+        feature_names=booster.feature_names,
+        n_features=booster.trees.n_features,
+        arrays=booster.arrays(),
+        outputs=booster.outputs,
+        levels=booster.levels,
         category_rule="floor",
     )
 
 
 def _features(imported: Imported, names: Sequence[str]) -> tuple[Feature, ...]:
-    """Return the features: numbers, but for those whose categories' names the file holds."""
+    """Return the features: levels where the file holds the categories' names, else numbers."""
     if imported.features:
         return imported.features
-    found: list[Feature] = []
+    features: list[Feature] = []
     for number, name in enumerate(names):
         levels = imported.levels.get(number, ())
         if levels:
-            found.append(Feature(name=name, kind="levels", levels=levels, unseen="missing"))
+            features.append(Feature(name=name, kind="levels", levels=levels, unseen="missing"))
         else:
-            found.append(Feature(name=name))
-    return tuple(found)
+            features.append(Feature(name=name))
+    return tuple(features)
 
 
-def _names(imported: Imported, given: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the features' names: the file's own, or those given where it has none."""
-    own, count = imported.feature_names, imported.n_features
-    if own == tuple(f"Column_{k}" for k in range(count)):  # LightGBM for "no names"
-        own = ()
-    if own and given is not None and tuple(given) != own:
-        raise UsageError(f"features: the file names them {', '.join(own)}; leave `features` out")
-    names = own or tuple(given or ())
-    if len(names) != count:
-        told = f"{len(names)} names" if names else "no names in the file"
+def _names(imported: Imported, given_names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the features' names: the file's own, or the given ones when it has none."""
+    file_names, count = imported.feature_names, imported.n_features
+    if file_names == tuple(f"Column_{k}" for k in range(count)):  # LightGBM for "no names"
+        file_names = ()
+    if file_names and given_names is not None and tuple(given_names) != file_names:
         raise UsageError(
-            f"{imported.library} model: expected names for its {count} features, found {told}; "
+            f"features: the file names them {', '.join(file_names)}; leave `features` out"
+        )
+    names = file_names or tuple(given_names or ())
+    if len(names) != count:
+        actual = f"{len(names)} names" if names else "no names in the file"
+        raise UsageError(
+            f"{imported.library} model: expected names for its {count} features, found {actual}; "
             "give them as `features`, in the model's order"
         )
-    twice = sorted({one for one in names if names.count(one) > 1})
-    if twice:
-        raise ModelNotSupportedError(f"{imported.library} model: features twice: {twice}")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ModelNotSupportedError(f"{imported.library} model: features twice: {repeated}")
     return names

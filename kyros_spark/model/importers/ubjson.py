@@ -1,7 +1,7 @@
 """Read Universal Binary JSON (ubjson.org, draft 12), as XGBoost writes it.
 
-A small own reader: the libraries on offer are unmaintained, and return lists where XGBoost's typed
-arrays of millions of numbers want to stay arrays.
+This is a small reader of our own: the available libraries are unmaintained, and turn XGBoost's
+typed arrays of millions of numbers into lists.
 """
 
 from typing import Any
@@ -16,24 +16,33 @@ CONSTANTS = {"Z": None, "T": True, "F": False}
 
 
 def read_ubjson(data: bytes) -> Any:
-    """Return the document; typed number arrays become numpy arrays."""
+    """Return the document; typed number arrays become NumPy arrays.
+
+    Raises ModelFormatError for a damaged document.
+    """
     reader = _Reader(data)
     value = reader.value(reader.marker(), 0)
-    if reader.at != len(data):
-        raise ModelFormatError(f"UBJSON: {len(data) - reader.at} bytes after the document's end")
+    if reader.offset != len(data):
+        raise ModelFormatError(
+            f"UBJSON: {len(data) - reader.offset} bytes after the document's end"
+        )
     return value
 
 
 class _Reader:
+    """Read values from `data`, from `offset` on."""
+
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.at = 0
+        self.offset = 0
 
     def take(self, count: int) -> bytes:
-        if count < 0 or self.at + count > len(self.data):
-            raise ModelFormatError(f"UBJSON: {count} bytes wanted at {self.at}, file ends before")
-        self.at += count
-        return self.data[self.at - count : self.at]
+        if count < 0 or self.offset + count > len(self.data):
+            raise ModelFormatError(
+                f"UBJSON: {count} bytes wanted at {self.offset}, file ends before"
+            )
+        self.offset += count
+        return self.data[self.offset - count : self.offset]
 
     def marker(self) -> str:
         while True:
@@ -48,14 +57,14 @@ class _Reader:
     def length(self) -> int:
         mark = self.marker()
         if mark not in NUMBERS or mark in "dD":
-            raise ModelFormatError(f"UBJSON: length of type {mark!r} at byte {self.at}")
+            raise ModelFormatError(f"UBJSON: length of type {mark!r} at byte {self.offset}")
         return self.number(mark)
 
     def text(self) -> str:
         try:
             return self.take(self.length()).decode()
         except UnicodeDecodeError as error:
-            raise ModelFormatError(f"UBJSON: text at byte {self.at} is not UTF-8") from error
+            raise ModelFormatError(f"UBJSON: text at byte {self.offset} is not UTF-8") from error
 
     def value(self, mark: str, depth: int) -> Any:
         if depth > MAX_DEPTH:
@@ -72,21 +81,21 @@ class _Reader:
             return self.array(depth)
         if mark == "{":
             return self.object(depth)
-        raise ModelFormatError(f"UBJSON: unknown type {mark!r} at byte {self.at}")
+        raise ModelFormatError(f"UBJSON: unknown type {mark!r} at byte {self.offset}")
 
     def header(self) -> tuple[str | None, int | None, str | None]:
-        """Read an array's or object's optional type and count; or the first marker inside it."""
+        """Read an array's or object's optional type and count, or else its first inner marker."""
         kind: str | None = None
         count: int | None = None
         mark: str | None = self.marker()
         if mark == "$":
             kind, mark = self.marker(), self.marker()
             if mark != "#":
-                raise ModelFormatError(f"UBJSON: typed container without a count at {self.at}")
+                raise ModelFormatError(f"UBJSON: typed container without a count at {self.offset}")
         if mark == "#":
             count, mark = self.length(), None
             if not 0 <= count <= len(self.data):
-                raise ModelFormatError(f"UBJSON: container of {count} values at byte {self.at}")
+                raise ModelFormatError(f"UBJSON: container of {count} values at byte {self.offset}")
         return kind, count, mark
 
     def array(self, depth: int) -> Any:
@@ -108,7 +117,7 @@ class _Reader:
         values: dict[str, Any] = {}
         while mark != "}" if count is None else len(values) < count:
             if count is None:
-                self.at -= 1  # the marker read is the key's length
+                self.offset -= 1  # the marker just read belongs to the key's length
             key = self.text()
             if key in values:
                 raise ModelFormatError(f"UBJSON: key {key!r} occurs twice")

@@ -1,8 +1,8 @@
 """Import an XGBoost model from its JSON or UBJSON form (Booster.save_raw, save_model).
 
-What XGBoost means by its numbers, checked against version 3.2 on the CPU: values and thresholds
-are float32 and `value < threshold` goes left; scores are summed in float32, tree by tree, starting
-from the link of base_score, or from the row's base margin INSTEAD when one is given.
+The file means the following, checked against XGBoost 3.2 on the CPU. Values and thresholds are
+float32, and `value < threshold` goes left. Scores are summed in float32, tree by tree. The sum
+starts from the link of base_score or, INSTEAD of it, from the row's base margin when there is one.
 """
 
 import ctypes
@@ -40,13 +40,14 @@ MAX_CLASSES = 10_000
 
 @dataclass(frozen=True)
 class XGBoostTrees:
-    """An imported booster: its trees and what a manifest needs to know about it.
+    """An imported booster: its trees, and the facts that a manifest needs.
 
-    intercept  float32 value the sum starts from when a row has no base margin of its own; a model
-               fitted with a base margin (an offset) starts from that margin instead, so its
-               manifest should say intercept 0
-    outputs    the classes, each with its own intercept, and their trees side by side from
-               output_start on; empty for a model of one output
+    intercept     the float32 value that the sum starts from, on the scale of the link, when a row
+                  has no base margin. A model fitted with a base margin (an offset) starts from that
+                  margin instead, so its manifest should have intercept 0.
+    levels        feature number -> level names in the order of their codes
+    outputs       the classes, each with its own intercept; empty for a model of one output
+    output_start  int64[outputs + 1]: where each class's trees begin; None for one output
     """
 
     trees: TreeArrays
@@ -67,9 +68,11 @@ class XGBoostTrees:
 
 
 def trees_from_xgboost(raw: bytes | bytearray, iterations: int | None = None) -> XGBoostTrees:
-    """Import a booster; `iterations` keeps the first so many rounds.
+    """Import a booster.
 
-    By default the rounds up to best_iteration, when early stopping recorded one, else all.
+    iterations  the number of boosting rounds to take, from the first on. By default these are the
+                rounds up to best_iteration if early stopping recorded it, else all.
+
     Raises ModelFormatError for a damaged document, ModelNotSupportedError for what the engine
     does not do: linear boosters, several targets, vectors at leaves, unknown objectives.
     """
@@ -101,17 +104,19 @@ def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
     family, link = OBJECTIVES[objective]
     classes = _classes(parameters, link)
     model, weights = _booster(learner["gradient_booster"])
-    kept = _kept_trees(model, learner.get("attributes", {}), iterations, max(classes, 1))
-    if kept == 0:
+    n_trees = _n_trees_of_rounds(model, learner.get("attributes", {}), iterations, max(classes, 1))
+    if n_trees == 0:
         raise ModelFormatError("XGBoost model: no trees; it has not been fitted")
     n_features = int(parameters["num_feature"])
-    trees, output_start = model["trees"][:kept], None
-    order, starts = _by_class(model.get("tree_info", [0] * kept)[:kept], max(classes, 1))
-    if order.size != kept:
-        raise ModelFormatError(f"XGBoost model: tree_info of {order.size} trees, there are {kept}")
+    trees, output_start = model["trees"][:n_trees], None
+    order, starts = _by_class(model.get("tree_info", [0] * n_trees)[:n_trees], max(classes, 1))
+    if order.size != n_trees:
+        raise ModelFormatError(
+            f"XGBoost model: tree_info of {order.size} trees, there are {n_trees}"
+        )
     if classes:
         output_start = starts
-        trees = [trees[place] for place in order]
+        trees = [trees[index] for index in order]
         weights = None if weights is None else weights[order]
     intercepts = _intercepts(parameters["base_score"], objective, max(classes, 1))
     return XGBoostTrees(
@@ -129,18 +134,23 @@ def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
 
 
 def _classes(parameters: dict[str, Any], link: Link) -> int:
-    """Return the number of classes, 0 for a model of one output."""
+    """Return the number of classes; 0 means a model of one output."""
     classes, targets = (int(parameters.get(f"num_{k}", 0)) for k in ("class", "target"))
     if targets > 1 or (classes > 1) != (link == "softmax"):
-        told = f"{max(classes, targets)} outputs"
-        raise ModelNotSupportedError(f"XGBoost model: {told} that are not classes of one target")
+        mismatch = f"{max(classes, targets)} outputs"
+        raise ModelNotSupportedError(
+            f"XGBoost model: {mismatch} that are not classes of one target"
+        )
     if classes > MAX_CLASSES:
         raise ModelNotSupportedError(f"XGBoost model: {classes} classes, {MAX_CLASSES} are taken")
     return classes if classes > 1 else 0
 
 
 def _by_class(tree_info: Any, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the trees' order by class, each class keeping its own, and the classes' starts."""
+    """Return the trees sorted by class, in their order within a class, and where each class begins.
+
+    Both are int64: tree numbers [trees], and starts [classes + 1].
+    """
     output = np.asarray(tree_info, np.int64)
     if output.size and (output.min() < 0 or output.max() >= classes):
         raise ModelFormatError(f"XGBoost model: a tree of class {output.max()} of {classes}")
@@ -158,10 +168,10 @@ def _booster(booster: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None
     raise ModelNotSupportedError(f"XGBoost model: booster {name!r} is not supported")
 
 
-def _kept_trees(
+def _n_trees_of_rounds(
     model: dict[str, Any], attributes: dict[str, str], iterations: int | None, outputs: int
 ) -> int:
-    """Number of trees in the rounds asked for; a round may have several parallel trees."""
+    """Return the number of trees in the requested rounds; a round may have parallel trees."""
     n_trees = len(model["trees"])
     if iterations is None and "best_iteration" in attributes:
         iterations = int(attributes["best_iteration"]) + 1
@@ -172,22 +182,22 @@ def _kept_trees(
     if len(starts) == 0:
         starts = range(0, n_trees + 1, parallel * outputs)
     if not 0 <= iterations < len(starts):
-        found = len(starts) - 1
-        raise ModelFormatError(f"XGBoost model: {iterations} rounds asked for, it has {found}")
+        n_rounds = len(starts) - 1
+        raise ModelFormatError(f"XGBoost model: {iterations} rounds asked for, it has {n_rounds}")
     return int(starts[iterations])
 
 
 def _intercepts(text: Any, objective: str, outputs: int) -> list[float]:
-    """Read base_score, a vector since 3.1; one value is every class's."""
+    """Read base_score, a vector since version 3.1; a single value applies to all classes."""
     value = json.loads(text) if isinstance(text, str) else text
     values = list(value) if isinstance(value, list) else [value] * outputs
     if len(values) != outputs:
         raise ModelNotSupportedError(f"XGBoost model: {len(values)} base scores, {outputs} taken")
-    return [_intercept(one, objective) for one in values]
+    return [_intercept(score, objective) for score in values]
 
 
 def _intercept(value: Any, objective: str) -> float:
-    """Put a base score through the link, in float32 as XGBoost does."""
+    """Apply the link to a base score, in float32 as XGBoost does."""
     score = np.float32(value)
     logistic = objective in ("binary:logistic", "reg:logistic", "binary:logitraw")
     if OBJECTIVES[objective][1] == "log":
@@ -196,9 +206,9 @@ def _intercept(value: Any, objective: str) -> float:
 
 
 def _logf(value: np.float32) -> float:
-    """Logarithm as the C library's logf rounds it, which is what XGBoost calls.
+    """Return the logarithm as rounded by the C library's logf, which XGBoost calls.
 
-    Rounding a float64 logarithm instead is off by one bit now and then, and every score with it.
+    A rounded float64 logarithm is sometimes off by one bit, and then so is every score.
     """
     if not 0 < value < math.inf:
         raise ModelFormatError(f"XGBoost model: base_score gives a logarithm of {value}")

@@ -1,7 +1,8 @@
-"""Read XGBoost's splits by categories, and since 3.1 the categories' names.
+"""Read XGBoost's splits by categories and, from version 3.1 on, the categories' names.
 
-A split sends the categories it lists right, all else left: other categories, negative values and
-those of 2**24 and above; a missing value goes to the default side. The one-hot form lists one.
+A split sends the categories that it lists right, and everything else left: other categories,
+negative values, and values of 2**24 and above. A missing value goes to the default side. The
+one-hot form lists one category.
 """
 
 from itertools import pairwise
@@ -17,7 +18,7 @@ CATEGORICAL = 1
 
 
 def category_sets_of(trees: list[dict[str, Any]]) -> tuple[CategorySets, np.ndarray]:
-    """Return all trees' sets, and of each node its set or NO_SET."""
+    """Return all trees' sets, and each node's set number or NO_SET (int64[nodes of all trees])."""
     lists: list[np.ndarray] = []
     numbers = []
     for tree_number, tree in enumerate(trees):
@@ -45,20 +46,20 @@ def _lists(tree_number: int, tree: dict[str, Any], count: int) -> list[np.ndarra
     start, size, values = (
         np.asarray(tree[f"categories{name}"], np.int64) for name in ("_segments", "_sizes", "")
     )
-    sound = start.size == count and size.size == count
-    if not sound or (start < 0).any() or (size < 1).any() or (start + size > values.size).any():
+    complete = start.size == count and size.size == count
+    if not complete or (start < 0).any() or (size < 1).any() or (start + size > values.size).any():
         raise ModelFormatError(f"XGBoost model: tree {tree_number}: damaged category sets")
-    return [values[a : a + n] for a, n in zip(start, size, strict=True)]
+    return [values[first : first + length] for first, length in zip(start, size, strict=True)]
 
 
 def category_names(cats: dict[str, Any]) -> dict[int, tuple[str, ...]]:
-    """Return the levels of the features whose categories have names, by the feature's number."""
-    found = {}
+    """Return the levels of the features whose categories have names, by feature number."""
+    levels = {}
     for feature, encoding in enumerate(cats.get("enc", ())):
         names = _names(feature, encoding)
         if names:
-            found[feature] = level_names("XGBoost", feature, names)
-    return found
+            levels[feature] = level_names("XGBoost", feature, names)
+    return levels
 
 
 def _names(feature: int, encoding: dict[str, Any]) -> list[Any]:
@@ -72,8 +73,8 @@ def _names(feature: int, encoding: dict[str, Any]) -> list[Any]:
     if offsets and (offsets[0] != 0 or sorted(offsets) != offsets or offsets[-1] != len(content)):
         raise ModelFormatError(f"XGBoost model: feature {feature}: damaged category names")
     if not content.isascii():
-        # Version 3.2 counts characters for bytes when names come from pandas: a name is cut short,
-        # its end begins the next, the last is lost, and nothing in the file tells.
+        # Version 3.2 counts characters as bytes when names come from pandas: a name is cut short,
+        # its end starts the next name, the last one is lost, and nothing in the file shows it.
         raise ModelNotSupportedError(
             f"XGBoost model: feature {feature}: category names beyond ASCII, which XGBoost stores "
             "shifted against each other; fit on ASCII names, or on category numbers"

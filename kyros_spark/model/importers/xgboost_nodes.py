@@ -1,4 +1,4 @@
-"""Read the nodes of an XGBoost document's trees, each checked against its own account of itself."""
+"""Read the nodes of an XGBoost document's trees, and check that each tree agrees with itself."""
 
 from typing import Any
 
@@ -10,7 +10,13 @@ from kyros_spark.model.trees import RawNodes
 
 
 def xgboost_nodes(trees: list[dict[str, Any]], weights: np.ndarray | None) -> RawNodes:
-    """Concatenate the trees' node arrays; a dart tree's weight is multiplied into its leaves."""
+    """Concatenate the trees' node arrays.
+
+    weights  float32[trees]: factors of a dart booster's trees, multiplied into their leaves
+
+    Raises ModelFormatError for arrays that contradict each other, ModelNotSupportedError for
+    vectors at leaves.
+    """
     for number, tree in enumerate(trees):
         _check_tree(number, tree)
 
@@ -48,7 +54,7 @@ def _check_tree(number: int, tree: dict[str, Any]) -> None:
 
 
 def _check_parents(number: int, tree: dict[str, Any]) -> None:
-    """Refuse a tree whose two accounts of itself differ: the library goes by its parents, too."""
+    """Refuse a tree whose children and parents differ: the library uses the parents, too."""
     if "parents" not in tree:
         return
     parents = np.asarray(tree["parents"], np.int64)

@@ -1,6 +1,6 @@
 """Read the raw extract as it came: every declared column by its declared name, nothing converted.
 
-Text formats are read as text. A header that is not the declared one is refused; a record with too
+Text formats are read as text. A header other than the declared one is refused. A record with too
 few or too many fields keeps its text in `MALFORMED` and is refused later, as a row.
 """
 
@@ -35,19 +35,19 @@ def _version(spark: SparkSession, path: str) -> int:
 
 
 def source_fingerprint(spark: SparkSession, name: str, source: SourceSettings, batch: str) -> str:
-    """Return what identifies the source's content: its files' names, sizes and times, or version.
+    """Return the identity of the source's content: its files' names, sizes and times, or version.
 
     Raises:
         SourceNotFoundError: there is nothing at the path.
     """
     path = source_path(source, batch)
-    with _named_errors(name, path):
+    with _translate_errors(name, path):
         if source.format == "delta":
             return f"{path}@{_version(spark, path)}"
         # Only the listing is read: Spark prunes the content column.
         files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
-        found = files.select("path", "length", "modificationTime").collect()
-    listed = sorted((f["path"], f["length"], str(f["modificationTime"])) for f in found)
+        rows = files.select("path", "length", "modificationTime").collect()
+    listed = sorted((f["path"], f["length"], str(f["modificationTime"])) for f in rows)
     if not listed or not sum(length for _, length, _ in listed):
         raise EmptySourceError(
             f"{name}: expected rows at {path}, found none: no file there holds "
@@ -64,7 +64,7 @@ def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str)
         SourceSchemaError: a column is missing, or there is one that is not declared.
     """
     path = source_path(source, batch)
-    with _named_errors(name, path):
+    with _translate_errors(name, path):
         frame, header = _read(spark, source, path)
     wanted = {c.source or n: n for n, c in source.columns.items() if c.sql is None}
     _check_header(name, source, path, header, list(wanted))
@@ -79,21 +79,21 @@ def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str)
 
 
 def source_types(source: SourceSettings, raw: DataFrame) -> dict[str, str]:
-    """Return the types that a source itself gives its columns, by declared name; text has none."""
+    """Return the types that the source gives its columns, by declared name; text gives none."""
     if source.format not in ("parquet", "delta"):
         return {}
     return {f.name: f.dataType.simpleString() for f in raw.schema if f.name != MALFORMED}
 
 
 def read_list(spark: SparkSession, rule: str, listed: ListSettings, batch: str) -> DataFrame:
-    """Return the table that lists what may occur; text formats are read as text.
+    """Return the table of the values that may occur; text formats are read as text.
 
     Raises:
         SourceNotFoundError: there is nothing at the path, or it cannot be read.
         SourceSchemaError: a column of the list is missing.
     """
     path = listed.path.replace("{batch}", batch)
-    with _named_errors(f"rule {rule}", path):
+    with _translate_errors(f"rule {rule}", path):
         reader = spark.read.format(listed.format).options(**listed.options)
         if listed.format == "csv":
             reader = reader.option("header", "true")
@@ -113,7 +113,7 @@ def read_undeclared(spark: SparkSession, path: str, format_: str) -> DataFrame:
     Raises:
         SourceNotFoundError: there is nothing at the path, or it cannot be read.
     """
-    with _named_errors("source", path):
+    with _translate_errors("source", path):
         reader = spark.read.format(format_)
         if format_ == "csv":
             reader = reader.option("header", "true")
@@ -123,8 +123,8 @@ def read_undeclared(spark: SparkSession, path: str, format_: str) -> DataFrame:
 
 
 def _malformed(source: SourceSettings, frame: DataFrame) -> Column:
-    known = source.format in ("csv", "json")
-    return (frame[MALFORMED] if known else F.lit(None).cast("string")).alias(MALFORMED)
+    is_text = source.format in ("csv", "json")
+    return (frame[MALFORMED] if is_text else F.lit(None).cast("string")).alias(MALFORMED)
 
 
 def _text_reader(spark: SparkSession, source: SourceSettings) -> DataFrameReader:
@@ -167,21 +167,20 @@ def _check_header(
 
 
 def _renamed(missing: list[str], extra: list[str]) -> str:
-    """Word which new column may be which missing one: one of a similar name, or the only one."""
+    """Suggest which new column may be which missing one: by a similar name, or as the only one."""
     pairs: dict[str, str] = {}
     for column in missing:
         near = difflib.get_close_matches(column, extra, n=1, cutoff=0.6)
         alone = extra if len(missing) == len(extra) == 1 else []
         pairs |= {column: (near or alone)[0]} if near or alone else {}
-    told = [f"{column} may now be called {new}" for column, new in pairs.items()]
+    hints = [f"{column} may now be called {new}" for column, new in pairs.items()]
     others = [column for column in extra if column not in pairs.values()]
-    return "".join(
-        f"; {one}" for one in [*told, *([f"new: {', '.join(others)}"] if others else [])]
-    )
+    hints += [f"new: {', '.join(others)}"] if others else []
+    return "".join(f"; {hint}" for hint in hints)
 
 
 @contextmanager
-def _named_errors(name: str, path: str) -> Iterator[None]:
+def _translate_errors(name: str, path: str) -> Iterator[None]:
     try:
         yield
     except PySparkException as error:

@@ -26,14 +26,14 @@ def profile(
     rules: Mapping[str, int],
     sampled: pd.DataFrame,
 ) -> list[dict[str, Any]]:
-    """Return a row a column, without batch, time and run.
+    """Return one row per column, without batch, time and run.
 
-    counts: the rows of `verdict_counts` that were accepted, with `totals`.
-    rules: rows by the name of the rule they broke.
+    counts: the rows of `verdict_counts` for accepted rows, with `totals`.
+    rules: the number of rows per name of the rule they broke.
     """
     total = sum(row["rows"] for row in counts)
     aliases = _aliases(sampled)
-    found = []
+    rows = []
     for n, (name, column) in enumerate(source.columns.items()):
         values = sampled[name].dropna()
         number = is_number(column.type)
@@ -51,16 +51,16 @@ def profile(
             "distinct_count": int(values.nunique()),
             "quantiles": {f"{q:g}": float(v) for q, v in values.quantile(list(QUANTILES)).items()}
             if number and len(values) else {},
-            "levels": {_text(level): int(rows) for level, rows in levels.items()},
+            "levels": {_text(level): int(count) for level, count in levels.items()},
             "rules": {r: k for r, k in rules.items() if r.split(":", 1)[1].split(", ")[0] == name},
         }  # fmt: skip
         row["findings"] = [*_findings(row, values, number), *aliases.get(name, [])]
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def _whole(n: int, counts: Sequence[Mapping[str, Any]], total: int) -> dict[str, Any]:
-    """Put the groups' totals of one column together."""
+    """Combine the groups' totals of one column."""
 
     def each(kind: str) -> list[Any]:
         return [row[f"{kind}_{n}"] for row in counts if row.get(f"{kind}_{n}") is not None]
@@ -98,42 +98,42 @@ def _findings(row: Mapping[str, Any], values: pd.Series, number: bool) -> Iterat
 
 
 def _aliases(sampled: pd.DataFrame) -> dict[str, list[str]]:
-    """Return what determines each column of few levels, and is determined by it."""
+    """Return, per column of few levels, the columns that say the same as it."""
     few = {name: sampled[name].nunique(dropna=False) for name in sampled}
     names = [name for name, levels in few.items() if 2 <= levels <= _SMALL][:20]
     codes = {name: sampled[name].factorize(use_na_sentinel=False)[0] for name in names}
-    found: dict[str, list[str]] = {}
-    for n, one in enumerate(names):
+    aliases: dict[str, list[str]] = {}
+    for n, name in enumerate(names):
         for other in names[:n]:
-            # Counted by number, at most 50 x 50 of them: sets of pairs took seconds a batch.
-            met = np.bincount(codes[one] * few[other] + codes[other])
-            pairs = int(np.count_nonzero(met))
-            if pairs == few[one] == few[other]:
-                found.setdefault(one, []).append(f"aliased: says the same as {other}")
-    return found
+            # Counted by number, at most 50 x 50 of them: sets of pairs took seconds per batch.
+            counts = np.bincount(codes[name] * few[other] + codes[other])
+            pairs = int(np.count_nonzero(counts))
+            if pairs == few[name] == few[other]:
+                aliases.setdefault(name, []).append(f"aliased: says the same as {other}")
+    return aliases
 
 
 def differences(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """Return what differs between two profiles of the same source, a sentence each."""
+    """Return the differences between two profiles of a source, one sentence each."""
     old, new = ({row["column"]: row for row in rows} for rows in (before, after))
-    told = [f"{name}: column is gone" for name in old if name not in new]
-    told += [f"{name}: column is new" for name in new if name not in old]
+    sentences = [f"{name}: column is gone" for name in old if name not in new]
+    sentences += [f"{name}: column is new" for name in new if name not in old]
     for name, row in new.items():
         if name in old:
-            told.extend(f"{name}: {what}" for what in _changes(old[name], row))
-    return told
+            sentences.extend(f"{name}: {change}" for change in _changes(old[name], row))
+    return sentences
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     if old["type"] != new["type"]:
         yield f"type {old['type']} became {new['type']}"
         return
-    # A batch profiled before types were kept, or that came as text, says nothing of them.
-    own = [row.get("source_type") for row in (old, new)]
-    if all(own) and own[0] != own[1]:
-        yield f"type {own[0]} became {own[1]} in the source"
+    # A batch that was profiled before types were kept, or that came as text, has none.
+    types = [row.get("source_type") for row in (old, new)]
+    if all(types) and types[0] != types[1]:
+        yield f"type {types[0]} became {types[1]} in the source"
     missing = [row["null_count"] / max(row["row_count"], 1) for row in (old, new)]
     if abs(missing[1] - missing[0]) > 0.02:
         yield f"missing {missing[0]:.1%} became {missing[1]:.1%}"
@@ -148,7 +148,7 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
 
 def _levels(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     if max(old["distinct_count"], new["distinct_count"]) > MOST_LEVELS:
-        return  # not all levels are known: a missing one says nothing
+        return  # not all levels are known, so a missing one means nothing
     came, went = (
         [level for level in a["levels"] if level not in b["levels"]]
         for a, b in ((new, old), (old, new))

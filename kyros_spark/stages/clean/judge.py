@@ -1,4 +1,4 @@
-"""Judge one source of a batch: read it, type it, compare its rows, number the broken rules."""
+"""Judge one source of a batch: read it, type its columns, compare its rows, mark broken rules."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from kyros_spark.errors import (
 )
 from kyros_spark.runs.run import Run
 from kyros_spark.stages.clean.extract import read_list, read_raw, source_types
-from kyros_spark.stages.clean.reconcile import told_amounts, told_rows
+from kyros_spark.stages.clean.reconcile import amount_totals, row_counts
 from kyros_spark.transforms.column_rules import column_rules
 from kyros_spark.transforms.duplicates import with_duplicates_marked, with_sums
 from kyros_spark.transforms.reference import claim_rules, policy_keys, with_policy_known
 from kyros_spark.transforms.row_rules import row_rules, with_rows_compared
 from kyros_spark.transforms.rules import Rule
-from kyros_spark.transforms.typed import with_raw_kept, with_typed_columns
+from kyros_spark.transforms.typed import with_raw_record, with_typed_columns
 from kyros_spark.transforms.values import RAW
 from kyros_spark.transforms.verdicts import accepted, examples, verdict_counts, with_verdicts
 
 
 @dataclass(frozen=True)
 class JudgedSource:
-    """The rows of one source with their verdicts, and the rules that these are numbers of.
+    """The rows of one source with their verdicts, which are numbers into ``rules``.
 
-    types: those the source itself gives its columns, where it does.
+    types: the types that the source itself gives its columns, if it gives any.
     """
 
     source: SourceSettings
@@ -45,9 +45,9 @@ class JudgedSource:
 
 
 def rules_of(name: str, source: SourceSettings) -> list[Rule]:
-    """Return every rule that a source is judged by, in the order they are judged."""
-    beside = claim_rules(source) if name == "claims" else ()
-    return [*column_rules(source), *beside, *row_rules(source)]
+    """Return every rule that a source is judged by, in the order of judging."""
+    of_claims = claim_rules(source) if name == "claims" else ()
+    return [*column_rules(source), *of_claims, *row_rules(source)]
 
 
 def judge(
@@ -64,7 +64,7 @@ def judge(
     """
     rules = rules_of(name, source)
     raw = read_raw(spark, name, source, batch)
-    kept = with_raw_kept(raw)
+    with_record = with_raw_record(raw)
     lists = {
         rule.id: read_list(spark, rule.id, rule.listed_in, batch)
         for rule in source.rules
@@ -72,7 +72,7 @@ def judge(
     }
     try:
         # Only the raw record goes through the shuffle; types are computed again behind it.
-        marked = with_duplicates_marked(with_typed_columns(kept, source), source, (RAW,))
+        marked = with_duplicates_marked(with_typed_columns(with_record, source), source, (RAW,))
         typed = with_sums(with_typed_columns(marked, source), source)
         typed = with_rows_compared(typed, source, lists)
         if policies is not None:
@@ -82,7 +82,7 @@ def judge(
         judged = with_verdicts(typed, source, rules)
         return JudgedSource(source, rules, judged, source_types(source, raw))
     except AnalysisException as error:
-        _check_words(spark, name, source)
+        _check_conditions(spark, name, source)
         line = first_line(error)
         raise ConfigError(
             f"sources.{name}.columns: an sql, min, max or allowed cannot be computed, or a rule of "
@@ -90,13 +90,13 @@ def judge(
         ) from error
 
 
-def _check_words(spark: SparkSession, name: str, source: SourceSettings) -> None:
-    """Refuse a condition that is no SQL by its own name: later it is a part of a larger text."""
+def _check_conditions(spark: SparkSession, name: str, source: SourceSettings) -> None:
+    """Refuse a condition that is not SQL under its own name: later it is part of a longer text."""
     for rule in source.rules:
-        words = {f"repair.{column}": sql for column, sql in rule.repair.items()}
+        conditions = {f"repair.{column}": sql for column, sql in rule.repair.items()}
         if rule.check is not None:
-            words["check"] = rule.check
-        for setting, sql in words.items():
+            conditions["check"] = rule.check
+        for setting, sql in conditions.items():
             try:
                 _ = spark.range(0).select(F.expr(sql)).schema
             except ParseException as error:
@@ -112,13 +112,13 @@ def _check_words(spark: SparkSession, name: str, source: SourceSettings) -> None
 def count(
     run: Run, name: str, judged: JudgedSource, settings: CleanSettings
 ) -> list[dict[str, Any]]:
-    """Count rows by verdict, and stop before anything is written where too many are refused.
+    """Count rows by verdict, and stop before anything is written if too many are refused.
 
-    Returns the counts of the accepted rows, with the totals of their columns where a profile is
+    Returns the counts of the accepted rows, with the totals of their columns if a profile is
     wanted.
 
     Raises:
-        DataContractError: the batch as a whole is refused; the class and message tell why.
+        DataContractError: the batch as a whole is refused; class and message give the reason.
     """
     counts = [
         row.asDict()
@@ -126,22 +126,22 @@ def count(
             judged.rows, judged.source, judged.rules, settings.profile_rows > 0
         ).collect()
     ]
-    told = told_rows(counts, judged.rules)
+    details = row_counts(counts, judged.rules)
     if judged.source.amounts:
-        told["amounts"] = told_amounts(counts, judged.source)
-    run.details[name] = told
-    run.rows_in += told["rows_in"]
-    run.rows_duplicate += told["duplicates"]
-    run.rows_rejected += told["rejected"]
-    if told["rows_in"] == 0:
+        details["amounts"] = amount_totals(counts, judged.source)
+    run.details[name] = details
+    run.rows_in += details["rows_in"]
+    run.rows_duplicate += details["duplicates"]
+    run.rows_rejected += details["rejected"]
+    if details["rows_in"] == 0:
         raise EmptySourceError(
             f"{name}, batch {run.batch}: expected rows, found none; check the extract, "
             "nothing was written"
         )
-    undecoded = any(rule.startswith("encoding:") for rule in told["rules"])
-    if undecoded or told["rejected"] > settings.max_rejected_share * told["rows_in"]:
+    undecoded = any(rule.startswith("encoding:") for rule in details["rules"])
+    if undecoded or details["rejected"] > settings.max_rejected_share * details["rows_in"]:
         _refuse(run, name, judged, settings.max_rejected_share)
-    if "failed" in told:
+    if "failed" in details:
         _fail(run, name, judged)
     return [row for row in counts if not row["copy"] and row["rule"] is None]
 
@@ -159,11 +159,11 @@ def _fail(run: Run, name: str, judged: JudgedSource) -> NoReturn:
 
 
 def _refuse(run: Run, name: str, judged: JudgedSource, limit: float) -> NoReturn:
-    """Raise what is wrong with the batch, with an example of each of the commonest reasons."""
-    found = {row["rule"]: row["found"] for row in examples(judged.rows, judged.rules).collect()}
-    told = run.details[name]
-    by_name = {rule.name: (rule, found.get(n)) for n, rule in enumerate(judged.rules)}
-    broken = [(*by_name[title], rows) for title, rows in told["rules"].items()]
+    """Refuse the batch, with an example of each of the commonest reasons."""
+    values = {row["rule"]: row["found"] for row in examples(judged.rows, judged.rules).collect()}
+    details = run.details[name]
+    by_name = {rule.name: (rule, values.get(n)) for n, rule in enumerate(judged.rules)}
+    broken = [(*by_name[title], rows) for title, rows in details["rules"].items()]
     for rule, example, rows in broken:
         if rule.id == "encoding":
             raise SourceEncodingError(
@@ -175,9 +175,9 @@ def _refuse(run: Run, name: str, judged: JudgedSource, limit: float) -> NoReturn
         f"{rows} x {rule.id} in {rule.column} (expected {rule.expected}, found {example!r})"
         for rule, example, rows in broken[:5]
     )
-    share = told["rejected"] / told["rows_in"]
+    share = details["rejected"] / details["rows_in"]
     raise TooManyRejectsError(
         f"{name}, batch {run.batch}: expected at most {limit:.2%} of rows refused, found "
-        f"{told['rejected']} of {told['rows_in']} ({share:.2%}): {worst}; correct the extract or "
-        "raise clean.max_rejected_share, nothing was written"
+        f"{details['rejected']} of {details['rows_in']} ({share:.2%}): {worst}; correct the "
+        "extract or raise clean.max_rejected_share, nothing was written"
     )

@@ -1,4 +1,4 @@
-"""Profile what clean accepted, compare it with the batch before, and tell two batches apart."""
+"""Profile what clean accepted, and compare it with the batch before."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from kyros_spark.errors import BatchChangedError
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-)
+from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
 from kyros_spark.spark.session import arrow_transfer
 from kyros_spark.stages.clean.findings import (
@@ -35,31 +33,31 @@ def profile_rows(
     counts: Sequence[Mapping[str, Any]],
     before: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Return the rows of table profiles of one source; findings and changes go to the details.
+    """Return the rows of table profiles for one source; findings and changes go to the details.
 
-    counts: the rows of `verdict_counts` that tell of the accepted rows. before: the source's
-    profile of the batch to compare with.
+    counts: the rows of `verdict_counts` for accepted rows. before: the source's profile in the
+    batch to compare with.
 
     Raises:
         BatchChangedError: the batch differs from the one before, and the settings forbid it.
     """
-    told, settings = run.details[name], portfolio.config.clean
+    details, settings = run.details[name], portfolio.config.clean
     if not settings.profile_rows:
         return []
     with arrow_transfer(portfolio.spark):
         clean = accepted(judged.rows)
-        rows = sample(clean, judged.source, settings.profile_rows, told["rows_out"]).toPandas()
-    broken = {**told["rules"], **told.get("repaired", {}), **told.get("warned", {})}
-    found = [
+        rows = sample(clean, judged.source, settings.profile_rows, details["rows_out"]).toPandas()
+    broken = {**details["rules"], **details.get("repaired", {}), **details.get("warned", {})}
+    profiles = [
         {**row, "source_type": judged.types.get(row["column"])}
         for row in profile(name, judged.source, counts, broken, rows)
     ]
-    findings = {row["column"]: row["findings"] for row in found if row["findings"]}
+    findings = {row["column"]: row["findings"] for row in profiles if row["findings"]}
     if findings:
-        told["findings"] = findings
-    changes = differences(before, found) if before else []
+        details["findings"] = findings
+    changes = differences(before, profiles) if before else []
     if changes:
-        told["changes"] = {"against": before[0]["batch_id"], "what": changes[:50]}
+        details["changes"] = {"against": before[0]["batch_id"], "what": changes[:50]}
     if changes and settings.changes == "fail":
         raise BatchChangedError(
             f"{name}, batch {run.batch}: expected columns and levels as in batch "
@@ -68,17 +66,11 @@ def profile_rows(
         )
     now = datetime.now(UTC)
     stamp = {"batch_id": run.batch, "profiled_at": now, "run_id": run.run_id}
-    return [{**row, **stamp} for row in found]
+    return [{**row, **stamp} for row in profiles]
 
 
-def as_frame(spark: SparkSession, rows: list[dict[str, Any]]) -> DataFrame:
-    """Return the rows as a DataFrame of table profiles."""
-    schema = ", ".join(f"`{column.name}` {column.type}" for column in PROFILES.columns)
-    return spark.createDataFrame(rows, schema).coalesce(1)
-
-
-def profiled_before(portfolio: Portfolio, batch: str) -> dict[str, list[dict[str, Any]]]:
-    """Return, by source, the profile of the batch that was profiled last, other than this one."""
+def last_profiles(portfolio: Portfolio, batch: str) -> dict[str, list[dict[str, Any]]]:
+    """Return, by source, the profile of the batch that was profiled last before this one."""
     settings = portfolio.config.clean
     wanted = settings.profile_rows > 0 and settings.changes != "ignore"
     profiles = portfolio.tables.find(PROFILES.name) if wanted else None
@@ -87,7 +79,7 @@ def profiled_before(portfolio: Portfolio, batch: str) -> dict[str, list[dict[str
     last = F.max(F.struct("profiled_at", "batch_id")).over(Window.partitionBy("source"))
     rows = profiles.where(F.col("batch_id") != batch).withColumn("_last", last)
     rows = rows.where(F.col("_last.batch_id") == F.col("batch_id")).drop("_last")
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_source: dict[str, list[dict[str, Any]]] = {}
     for row in rows.collect():
-        found.setdefault(row["source"], []).append(row.asDict(recursive=True))
-    return found
+        by_source.setdefault(row["source"], []).append(row.asDict(recursive=True))
+    return by_source

@@ -12,8 +12,8 @@ from kyros_spark.transforms.rules import Rule
 _CENT = Decimal("0.01")
 
 
-def told_rows(counts: Sequence[Mapping[str, Any]], rules: Sequence[Rule]) -> dict[str, Any]:
-    """Return rows in, duplicates, rejected and out, and rows by the rule they broke.
+def row_counts(counts: Sequence[Mapping[str, Any]], rules: Sequence[Rule]) -> dict[str, Any]:
+    """Return rows in, duplicates, rejected and out, and the rows per rule that they broke.
 
     counts: the rows of `verdict_counts`.
     """
@@ -22,7 +22,7 @@ def told_rows(counts: Sequence[Mapping[str, Any]], rules: Sequence[Rule]) -> dic
     refused = {row["rule"]: row["rows"] for row in counts if row["rule"] is not None}
     broken = sorted(refused.items(), key=lambda pair: (-pair[1], pair[0]))
     noted = [(rule, _noted(counts, n)) for n, rule in enumerate(rules)]
-    told = {
+    details = {
         "rows_in": total,
         "duplicates": copies,
         "rejected": sum(refused.values()),
@@ -32,40 +32,40 @@ def told_rows(counts: Sequence[Mapping[str, Any]], rules: Sequence[Rule]) -> dic
     for severity, title in (("repair", "repaired"), ("warn", "warned"), ("fail", "failed")):
         rows_by = {rule.name: rows for rule, rows in noted if rows and rule.severity == severity}
         if rows_by:
-            told[title] = rows_by
-    return told
+            details[title] = rows_by
+    return details
 
 
 def _noted(counts: Sequence[Mapping[str, Any]], number: int) -> int:
     """Count the accepted rows that carry a note."""
-    kept = (row for row in counts if not row["copy"] and row["rule"] is None)
-    return sum(row[f"noted_{number}"] for row in kept if f"noted_{number}" in row)
+    accepted = (row for row in counts if not row["copy"] and row["rule"] is None)
+    return sum(row[f"noted_{number}"] for row in accepted if f"noted_{number}" in row)
 
 
-def told_amounts(
+def amount_totals(
     counts: Sequence[Mapping[str, Any]], source: SourceSettings
 ) -> dict[str, dict[str, str]]:
-    """Return for each amount what came in and where it went, to the cent.
+    """Return each amount's total that came in, and where it went, to the cent.
 
     in = out + excess + duplicates + rejected + changed: `changed` is what repairs took away, less
-    what `summed` rows brought to the rows that stand for them.
+    what `summed` rows added to the rows that stand for them.
     """
     copies = [row for row in counts if row["copy"]]
     refused = [row for row in counts if row["rule"] is not None]
-    kept = [row for row in counts if not row["copy"] and row["rule"] is None]
-    told = {}
+    accepted = [row for row in counts if not row["copy"] and row["rule"] is None]
+    totals = {}
     for n, name in enumerate(source.amounts):
-        out, excess = _sum(kept, f"out_{n}"), _sum(kept, f"excess_{n}")
+        out, excess = _sum(accepted, f"out_{n}"), _sum(accepted, f"excess_{n}")
         parts = {
             "in": _sum(counts, f"in_{n}"),
             "out": out,
             "excess": excess,
             "duplicates": _sum(copies, f"in_{n}"),
             "rejected": _sum(refused, f"in_{n}"),
-            "changed": _sum(kept, f"in_{n}") - out - excess,
+            "changed": _sum(accepted, f"in_{n}") - out - excess,
         }
-        told[name] = {kind: str(value.quantize(_CENT)) for kind, value in parts.items()}
-    return told
+        totals[name] = {kind: str(value.quantize(_CENT)) for kind, value in parts.items()}
+    return totals
 
 
 def _sum(rows: Sequence[Mapping[str, Any]], name: str) -> Decimal:

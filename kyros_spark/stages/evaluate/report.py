@@ -1,4 +1,4 @@
-"""Write the evaluation's report beside the artefacts, and say what share of the run it took."""
+"""Write the evaluation's report beside the artefacts, and record the share of time it took."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from pyspark.sql import functions as F
 from kyros_spark import environment
 from kyros_spark.config import EvaluateSettings
 from kyros_spark.evaluation.report.page import page
-from kyros_spark.evaluation.report.sections import Told
+from kyros_spark.evaluation.report.sections import EvaluationRows
 from kyros_spark.evaluation.subjects import EvaluatedModel
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-)
+from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
 from kyros_spark.storage.files import write_file
 
@@ -35,8 +33,8 @@ _TREND = (
 )
 
 
-def tell_share(run: Run, others: dict[str, float]) -> None:
-    """Put into the run's details which share of all stages' time evaluating took so far."""
+def record_share(run: Run, others: dict[str, float]) -> None:
+    """Put the share of all stages' time that evaluating took so far into the run's details."""
     spent = round(time.time() - run.started, 3)
     run.details["seconds"] = {**others, "evaluate": spent}
     run.details["share_of_run"] = round(spent / (spent + sum(others.values())), 4)
@@ -45,53 +43,53 @@ def tell_share(run: Run, others: dict[str, float]) -> None:
 def write_report(
     portfolio: Portfolio,
     run: Run,
-    chosen: EvaluateSettings,
-    subjects: Sequence[EvaluatedModel],
+    settings: EvaluateSettings,
+    models: Sequence[EvaluatedModel],
     tables: tuple[Rows, Rows, Rows],
 ) -> None:
     """Write the report where the settings say."""
     folder = f"{portfolio.config.tables.artefact_folder()}/evaluation"
-    path = f"{folder}/{run.batch}-{chosen.tier}.html"
-    if isinstance(chosen.report, str):
-        path = chosen.report.replace("{batch}", run.batch)
-    trained_here = any(run.batch in one.trained_on and one.labelled for one in subjects)
+    path = f"{folder}/{run.batch}-{settings.tier}.html"
+    if isinstance(settings.report, str):
+        path = settings.report.replace("{batch}", run.batch)
+    trained_here = any(run.batch in m.trained_on and m.labelled for m in models)
     has_test = any(row["part"] == "test" for row in tables[0])
-    told = Told(
+    evaluation = EvaluationRows(
         metrics=tables[0],
         factors=tables[1],
         lift=tables[2],
         part="test" if trained_here and has_test else "all",
-        min_exposure=chosen.min_exposure,
+        min_exposure=settings.min_exposure,
     )
     facts = {
         "portfolio": portfolio.config.portfolio,
         "batch": run.batch,
         "run_id": run.run_id,
-        "tier": chosen.tier,
-        "confidence": chosen.confidence,
-        "quantiles": chosen.quantiles,
+        "tier": settings.tier,
+        "confidence": settings.confidence,
+        "quantiles": settings.quantiles,
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "version": environment.package_version(),
         "seconds": run.details["seconds"],
         "share": run.details["share_of_run"],
         "phases": dict(run.phases),
-        "trend": _trend(portfolio, subjects, chosen.tier),
-        "min_exposure": chosen.min_exposure,
+        "trend": _trend(portfolio, models, settings.tier),
+        "min_exposure": settings.min_exposure,
         "rows": run.rows_in,
     }
-    write_file(portfolio.spark, path, page(told, facts))
+    write_file(portfolio.spark, path, page(evaluation, facts))
     run.details["report"] = path
 
 
 def _trend(
-    portfolio: Portfolio, subjects: Sequence[EvaluatedModel], tier: str
+    portfolio: Portfolio, models: Sequence[EvaluatedModel], tier: str
 ) -> list[dict[str, Any]]:
-    """Return how each model version fared on every batch it was evaluated on so far."""
-    known = [one.reference for one in subjects]
+    """Return the metrics of each model version on every batch it was evaluated on so far."""
+    references = [model.reference for model in models]
     rows = portfolio.tables.read("evaluation_metrics").where(
         (F.col("part") == "all")
         & (F.col("tier") == tier)
-        & F.concat_ws("@", "model_name", "model_version").isin(known)
+        & F.concat_ws("@", "model_name", "model_version").isin(references)
     )
     return [
         row.asDict() for row in rows.select(*_TREND).orderBy("model_name", "batch_id").collect()
@@ -99,14 +97,14 @@ def _trend(
 
 
 def other_seconds(
-    portfolio: Portfolio, run: Run, subjects: Sequence[EvaluatedModel]
+    portfolio: Portfolio, run: Run, models: Sequence[EvaluatedModel]
 ) -> dict[str, float]:
     """Return the seconds of each other stage's last finished run of the batch."""
-    training = sorted({"+".join(one.trained_on) for one in subjects if one.trained_on})
+    training = sorted({"+".join(model.trained_on) for model in models if model.trained_on})
     done = portfolio.tables.read("runs").where("status = 'done'")
-    mine = done.where(
+    of_batch = done.where(
         (F.col("stage").isin("clean", "prepare", "predict") & (F.col("batch_id") == run.batch))
         | ((F.col("stage") == "train") & F.col("batch_id").isin(training))
     )
-    last = mine.groupBy("stage").agg(F.max_by("seconds", "started_at").alias("seconds"))
+    last = of_batch.groupBy("stage").agg(F.max_by("seconds", "started_at").alias("seconds"))
     return {row["stage"]: round(row["seconds"], 3) for row in last.collect()}

@@ -6,33 +6,33 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from kyros_spark.config import Config, EvaluateSettings
+from kyros_spark.delta.frames import rows_as_frame
 from kyros_spark.errors import ConfigError
 from kyros_spark.evaluation.base import BatchTotals
-from kyros_spark.evaluation.curves import Pair
 from kyros_spark.evaluation.intervals import ConfidenceInterval
 from kyros_spark.evaluation.report.page import check_report
 from kyros_spark.evaluation.results import PARTS, EvaluationContext
 from kyros_spark.evaluation.rows import WHOLE, with_predictions
 from kyros_spark.evaluation.sample import stratified, whole
 from kyros_spark.evaluation.subjects import EvaluatedModel
-from kyros_spark.runs.execute import (
-    execute,
-)
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-    start,
-)
+from kyros_spark.runs.execute import Inputs, Work, execute
+from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import Run
 from kyros_spark.spark.persisted import persisted
-from kyros_spark.stages.evaluate.metrics import by_factor, factor_names, metrics_and_lift
-from kyros_spark.stages.evaluate.report import other_seconds, tell_share, write_report
-from kyros_spark.stages.evaluate.stored_predictions import StoredPredictions, find_stored
-from kyros_spark.tables.contract import Table
+from kyros_spark.stages.evaluate.metrics import (
+    JudgedBatch,
+    factor_names,
+    factors_and_moves,
+    metrics_and_lift,
+)
+from kyros_spark.stages.evaluate.report import other_seconds, record_share, write_report
+from kyros_spark.stages.evaluate.stored_predictions import Selection, select_models
 from kyros_spark.tables.ddl import batch_is, text
 from kyros_spark.tables.evaluation_factors import EVALUATION_FACTORS
 from kyros_spark.tables.evaluation_lift import EVALUATION_LIFT
@@ -49,7 +49,6 @@ def evaluate(
     run_id: str | None = None,
     models: Sequence[str] = (),
     tier: str | None = None,
-    portfolio: Portfolio | None = None,
 ) -> Run:
     """Judge the stored predictions of one batch; nothing is predicted again.
 
@@ -61,98 +60,116 @@ def evaluate(
         UnknownModelError: a model has not predicted the batch.
         PredictionValueError: a prediction or target is not a number to judge by.
     """
-    portfolio = portfolio or Portfolio(spark, config)
-    run = start("evaluate", batch, config, run_id)
-    chosen = config.evaluate.model_copy(update={"tier": tier or config.evaluate.tier})
-    _check_settings(config, chosen)
-    found: list[tuple[StoredPredictions, list[EvaluatedModel], list[Pair]]] = []
+    return execute(evaluate_work(Portfolio(spark, config), batch, models, tier), run_id)
 
-    def inputs() -> dict[str, str]:
-        found.append(find_stored(portfolio, run, models))
+
+def evaluate_work(
+    portfolio: Portfolio,
+    batch: str | None,
+    models: Sequence[str] = (),
+    tier: str | None = None,
+) -> Work[Selection]:
+    """Return what evaluate would do on a batch."""
+    config, label = portfolio.config, batch_of("evaluate", batch, portfolio.config)
+    settings = config.evaluate.model_copy(update={"tier": tier or config.evaluate.tier})
+    _check_settings(config, settings)
+
+    def inputs() -> Inputs[Selection]:
+        selection = select_models(portfolio, label, models)
         references = {
-            f"reference {b}": done.run_id
-            for b in _reference_batches(found[0][1])
-            if (done := portfolio.ledger.last_done("predict", b)) is not None
+            f"reference {reference}": last_run.run_id
+            for reference in _reference_batches(selection.models)
+            if (last_run := portfolio.ledger.last_run("predict", reference)) is not None
         }
-        return {**found[0][0].inputs(), **references, "asked": ", ".join(models)}
+        identity = {**selection.stored.identity(), **references, "asked": ", ".join(models)}
+        return Inputs(identity, selection)
 
-    settings = chosen.model_dump(mode="json")
-    return execute(
-        portfolio, run, inputs, settings, lambda run: _work(portfolio, run, chosen, *found[0])
-    )
+    dumped = settings.model_dump(mode="json")
+    do = partial(_evaluate, portfolio, settings)
+    return Work(portfolio, "evaluate", label, inputs, dumped, do)
 
 
-def _check_settings(config: Config, chosen: EvaluateSettings) -> None:
-    unknown = sorted(set(chosen.factors or ()) - set(config.prepare.features))
+def _check_settings(config: Config, settings: EvaluateSettings) -> None:
+    unknown = sorted(set(settings.factors or ()) - set(config.prepare.features))
     if unknown:
         raise ConfigError(
             f"evaluate.factors: expected features of prepare.features "
             f"({', '.join(config.prepare.features)}), found {', '.join(unknown)}"
         )
-    if chosen.report:
+    if settings.report:
         check_report()
 
 
-def _reference_batches(subjects: Iterable[EvaluatedModel]) -> list[str]:
-    return sorted({one.trained_on[0] for one in subjects if one.trained_on})
+def _reference_batches(models: Iterable[EvaluatedModel]) -> list[str]:
+    return sorted({model.trained_on[0] for model in models if model.trained_on})
 
 
-def _work(
+def _evaluate(
+    portfolio: Portfolio, settings: EvaluateSettings, run: Run, selection: Selection
+) -> None:
+    with ExitStack() as persistence:
+        with run.phase("join"):
+            joined = _joined(portfolio, run, settings, selection)
+            wide = persistence.enter_context(persisted(joined))
+            totals = BatchTotals(wide, selection.stored.models)
+            totals.check(run.batch, selection.stored.models)
+        run.rows_in = totals.rows
+        judged = _judged_batch(portfolio, run, settings, wide, totals, selection)
+        metrics, lift = metrics_and_lift(run, judged)
+        factors: list[dict[str, Any]] = []
+        if settings.tier == "full":
+            with run.phase("factors"):
+                factors, moves = factors_and_moves(judged)
+                lift += moves
+    models = judged.models
+    with run.phase("write"):
+        names = [model.name for model in models]
+        _write(portfolio, run, names, settings.tier, (metrics, factors, lift))
+    run.rows_out = sum(written.rows for written in run.outputs.values())
+    run.details = {"tier": settings.tier, "models": {m.name: m.version for m in models}}
+    with run.phase("report"):
+        others = other_seconds(portfolio, run, models)
+        record_share(run, others)
+        if settings.report:
+            write_report(portfolio, run, settings, models, (metrics, factors, lift))
+    record_share(run, others)
+
+
+def _judged_batch(
     portfolio: Portfolio,
     run: Run,
-    chosen: EvaluateSettings,
-    stored: StoredPredictions,
-    subjects: list[EvaluatedModel],
-    pairs: list[Pair],
-) -> None:
-    with ExitStack() as kept:
-        with run.phase("join"):
-            wide = kept.enter_context(persisted(_joined(portfolio, run, chosen, stored)))
-            base = BatchTotals(wide, stored.subjects)
-            base.check(run.batch, stored.subjects)
-        run.rows_in = base.rows
-        known = {one.number: base.labelled(one) for one in stored.subjects}
-        subjects = [known[one.number] for one in subjects]
-        pairs = [replace(p, new=known[p.new.number], old=known[p.old.number]) for p in pairs]
-        parts = tuple(part for part in PARTS if part in base.parts or part == WHOLE)
-        now = datetime.now(UTC)
-        judging = EvaluationContext(
-            run.batch, run.run_id, chosen.tier, ConfidenceInterval(chosen.confidence), now, parts
-        )
-        metrics, lift = metrics_and_lift(
-            portfolio, run, chosen, wide, base, judging, subjects, pairs
-        )
-        factors: list[dict[str, Any]] = []
-        if chosen.tier == "full":
-            with run.phase("factors"):
-                factors, moves = by_factor(portfolio, chosen, wide, base, judging, subjects, pairs)
-                lift += moves
-    with run.phase("write"):
-        _write(
-            portfolio, run, [one.name for one in subjects], chosen.tier, (metrics, factors, lift)
-        )
-    run.rows_out = sum(written.rows for written in run.outputs.values())
-    run.details = {"tier": chosen.tier, "models": {o.name: o.version for o in subjects}}
-    with run.phase("report"):
-        others = other_seconds(portfolio, run, subjects)
-        tell_share(run, others)
-        if chosen.report:
-            write_report(portfolio, run, chosen, subjects, (metrics, factors, lift))
-    tell_share(run, others)
+    settings: EvaluateSettings,
+    wide: DataFrame,
+    totals: BatchTotals,
+    selection: Selection,
+) -> JudgedBatch:
+    """Return the batch with its models marked by whether their targets are known in it."""
+    labelled = {model.number: totals.labelled(model) for model in selection.stored.models}
+    pairs = [
+        replace(pair, new=labelled[pair.new.number], old=labelled[pair.old.number])
+        for pair in selection.pairs
+    ]
+    parts = tuple(part for part in PARTS if part in totals.parts or part == WHOLE)
+    interval = ConfidenceInterval(settings.confidence)
+    now = datetime.now(UTC)
+    context = EvaluationContext(run.batch, run.run_id, settings.tier, interval, now, parts)
+    models = [labelled[model.number] for model in selection.models]
+    return JudgedBatch(portfolio, settings, wide, totals, context, models, pairs)
 
 
 def _joined(
-    portfolio: Portfolio, run: Run, chosen: EvaluateSettings, stored: StoredPredictions
+    portfolio: Portfolio, run: Run, settings: EvaluateSettings, selection: Selection
 ) -> DataFrame:
-    """Return a row a policy: targets, factors, and the prediction of each model."""
-    config, key = portfolio.config, portfolio.config.sources.policies.key
-    known = [target.name for target in targets(config.prepare)]
-    prepared = portfolio.tables.read("prepared", stored.prepared.outputs["prepared"], [run.batch])
-    factors = list(factor_names(config, chosen)) if chosen.tier == "full" else []
-    rows = prepared.select(*key, "exposure", "split", *known, *factors)
-    fast = chosen.tier == "fast"
-    rows = stratified(rows, key, known, chosen.sample_rows) if fast else whole(rows)
-    return with_predictions(rows, [(one, stored.rows(one)) for one in stored.subjects], key)
+    """Return one row per policy: targets, factors, and the prediction of each model."""
+    config, key, stored = portfolio.config, portfolio.config.sources.policies.key, selection.stored
+    target_names = [target.name for target in targets(config.prepare)]
+    version = stored.prepared.outputs["prepared"]
+    prepared = portfolio.tables.read("prepared", version, [run.batch])
+    factors = list(factor_names(config, settings)) if settings.tier == "full" else []
+    rows = prepared.select(*key, "exposure", "split", *target_names, *factors)
+    fast = settings.tier == "fast"
+    rows = stratified(rows, key, target_names, settings.sample_rows) if fast else whole(rows)
+    return with_predictions(rows, [(model, stored.rows(model)) for model in stored.models], key)
 
 
 def _write(
@@ -160,18 +177,12 @@ def _write(
     run: Run,
     names: Sequence[str],
     tier: str,
-    told: tuple[list[dict[str, Any]], ...],
+    results: tuple[list[dict[str, Any]], ...],
 ) -> None:
-    """Replace the rows of these models, batch and tier in each table, in one commit a table."""
+    """Replace the rows of these models, batch and tier in each table, in one commit per table."""
     portfolio.tables.check(*TABLES)
     models = ", ".join(text(name) for name in names)
     where = f"{batch_is(run.batch)} AND tier = {text(tier)} AND model_name IN ({models})"
-    for table, rows in zip(TABLES, told, strict=True):
-        frame = _frame(portfolio.spark, table, rows)
+    for table, rows in zip(TABLES, results, strict=True):
+        frame = rows_as_frame(portfolio.spark, table, rows)
         run.outputs[table.name] = portfolio.tables.replace(table, frame, run.run_id, where)
-
-
-def _frame(spark: SparkSession, table: Table, rows: Sequence[dict[str, Any]]) -> DataFrame:
-    schema = ", ".join(f"`{column.name}` {column.type}" for column in table.columns)
-    told = [tuple(row.get(name) for name in table.names) for row in rows]
-    return spark.createDataFrame(told, schema).coalesce(1)

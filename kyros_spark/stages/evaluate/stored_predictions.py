@@ -1,9 +1,10 @@
-"""Find the predictions that a batch has stored: which models, which versions, from which run."""
+"""Find the stored predictions of a batch: which models, which versions, from which run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -11,35 +12,30 @@ from pyspark.sql import functions as F
 
 from kyros_spark.errors import BatchMissingError, ConfigError, UnknownModelError
 from kyros_spark.evaluation.curves import Pair
-from kyros_spark.evaluation.subjects import EvaluatedModel, subject
-from kyros_spark.registry import Registry
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-)
-from kyros_spark.runs.run import Run
+from kyros_spark.evaluation.subjects import EvaluatedModel, evaluated_model
+from kyros_spark.runs.portfolio import Portfolio
 
 
 class StoredPredictions:
     """The stored predictions of one batch, by model and version."""
 
-    def __init__(self, portfolio: Portfolio, run: Run) -> None:
+    def __init__(self, portfolio: Portfolio, batch: str) -> None:
         """Look them up in table predictions and in the ledger.
 
         Raises:
             BatchMissingError: the batch was not predicted, or prepared again since.
         """
-        self._place, self._batch = portfolio, run.batch
-        self._version = portfolio.done("predict", run.batch, run.stage).outputs["predictions"]
-        self.prepared = portfolio.done("prepare", run.batch, run.stage)
-        of = ("model_name", "model_version", "run_id")
-        found = self._predictions(self._version).groupBy(*of).count().collect()
+        self._portfolio, self._batch = portfolio, batch
+        self._version = portfolio.last_run("predict", batch, "evaluate").outputs["predictions"]
+        self.prepared = portfolio.last_run("prepare", batch, "evaluate")
+        columns = ("model_name", "model_version", "run_id")
+        scored = self._predictions(self._version).groupBy(*columns).count().collect()
         self._runs = self._predict_runs()
-        # Of a batch that several runs scored, the one that ended well tells what it was made from.
-        found.sort(key=lambda row: (row["run_id"] in self._runs, row["run_id"]))
-        self._current = {row["model_name"]: (row["model_version"], row["run_id"]) for row in found}
-        self._registry = Registry(portfolio.tables, portfolio.config.tables.artefact_folder())
-        self._entries = {(e.name, str(e.version)): e for e in self._registry.entries()}
-        self.subjects: list[EvaluatedModel] = []
+        # If several runs scored the batch, the one that ended well says what it was made from.
+        scored.sort(key=lambda row: (row["run_id"] in self._runs, row["run_id"]))
+        self._current = {row["model_name"]: (row["model_version"], row["run_id"]) for row in scored}
+        self._entries = {(e.name, str(e.version)): e for e in portfolio.registry.entries()}
+        self.models: list[EvaluatedModel] = []
 
     def references(self) -> list[str]:
         """Return the names of the models in the batch."""
@@ -51,15 +47,16 @@ class StoredPredictions:
         Raises:
             UnknownModelError: there are no such predictions of the batch.
         """
-        name, version = self._named(reference)
-        for one in self.subjects:
-            if (one.name, one.version) == (name, version):
-                return one
-        at = self._found_at(name, version, reference)
-        settings, number = self._place.config.evaluate, len(self.subjects)
-        one = subject(self._registry, self._entries, number, (name, version), settings, at)
-        self.subjects.append(one)
-        return one
+        name, version = self._name_and_version(reference)
+        for model in self.models:
+            if (model.name, model.version) == (name, version):
+                return model
+        version_at = self._table_version(name, version, reference)
+        settings, registry = self._portfolio.config.evaluate, self._portfolio.registry
+        number, stored = len(self.models), (name, version)
+        model = evaluated_model(registry, self._entries, number, stored, settings, version_at)
+        self.models.append(model)
+        return model
 
     def pair(self, number: int, new: EvaluatedModel, old: EvaluatedModel) -> Pair:
         """Return two models to be compared.
@@ -67,64 +64,64 @@ class StoredPredictions:
         Raises:
             ConfigError: one cannot be judged, or they predict different things.
         """
-        told = [f"{s.target} per {s.per}" if (s := one.settings) else "-" for one in (new, old)]
-        if told[0] != told[1] or new.settings is None:
+        units = [f"{s.target} per {s.per}" if (s := m.settings) else "-" for m in (new, old)]
+        if units[0] != units[1] or new.settings is None:
             raise ConfigError(
                 f"evaluate.pairs: expected two models of the same target and unit, found "
-                f"{new.reference} ({told[0]}) and {old.reference} ({told[1]})"
+                f"{new.reference} ({units[0]}) and {old.reference} ({units[1]})"
             )
         return Pair(number, new, old)
 
-    def rows(self, one: EvaluatedModel) -> DataFrame:
+    def rows(self, model: EvaluatedModel) -> DataFrame:
         """Return a model's stored predictions."""
-        return self._predictions(one.version_at).where(
-            (F.col("model_name") == one.name) & (F.col("model_version") == one.version)
+        return self._predictions(model.version_at).where(
+            (F.col("model_name") == model.name) & (F.col("model_version") == model.version)
         )
 
-    def inputs(self) -> dict[str, str]:
-        """Return what the evaluation rests on, and refuse predictions of another preparation.
+    def identity(self) -> dict[str, str]:
+        """Return what identifies the predictions; refuse those of an earlier preparation.
 
         Raises:
             BatchMissingError: the batch was prepared again after it was predicted.
         """
         expected = f"{self.prepared.outputs['prepared']} of run {self.prepared.run_id}"
-        told = {"prepared": expected}
-        for one in self.subjects:
-            version, run_id = self._current.get(one.name, ("", ""))
-            if one.version != version:
-                told[f"model {one.reference}"] = f"predictions {one.version_at}"
+        identity = {"prepared": expected}
+        for model in self.models:
+            version, run_id = self._current.get(model.name, ("", ""))
+            if model.version != version:
+                identity[f"model {model.reference}"] = f"predictions {model.version_at}"
                 continue
-            told[f"model {one.reference}"] = f"run {run_id}"
+            identity[f"model {model.reference}"] = f"run {run_id}"
             made_of = self._runs.get(run_id, {}).get("inputs", {}).get("prepared", expected)
             if made_of != expected:
                 raise BatchMissingError(
-                    f"predictions, batch {self._batch}, model {one.reference}: expected them made "
-                    f"from prepared {expected}, found {made_of}; run: kyros predict --batch "
+                    f"predictions, batch {self._batch}, model {model.reference}: expected them "
+                    f"made from prepared {expected}, found {made_of}; run: kyros predict --batch "
                     f"{self._batch}"
                 )
-        return told
+        return identity
 
     def _predictions(self, version: int) -> DataFrame:
-        return self._place.tables.read("predictions", version, [self._batch])
+        return self._portfolio.tables.read("predictions", version, [self._batch])
 
-    def _named(self, reference: str) -> tuple[str, str]:
+    def _name_and_version(self, reference: str) -> tuple[str, str]:
         name, _, version = reference.partition("@")
         return name, version or self._current.get(name, ("", ""))[0]
 
-    def _found_at(self, name: str, version: str, reference: str) -> int:
+    def _table_version(self, name: str, version: str, reference: str) -> int:
         if name in self._current and self._current[name][0] == version:
             return self._version
-        before = [r for r in self._runs.values() if r["models"].get(name) == version]
-        if before:
-            return int(max(before, key=lambda r: r["started_at"])["version"])
-        known = ", ".join(f"{n}@{v}" for n, (v, _) in sorted(self._current.items()))
+        earlier = [r for r in self._runs.values() if r["models"].get(name) == version]
+        if earlier:
+            return int(max(earlier, key=lambda r: r["started_at"])["version"])
+        scored = ", ".join(f"{n}@{v}" for n, (v, _) in sorted(self._current.items()))
         raise UnknownModelError(
-            f"model '{reference}': expected one that predicted batch {self._batch}, found {known}; "
-            f"run: kyros predict --batch {self._batch} --model {reference}"
+            f"model '{reference}': expected one that predicted batch {self._batch}, found "
+            f"{scored}; run: kyros predict --batch {self._batch} --model {reference}"
         )
 
     def _predict_runs(self) -> dict[str, dict[str, Any]]:
-        done = self._place.tables.read("runs").where("stage = 'predict' AND status = 'done'")
+        done = self._portfolio.tables.read("runs").where("stage = 'predict' AND status = 'done'")
         rows = done.where(F.col("batch_id") == self._batch)
         return {
             row["run_id"]: {
@@ -137,15 +134,23 @@ class StoredPredictions:
         }
 
 
-def find_stored(
-    portfolio: Portfolio, run: Run, models: Sequence[str]
-) -> tuple[StoredPredictions, list[EvaluatedModel], list[Pair]]:
+@dataclass(frozen=True)
+class Selection:
+    """The stored predictions of a batch, the models to judge, and the pairs to compare."""
+
+    stored: StoredPredictions
+    models: list[EvaluatedModel]
+    pairs: list[Pair]
+
+
+def select_models(portfolio: Portfolio, batch: str, names: Sequence[str]) -> Selection:
     """Return the models to judge (those named, or all), and the settings' pairs among them."""
-    stored = StoredPredictions(portfolio, run)
-    chosen = models or portfolio.config.evaluate.models or stored.references()
-    subjects = [stored.add(reference) for reference in dict.fromkeys(chosen)]
-    declared = () if models else portfolio.config.evaluate.pairs
-    wanted = [(stored.add(new), stored.add(old)) for new, old in declared]
-    count = len(stored.subjects)
-    pairs = [stored.pair(count + n, new, old) for n, (new, old) in enumerate(wanted)]
-    return stored, subjects, pairs
+    stored = StoredPredictions(portfolio, batch)
+    settings = portfolio.config.evaluate
+    chosen = names or settings.models or stored.references()
+    models = [stored.add(reference) for reference in dict.fromkeys(chosen)]
+    declared = () if names else settings.pairs
+    compared = [(stored.add(new), stored.add(old)) for new, old in declared]
+    count = len(stored.models)
+    pairs = [stored.pair(count + n, new, old) for n, (new, old) in enumerate(compared)]
+    return Selection(stored, models, pairs)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from kyros_spark.errors import ConfigError, ModelFileError
 from kyros_spark.model.artefact import Model
-from kyros_spark.model.manifest import Manifest, Part
+from kyros_spark.model.manifest import Feature, Manifest, Part
 from kyros_spark.registry import Entry, Registry
 from kyros_spark.scoring.udf import ScoringModel
 from kyros_spark.transforms.predicted import PredictedColumn
@@ -15,32 +15,39 @@ from kyros_spark.transforms.predicted import PredictedColumn
 
 @dataclass
 class ScoringPlan:
-    """What one pass scores, where its files lie, and what is made of the scores."""
+    """The models that one pass scores, the paths of their files, and the columns made of them."""
 
-    served: list[ScoringModel] = field(default_factory=list)
+    models: list[ScoringModel] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     outputs: list[PredictedColumn] = field(default_factory=list)
 
-    def add(self, served: ScoringModel, path: str) -> None:
+    @property
+    def features(self) -> list[Feature]:
+        """Return the features of all models, each once."""
+        by_name = {f.name: f for model in self.models for f in model.model.manifest.features}
+        return list(by_name.values())
+
+    def add_model(self, model: ScoringModel, path: str) -> None:
         """Take a model into the pass, once."""
-        if served.name not in {one.name for one in self.served}:
-            self.served.append(served)
+        if model.name not in {taken.name for taken in self.models}:
+            self.models.append(model)
             self.paths.append(path)
 
-    def tell(self, name: str, version: str, parts: Sequence[str], of: Manifest) -> None:
-        """Add an output of a model or of a composite, which has its parts' scores as its own."""
-        unit = of.per == "exposure"
+    def add_output(self, name: str, version: str, parts: Sequence[str], manifest: Manifest) -> None:
+        """Add an output of a model, or of a composite, which multiplies the scores of its parts."""
+        unit = manifest.per == "exposure"
         column = f"_output_{len(self.outputs)}"
-        output = PredictedColumn(column, name, version, tuple(parts), unit, interval=of.interval)
-        if of.kind == "composite":  # another's factor and load are in its scores already
-            output = replace(output, factor=of.rebalance, load=of.large_loss_load)
+        interval = manifest.interval
+        output = PredictedColumn(column, name, version, tuple(parts), unit, interval=interval)
+        if manifest.kind == "composite":  # any other model's scores hold its factor and load
+            output = replace(output, factor=manifest.rebalance, load=manifest.large_loss_load)
         self.outputs.append(output)
 
 
-def service(
+def scoring_plan(
     registry: Registry, chosen: Sequence[Entry], products: Mapping[str, Sequence[str]]
 ) -> ScoringPlan:
-    """Return the service of the chosen models, and of the products whose parts are all among them.
+    """Return the plan for the chosen models, and for products whose parts are all among them.
 
     A part of a composite that is chosen itself, in the same version, is scored once.
 
@@ -48,23 +55,23 @@ def service(
         ModelFileError: a file is not the one that was registered, or that a composite pins.
         ConfigError: a product's part has several outputs, or is a composite.
     """
-    found = ScoringPlan()
+    plan = ScoringPlan()
     loaded = {entry.name: registry.load(entry) for entry in chosen}
     for entry in chosen:
         model, data = loaded[entry.name]
         if model.manifest.kind != "composite":
-            one = ScoringModel(entry.name, model, data)
-            found.add(one, entry.path)
-            for name in one.outputs:
-                found.tell(name, str(entry.version), [name], model.manifest)
+            scoring_model = ScoringModel(entry.name, model, data)
+            plan.add_model(scoring_model, entry.path)
+            for name in scoring_model.outputs:
+                plan.add_output(name, str(entry.version), [name], model.manifest)
     for entry in chosen:
         manifest = loaded[entry.name][0].manifest
         if manifest.kind == "composite":
-            _add_composite(found, registry, entry, manifest, chosen)
+            _add_composite(plan, registry, entry, manifest, chosen)
     for name, parts in products.items():
         if all(part in loaded for part in parts):
-            _add_product(found, name, parts, loaded, chosen)
-    return found
+            _add_product(plan, name, parts, loaded, chosen)
+    return plan
 
 
 def pinned(registry: Registry, composite: str, part: Part) -> Entry:
@@ -83,7 +90,7 @@ def pinned(registry: Registry, composite: str, part: Part) -> Entry:
 
 
 def _add_composite(
-    found: ScoringPlan,
+    plan: ScoringPlan,
     registry: Registry,
     entry: Entry,
     manifest: Manifest,
@@ -91,21 +98,21 @@ def _add_composite(
 ) -> None:
     factors = []
     for part in manifest.parts:
-        of = pinned(registry, entry.name, part)
-        same = any((one.name, one.version) == (of.name, of.version) for one in chosen)
-        name = of.name if same else f"{of.name}@{of.version}"
-        model, data = registry.load(of)
-        found.add(ScoringModel(name, model, data), of.path)
+        pin = pinned(registry, entry.name, part)
+        is_chosen = any((e.name, e.version) == (pin.name, pin.version) for e in chosen)
+        name = pin.name if is_chosen else f"{pin.name}@{pin.version}"
+        model, data = registry.load(pin)
+        plan.add_model(ScoringModel(name, model, data), pin.path)
         if part.role == "factor":
             factors.append(name)
         else:
             beside = f"{entry.name}.{part.name}"
-            found.tell(beside, str(entry.version), [name], model.manifest)
-    found.tell(entry.name, str(entry.version), factors, manifest)
+            plan.add_output(beside, str(entry.version), [name], model.manifest)
+    plan.add_output(entry.name, str(entry.version), factors, manifest)
 
 
 def _add_product(
-    found: ScoringPlan,
+    plan: ScoringPlan,
     name: str,
     parts: Sequence[str],
     loaded: Mapping[str, tuple[Model, bytes]],
@@ -114,13 +121,14 @@ def _add_product(
     for part in parts:
         manifest = loaded[part][0].manifest
         if manifest.outputs or manifest.kind == "composite":
-            several = ", ".join(one.label for one in manifest.outputs)
-            told = f"the classes {several}" if several else "parts of its own"
+            labels = ", ".join(output.label for output in manifest.outputs)
+            outputs = f"the classes {labels}" if labels else "parts of its own"
             raise ConfigError(
-                f"predict.products.{name}: expected models of one output, found {part} with {told}"
+                f"predict.products.{name}: expected models of one output, found {part} with "
+                f"{outputs}"
             )
     versions = {entry.name: entry.version for entry in chosen}
     version = "*".join(f"{part}@{versions[part]}" for part in parts)
     unit = any(loaded[part][0].manifest.per == "exposure" for part in parts)
-    column = f"_output_{len(found.outputs)}"
-    found.outputs.append(PredictedColumn(column, name, version, tuple(parts), unit))
+    column = f"_output_{len(plan.outputs)}"
+    plan.outputs.append(PredictedColumn(column, name, version, tuple(parts), unit))

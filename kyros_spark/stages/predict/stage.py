@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config
 from kyros_spark.errors import ConfigError, UsageError
 from kyros_spark.log import event
-from kyros_spark.model.manifest import Feature
-from kyros_spark.registry import Entry, Registry
-from kyros_spark.runs.execute import (
-    execute,
-)
-from kyros_spark.runs.micro_batches import gathered, in_micro_batches
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-    start,
-)
+from kyros_spark.registry import Entry
+from kyros_spark.runs.execute import Inputs, Work, execute
+from kyros_spark.runs.micro_batches import in_micro_batches, staged_write
+from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import Run
 from kyros_spark.scoring.host_report import HostReport
-from kyros_spark.scoring.udf import ScoringModel, predictions
+from kyros_spark.scoring.udf import predictions
 from kyros_spark.spark.session import arrow_batch_rows, can_broadcast
 from kyros_spark.stages.predict.scoring_input import ScoringInput
-from kyros_spark.stages.predict.scoring_plan import service
+from kyros_spark.stages.predict.scoring_plan import ScoringPlan, scoring_plan
 from kyros_spark.tables.ddl import batch_is
 from kyros_spark.tables.predictions import predictions as predictions_table
-from kyros_spark.transforms.predicted import PredictedColumn, counts, long_rows, scored
+from kyros_spark.transforms.predicted import long_rows, prediction_totals, scored
 
 _ROWS = "_rows"
 
@@ -39,7 +34,6 @@ def predict(
     batch: str | None = None,
     run_id: str | None = None,
     models: Sequence[str] = (),
-    portfolio: Portfolio | None = None,
     fuse: bool = False,
 ) -> Run:
     """Apply registered models to one prepared batch.
@@ -54,35 +48,33 @@ def predict(
         ModelFileError: a model's file is missing or not the one that was registered.
         FeatureMismatchError: the batch was prepared with other features than a model's.
     """
-    portfolio = portfolio or Portfolio(spark, config)
-    run = start("predict", batch, config, run_id)
-    registry = Registry(portfolio.tables, config.tables.artefact_folder())
-    chosen: list[Entry] = []
-    rows = ScoringInput(portfolio, run, fuse)
+    return execute(predict_work(Portfolio(spark, config), batch, models, fuse), run_id)
 
-    def inputs() -> dict[str, str]:
-        made_of = rows.inputs()
+
+def predict_work(
+    portfolio: Portfolio, batch: str | None, models: Sequence[str] = (), fuse: bool = False
+) -> Work[list[Entry]]:
+    """Return what predict would do on a batch."""
+    config, label = portfolio.config, batch_of("predict", batch, portfolio.config)
+    scoring_input = ScoringInput(portfolio, label, fuse)
+
+    def inputs() -> Inputs[list[Entry]]:
+        rows = scoring_input.identity()
         wanted = models or config.predict.models or (config.train.models if config.train else ())
         if not wanted:
             raise ConfigError("predict: name models in predict.models, or give --model NAME")
-        chosen.extend(registry.find(*wanted))
+        chosen = portfolio.registry.find(*wanted)
         _check_names(config, chosen, whole=not models)
-        return {
-            **made_of,
-            **{f"model {e.name}": f"{e.version} {e.sha256}" for e in chosen},
-        }
+        versions = {f"model {entry.name}": f"{entry.version} {entry.sha256}" for entry in chosen}
+        return Inputs({**rows, **versions}, chosen)
 
-    return execute(
-        portfolio,
-        run,
-        inputs,
-        # How many rows a micro-batch has changes none of them.
-        config.predict.model_dump(mode="json", exclude={"rows_per_micro_batch"}) | rows.settings(),
-        lambda run: _work(rows, registry, chosen),
-    )
+    # How many rows a micro-batch has changes none of them.
+    own = config.predict.model_dump(mode="json", exclude={"rows_per_micro_batch"})
+    settings = own | scoring_input.settings()
+    return Work(portfolio, "predict", label, inputs, settings, partial(_predict, scoring_input))
 
 
-def _check_names(config: Config, chosen: list[Entry], whole: bool) -> None:
+def _check_names(config: Config, chosen: Sequence[Entry], whole: bool) -> None:
     names = [entry.name for entry in chosen]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -99,86 +91,102 @@ def _check_names(config: Config, chosen: list[Entry], whole: bool) -> None:
             )
 
 
-def _work(given: ScoringInput, registry: Registry, chosen: list[Entry]) -> None:
-    portfolio, run, config = given.portfolio, given.run, given.portfolio.config
+def _predict(scoring_input: ScoringInput, run: Run, chosen: list[Entry]) -> None:
+    portfolio = scoring_input.portfolio
+    config, spark = portfolio.config, portfolio.spark
     with run.phase("load models"):
-        found = service(registry, chosen, config.predict.products)
-        served, outputs = found.served, found.outputs
-        given.check(served)
-    paths = None if can_broadcast(portfolio.spark) else found.paths
-    report = HostReport(portfolio.spark)
+        plan = scoring_plan(portfolio.registry, chosen, config.predict.products)
+        scoring_input.check(run, plan.models)
+    paths = None if can_broadcast(spark) else plan.paths
+    report = HostReport(spark)
     run.in_python = report.spent
-    score = predictions(portfolio.spark, served, paths, config.predict.kernel, report)
-    key, features = config.sources.policies.key, _features(served)
-
-    def long(prepared: DataFrame, seen: Observation | None = None) -> DataFrame:
-        rows = scored(prepared, key, features, score, outputs)
-        if seen is not None:
-            rows = rows.observe(seen, F.count(F.lit(1)).alias(_ROWS), *counts(features, outputs))
-        return long_rows(rows, key, outputs, run.batch, run.run_id)
-
-    names = ", ".join(f"'{name}'" for name in dict.fromkeys(_plain(one.name) for one in outputs))
-    # A class's rows stand under NAME.CLASS; the version before may have had other classes.
-    where = f"{batch_is(run.batch)} AND substring_index(model_name, '.', 1) IN ({names})"
-    contract = predictions_table(config.sources.policies)
+    score = predictions(spark, plan.models, paths, config.predict.kernel, report)
     with run.phase("plan"):
-        parts = given.slices(config.predict.rows_per_micro_batch)
-    with arrow_batch_rows(portfolio.spark, config.predict.rows_per_arrow_batch):
+        parts = scoring_input.slices(run, config.predict.rows_per_micro_batch)
+    with arrow_batch_rows(spark, config.predict.rows_per_arrow_batch):
         if len(parts) == 1:
-            seen = Observation()
-            with run.phase("write"):
-                rows = long(parts[0], seen)
-                run.outputs["predictions"] = portfolio.tables.replace(
-                    contract, rows, run.run_id, where
-                )
-            counted = seen.get
+            totals = _write_whole(portfolio, run, plan, score, parts[0])
         else:
-            staged = gathered(portfolio, run)
-            run.outputs["predictions"] = in_micro_batches(run, staged, parts, long, where)
+            rows_of = partial(_rows, portfolio, run, plan, score)
+            written = in_micro_batches(
+                run, staged_write(portfolio, run), parts, rows_of, _replaced(run, plan)
+            )
+            run.outputs["predictions"] = written
             with run.phase("count"):
-                counted = _counted(portfolio, run, given.rows(), features, outputs)
+                totals = _count(portfolio, run, plan, scoring_input.rows())
     run.rows_out = run.outputs["predictions"].rows
-    _tell(run, config, outputs, counted)
+    _report(run, config, plan, totals)
     run.details["hosts"] = report.hosts()
 
 
-def _counted(
+def _write_whole(
+    portfolio: Portfolio, run: Run, plan: ScoringPlan, score: Column, prepared: DataFrame
+) -> dict[str, float]:
+    """Write the batch in one commit, and return the totals observed on the way."""
+    observation = Observation()
+    contract = predictions_table(portfolio.config.sources.policies)
+    with run.phase("write"):
+        rows = _rows(portfolio, run, plan, score, prepared, observation)
+        where = _replaced(run, plan)
+        run.outputs["predictions"] = portfolio.tables.replace(contract, rows, run.run_id, where)
+    totals: dict[str, float] = observation.get
+    return totals
+
+
+def _rows(
     portfolio: Portfolio,
     run: Run,
+    plan: ScoringPlan,
+    score: Column,
     prepared: DataFrame,
-    features: list[Feature],
-    outputs: list[PredictedColumn],
+    observation: Observation | None = None,
+) -> DataFrame:
+    """Return the rows of `predictions` for prepared rows: one per policy and output."""
+    key = portfolio.config.sources.policies.key
+    rows = scored(prepared, key, plan.features, score, plan.outputs)
+    if observation is not None:
+        totals = prediction_totals(plan.features, plan.outputs)
+        rows = rows.observe(observation, F.count(F.lit(1)).alias(_ROWS), *totals)
+    return long_rows(rows, key, plan.outputs, run.batch, run.run_id)
+
+
+def _replaced(run: Run, plan: ScoringPlan) -> str:
+    """Return the condition on the rows of `predictions` that the run replaces."""
+    models = dict.fromkeys(output.name.partition(".")[0] for output in plan.outputs)
+    names = ", ".join(f"'{name}'" for name in models)
+    # A class's rows stand under NAME.CLASS; the version before may have had other classes.
+    return f"{batch_is(run.batch)} AND substring_index(model_name, '.', 1) IN ({names})"
+
+
+def _count(
+    portfolio: Portfolio, run: Run, plan: ScoringPlan, prepared: DataFrame
 ) -> dict[str, float]:
     """Count over the whole batch, micro-batches of other runs included."""
-    written = portfolio.tables.read("predictions", run.outputs["predictions"].version, [run.batch])
+    version = run.outputs["predictions"].version
+    written = portfolio.tables.read("predictions", version, [run.batch])
     sums = written.groupBy("model_name").agg(F.sum("expected").alias("expected")).collect()
     expected = {row["model_name"]: row["expected"] for row in sums}
-    told = prepared.agg(F.count(F.lit(1)).alias(_ROWS), *counts(features, [])).first()
-    assert told is not None
-    return told.asDict() | {f"expected{o.column}": expected.get(o.name) for o in outputs}
+    totals = prepared.agg(
+        F.count(F.lit(1)).alias(_ROWS), *prediction_totals(plan.features, [])
+    ).first()
+    assert totals is not None
+    return totals.asDict() | {f"expected{o.column}": expected.get(o.name) for o in plan.outputs}
 
 
-def _plain(name: str) -> str:
-    """Return the model's name of an output's."""
-    return name.partition(".")[0]
-
-
-def _features(served: list[ScoringModel]) -> list[Feature]:
-    by_name = {f.name: f for one in served for f in one.model.manifest.features}
-    return list(by_name.values())
-
-
-def _tell(run: Run, config: Config, outputs: list[PredictedColumn], seen: dict[str, float]) -> None:
-    run.rows_in = int(seen[_ROWS])
+def _report(run: Run, config: Config, plan: ScoringPlan, totals: dict[str, float]) -> None:
+    """Put the totals into the run, and warn of features with many unseen levels."""
+    run.rows_in = int(totals[_ROWS])
     unseen = {
-        k.removeprefix("unseen_"): int(v) for k, v in seen.items() if k.startswith("unseen_") and v
+        name.removeprefix("unseen_"): int(count)
+        for name, count in totals.items()
+        if name.startswith("unseen_") and count
     }
     run.details |= {
-        "models": {o.name: o.version for o in outputs},
+        "models": {output.name: output.version for output in plan.outputs},
         "expected": {
-            o.name: round(seen[f"expected{o.column}"], 2)
-            for o in outputs
-            if seen.get(f"expected{o.column}") is not None
+            output.name: round(totals[f"expected{output.column}"], 2)
+            for output in plan.outputs
+            if totals.get(f"expected{output.column}") is not None
         },
         "unseen_levels": unseen,
     }

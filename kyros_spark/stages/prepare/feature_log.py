@@ -1,4 +1,4 @@
-"""Keep `feature_log`: what each feature of a prepared batch is, and what the batch holds of it."""
+"""Make `feature_log`: the definition of each feature of a prepared batch, and its counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from kyros_spark.config import FeatureSettings, PrepareSettings
@@ -16,19 +16,18 @@ from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
 from kyros_spark.registry import Registry
 from kyros_spark.runs.run import Run
-from kyros_spark.tables.feature_log import FEATURE_LOG
 from kyros_spark.transforms.definitions import definition_hash, schema_hash
 from kyros_spark.transforms.encode import is_unseen
 
-Frozen = dict[str, list[Feature]]
+FrozenFeatures = dict[str, list[Feature]]
 
 
-def champions_features(registry: Registry, settings: PrepareSettings) -> Frozen:
-    """Return, by name, the champions' frozen features of the definitions now in force.
+def champion_features(registry: Registry, settings: PrepareSettings) -> FrozenFeatures:
+    """Return, by name, the champions' frozen features whose definition is the one now in force.
 
-    A champion whose file cannot be read says nothing here; predict refuses it by name.
+    A champion whose file cannot be read is left out here; predict refuses it by name.
     """
-    found: Frozen = {}
+    frozen: FrozenFeatures = {}
     for entry in registry.entries():
         if entry.status != "champion":
             continue
@@ -40,42 +39,48 @@ def champions_features(registry: Registry, settings: PrepareSettings) -> Frozen:
         for feature in model.manifest.features:
             defined = settings.features.get(feature.name)
             if defined is not None and definition_hash(defined) == feature.definition_hash:
-                found.setdefault(feature.name, []).append(feature)
-    return found
+                frozen.setdefault(feature.name, []).append(feature)
+    return frozen
 
 
-def counted(settings: PrepareSettings, frozen: Frozen) -> list[Column]:
-    """Return what is counted of a batch's features, rows together."""
-    found = [F.count(F.lit(1)).alias("_rows")]
+def value_counts(settings: PrepareSettings, frozen: FrozenFeatures) -> list[Column]:
+    """Return the aggregates over a batch: rows, and per feature missing, extremes and unseen."""
+    aggregates = [F.count(F.lit(1)).alias("_rows")]
     for name, feature in settings.features.items():
         value = F.col(name)
-        # Whether all are alike is all that is asked: Spark takes a text's extremes by sorting.
-        told = value if feature.is_number else F.when(value.isNotNull(), F.xxhash64(value))
-        found += [F.count_if(value.isNull()).alias(name), F.min(told).alias(f"_least_{name}")]
-        found.append(F.max(told).alias(f"_most_{name}"))
-        # Champions of like levels ask once.
-        asked = {f.model_dump_json(): f for f in frozen.get(name, ()) if f.kind == "levels"}
-        if asked:
-            unseen = F.greatest(*map(is_unseen, asked.values()), F.lit(False))
-            found.append(F.count_if(unseen).alias(f"_unseen_{name}"))
-    return found
+        # The extremes only serve to see whether all values are equal; a text is hashed for that,
+        # because Spark sorts to find the extremes of texts.
+        number = value if feature.is_number else F.when(value.isNotNull(), F.xxhash64(value))
+        aggregates += [
+            F.count_if(value.isNull()).alias(name),
+            F.min(number).alias(f"_least_{name}"),
+            F.max(number).alias(f"_most_{name}"),
+        ]
+        # Champions with equal levels are counted once.
+        distinct = {f.model_dump_json(): f for f in frozen.get(name, ()) if f.kind == "levels"}
+        if distinct:
+            unseen = F.greatest(*map(is_unseen, distinct.values()), F.lit(False))
+            aggregates.append(F.count_if(unseen).alias(f"_unseen_{name}"))
+    return aggregates
 
 
 def log_rows(
-    spark: SparkSession,
     run: Run,
     settings: PrepareSettings,
-    seen: Mapping[str, Any],
-    frozen: Frozen,
+    counts: Mapping[str, Any],
+    frozen: FrozenFeatures,
     tables: Mapping[str, int],
-) -> DataFrame:
-    """Return the rows of table feature_log of one prepared batch."""
+) -> list[dict[str, Any]]:
+    """Return the rows of table feature_log for one prepared batch.
+
+    counts: the values of ``value_counts`` over the batch. tables: the versions that were read.
+    """
     now = datetime.now(UTC)
     rows = []
     for name, feature in settings.features.items():
         # A number is never unseen, but only a champion can say so.
-        unseen = seen.get(f"_unseen_{name}", 0) if name in frozen else None
-        told = {
+        unseen = counts.get(f"_unseen_{name}", 0) if name in frozen else None
+        row = {
             "batch_id": run.batch,
             "feature": name,
             "type": feature.kind,
@@ -83,27 +88,26 @@ def log_rows(
             "definition_hash": definition_hash(feature),
             "feature_version": feature.version,
             "tables": tables,
-            "status": _status(name, seen, unseen),
+            "status": _status(name, counts, unseen),
             "schema_hash": schema_hash(settings),
-            "null_count": seen[name],
+            "null_count": counts[name],
             "unseen_count": unseen,
-            "row_count": seen["_rows"],
+            "row_count": counts["_rows"],
             "logged_at": now,
             "run_id": run.run_id,
         }
-        rows.append(told)
-    schema = ", ".join(f"{column.name} {column.type}" for column in FEATURE_LOG.columns)
-    return spark.createDataFrame(rows, schema).coalesce(1)
+        rows.append(row)
+    return rows
 
 
 def _definition(feature: FeatureSettings) -> str:
     return json.dumps(feature.model_dump(mode="json", exclude_defaults=True))
 
 
-def _status(name: str, seen: Mapping[str, Any], unseen: int | None) -> str:
-    if seen[name] == seen["_rows"]:
+def _status(name: str, counts: Mapping[str, Any], unseen: int | None) -> str:
+    if counts[name] == counts["_rows"]:
         return "all missing"
     if unseen:
         return "unseen levels"
-    constant = seen[f"_least_{name}"] == seen[f"_most_{name}"]
+    constant = counts[f"_least_{name}"] == counts[f"_most_{name}"]
     return "constant" if constant else "ok"

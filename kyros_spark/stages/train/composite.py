@@ -1,4 +1,4 @@
-"""Make composites of models just trained or kept: pin their parts, and judge the product."""
+"""Make composites of models that were just trained or kept: pin parts and judge the product."""
 
 from __future__ import annotations
 
@@ -29,30 +29,33 @@ class PinnedModel:
     data: bytes
 
 
-def pieces(
+def pinned_models(
     registry: Registry,
     names: Sequence[str],
     trained: Sequence[Trained],
     kept: Mapping[str, Entry],
-    known: Sequence[Entry],
+    registered: Sequence[Entry],
 ) -> dict[str, PinnedModel]:
-    """Return the models that composites name: of this run, else as registered."""
-    found = {}
-    new = {one.name: one.model for one in trained}
+    """Return the models that a composite names: those of this run, else those registered.
+
+    kept: by name, the entries of models that were not trained again. registered: all entries.
+    """
+    pinned = {}
+    new = {model.name: model.model for model in trained}
     for name in names:
         if name in new:
-            data, version = model_to_bytes(new[name]), next_version(known, name)
+            data, version = model_to_bytes(new[name]), next_version(registered, name)
             model, sha256 = new[name], model_hash(data)
         else:
             model, data = registry.load(kept[name])
             version, sha256 = kept[name].version, kept[name].sha256
-        found[name] = PinnedModel(Part(name=name, version=version, sha256=sha256), model, data)
-    return found
+        pinned[name] = PinnedModel(Part(name=name, version=version, sha256=sha256), model, data)
+    return pinned
 
 
-def pins(settings: ModelSettings, found: Mapping[str, PinnedModel]) -> dict[str, str]:
+def pins(settings: ModelSettings, pinned: Mapping[str, PinnedModel]) -> dict[str, str]:
     """Return a composite's parts as inputs of its fingerprint."""
-    parts = {name: found[name].part for name in (*settings.parts, *settings.beside)}
+    parts = {name: pinned[name].part for name in (*settings.parts, *settings.beside)}
     return {f"part {name}": f"{part.version} {part.sha256}" for name, part in parts.items()}
 
 
@@ -60,16 +63,16 @@ def compose(
     spark: SparkSession,
     name: str,
     settings: ModelSettings,
-    found: Mapping[str, PinnedModel],
+    pinned: Mapping[str, PinnedModel],
     prepared: DataFrame,
     provenance: Mapping[str, Any],
 ) -> tuple[Model, dict[str, float]]:
-    """Return the composite and its metrics: deviances of its family, of the parts' product."""
-    named = [*settings.parts, *settings.beside]
+    """Return the composite and its metrics: deviances of its family for the parts' product."""
+    names = [*settings.parts, *settings.beside]
     roles = ["factor"] * len(settings.parts) + ["beside"] * len(settings.beside)
     parts = [
-        found[part].part.model_copy(update={"role": role})
-        for part, role in zip(named, roles, strict=True)
+        pinned[part].part.model_copy(update={"role": role})
+        for part, role in zip(names, roles, strict=True)
     ]
     manifest = Manifest(
         name=name,
@@ -82,10 +85,10 @@ def compose(
         intercept=0.0,
         parts=tuple(parts),
         features=(),
-        feature_spec_hash=digest([found[one].model.manifest.feature_spec_hash for one in named]),
+        feature_spec_hash=digest([pinned[n].model.manifest.feature_spec_hash for n in names]),
         training=dict(provenance),
     )
-    served = [ScoringModel(one, found[one].model, found[one].data) for one in settings.parts]
-    scored = predictions(spark, served)
-    score = functools.reduce(operator.mul, map(scored.getField, settings.parts))
+    models = [ScoringModel(part, pinned[part].model, pinned[part].data) for part in settings.parts]
+    scores = predictions(spark, models)
+    score = functools.reduce(operator.mul, map(scores.getField, settings.parts))
     return calibrate(name, Model(manifest, {}), score, prepared, settings)

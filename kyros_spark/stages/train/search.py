@@ -16,9 +16,7 @@ from kyros_spark.fitting.search import Outcome, Parameters, Trial, search
 from kyros_spark.fitting.train_model import train_model
 from kyros_spark.log import event
 from kyros_spark.model.artefact import model_to_bytes
-from kyros_spark.runs.portfolio import (
-    Portfolio,
-)
+from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
 from kyros_spark.scoring.udf import ScoringModel, predictions
 from kyros_spark.spark.persisted import persisted
@@ -28,29 +26,30 @@ from kyros_spark.transforms.folds import with_fold, with_fold_held_out
 def searched(
     portfolio: Portfolio, run: Run, name: str, settings: ModelSettings, prepared: DataFrame
 ) -> ModelSettings:
-    """Return the model's settings with the best parameters found, and record the trials.
+    """Return the model's settings with the best parameters, and record the trials.
 
-    Each fold is held out in turn as validation part; the own validation and test parts are left
-    for what is trained in the end.
+    Each fold is held out in turn as the validation part. The model's own validation and test parts
+    are left for the final fit.
 
     Raises:
         ConfigError: the folds' columns are in neither table prepared nor table policies.
         FitError: every trial was given up.
     """
-    asked = settings.search
-    if asked is None:
+    search_settings = settings.search
+    if search_settings is None:
         return settings
     train = prepared.where(F.col("split") == "train")
-    with run.phase(f"search {name}"), persisted(_folded(portfolio, name, asked, train)) as rows:
+    folded = _folded(portfolio, name, search_settings, train)
+    with run.phase(f"search {name}"), persisted(folded) as rows:
 
         def judge(parameters: Parameters) -> Iterator[tuple[float, float]]:
             event(f"trial of {name}: {parameters}")
-            tried = with_parameters(settings, parameters)
-            for fold in range(asked.folds):
-                yield _deviances(portfolio, name, tried, with_fold_held_out(rows, fold))
+            trial = with_parameters(settings, parameters)
+            for fold in range(search_settings.folds):
+                yield _deviances(portfolio, name, trial, with_fold_held_out(rows, fold))
 
         section = settings.glm if settings.method == "glm" else settings.boosting
-        outcome = search(asked, section, judge)
+        outcome = search(search_settings, section, judge)
     portfolio.ledger.record(*(_row(run, name, trial, outcome) for trial in outcome.trials))
     best = outcome.best()
     event(f"search {name}: {outcome.stopped}; trial {best.number} is best: {best.parameters}")
@@ -63,10 +62,12 @@ def with_parameters(settings: ModelSettings, parameters: Parameters) -> ModelSet
     return settings.model_copy(update={settings.method: section.model_copy(update=parameters)})
 
 
-def _folded(portfolio: Portfolio, name: str, asked: SearchSettings, train: DataFrame) -> DataFrame:
-    """Add the fold; columns that prepared does not have come from table policies."""
+def _folded(
+    portfolio: Portfolio, name: str, settings: SearchSettings, train: DataFrame
+) -> DataFrame:
+    """Add the fold; columns that prepared lacks come from table policies."""
     sources = portfolio.config.sources.policies
-    by = asked.by or portfolio.config.prepare.split.by or sources.key
+    by = settings.by or portfolio.config.prepare.split.by or sources.key
     others = [column for column in by if column not in train.columns]
     unknown = [column for column in others if column not in sources.columns]
     if unknown:
@@ -78,7 +79,7 @@ def _folded(portfolio: Portfolio, name: str, asked: SearchSettings, train: DataF
         key = ["batch_id", *sources.key]
         policies = portfolio.tables.read("policies").select(*key, *others)
         train = train.join(policies, key, how="left")
-    return with_fold(train, by, asked.folds).drop(*others)
+    return with_fold(train, by, settings.folds).drop(*others)
 
 
 def _deviances(
@@ -92,17 +93,18 @@ def _deviances(
         return math.nan, math.nan
     score = predictions(portfolio.spark, [ScoringModel(name, model, model_to_bytes(model))])
     rows = model_rows(parts, settings).withColumn(PREDICTED, score.getField(name))
-    found = quality(rows, settings)
-    return found.get("valid_deviance", math.nan), found.get("valid_null_deviance", math.nan)
+    metrics = quality(rows, settings)
+    null_deviance = metrics.get("valid_null_deviance", math.nan)
+    return metrics.get("valid_deviance", math.nan), null_deviance
 
 
 def _row(run: Run, name: str, trial: Trial, outcome: Outcome) -> Run:
-    """Return a trial as the ledger keeps it."""
+    """Return a trial as a row of the ledger."""
     details = {
         "model": name,
         "parameters": trial.parameters,
-        "fold_deviances": [_number(one) for one in trial.deviances],
-        "fold_null_deviances": [_number(one) for one in trial.null_deviances],
+        "fold_deviances": [_number(value) for value in trial.deviances],
+        "fold_null_deviances": [_number(value) for value in trial.null_deviances],
         "deviance": _number(trial.score),
         "exploded": trial.exploded,
         "search": outcome.stopped,
@@ -120,5 +122,5 @@ def _row(run: Run, name: str, trial: Trial, outcome: Outcome) -> Run:
 
 
 def _number(value: float) -> float | None:
-    """Return a number that JSON has; it has no NaN."""
+    """Return the number, or None where JSON has none: it has no NaN."""
     return value if math.isfinite(value) else None

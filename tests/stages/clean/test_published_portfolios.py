@@ -9,7 +9,7 @@ import pytest
 
 from kyros_spark.cli.main import main
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 
 
 def cents(values):

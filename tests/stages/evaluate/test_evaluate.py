@@ -172,5 +172,5 @@ def test_without_its_libraries_the_report_names_the_extra(evaluated, monkeypatch
 
 
 def test_the_package_brings_the_report_page():
-    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    text = (Path(__file__).parents[3] / "pyproject.toml").read_text()
     assert '"*.html"' in text.split("package-data")[1]

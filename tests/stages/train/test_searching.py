@@ -2,11 +2,8 @@
 
 import json
 
-import pandas as pd
 from portfolio import FIRST
 from pyspark.sql import functions as F
-
-from kyros_spark.transforms.folds import FOLD, with_fold, with_fold_held_out
 
 
 def test_every_trial_is_in_the_ledger_and_the_best_parameters_are_registered(portfolio, spark):
@@ -36,13 +33,3 @@ def test_every_trial_is_in_the_ledger_and_the_best_parameters_are_registered(por
     assert {name: settings["boosting"][name] for name in ("eta", "rounds")} == best["parameters"]
     assert portfolio.must("train")["status"] == "skipped"
     assert portfolio.read(spark, "prepared", FIRST).where(F.col("split") == "test").count() > 0
-
-
-def test_a_client_stays_in_one_fold_and_each_row_is_held_out_once(spark):
-    table = pd.DataFrame({"client": [f"C{n // 3}" for n in range(900)], "n": range(900)})
-    rows = with_fold(spark.createDataFrame(table).repartition(3), ["client"], 4)
-    found = rows.toPandas()
-    assert found.groupby("client")[FOLD].nunique().max() == 1
-    assert found.groupby(FOLD).size().min() > 150 and found[FOLD].nunique() == 4
-    held = with_fold_held_out(rows, 2).toPandas()
-    assert ((held["split"] == "valid") == (held[FOLD] == 2)).all()

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark.cli.main import main
 
-CONFIG = Path(__file__).parents[2] / "conf" / "pg17.yaml"
+CONFIG = Path(__file__).parents[3] / "conf" / "pg17.yaml"
 
 
 @pytest.fixture(scope="module")

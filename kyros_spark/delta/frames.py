@@ -1,0 +1,24 @@
+"""Turn rows that the driver holds into a DataFrame of a table's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from kyros_spark.tables.contract import Table
+from kyros_spark.tables.ddl import quoted
+
+
+def rows_as_frame(
+    spark: SparkSession, table: Table, rows: Iterable[Mapping[str, Any]]
+) -> DataFrame:
+    """Return rows (column name -> value) as one partition of the table's columns, in its order.
+
+    A column that a row lacks is NULL; a value under any other name is left out. Without rows the
+    frame is empty.
+    """
+    schema = ", ".join(f"{quoted(column.name)} {column.type}" for column in table.columns)
+    values = [tuple(row.get(name) for name in table.names) for row in rows]
+    return spark.createDataFrame(values, schema).coalesce(1)

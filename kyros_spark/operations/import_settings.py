@@ -1,0 +1,56 @@
+"""Check the options of an import, and complete them from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from kyros_spark.config import Config
+from kyros_spark.config.base import Section
+from kyros_spark.errors import UsageError
+from kyros_spark.model.importers import recognise
+from kyros_spark.model.manifest import Family, Link
+
+
+class ImportSettings(Section):
+    """The options of an import; None leaves it to the model file.
+
+    features    the inputs' names in the model's order, for a file without them
+    iterations  the first so many boosting rounds
+    intercept   what the sum starts from: 0 for an XGBoost model fitted with a base margin
+    """
+
+    name: str
+    target: str
+    per: str | None = None
+    format: recognise.Format | None = None
+    features: tuple[str, ...] | None = None
+    iterations: int | None = None
+    family: Family | None = None
+    link: Link | None = None
+    intercept: float | None = None
+    status: Literal["candidate", "champion"] = "champion"
+
+
+def import_settings(config: Config, options: Mapping[str, Any]) -> ImportSettings:
+    """Check the command line's options; target and unit default to train's model of that name.
+
+    Raises:
+        UsageError: an option is missing, or has a value it does not take.
+    """
+    trained = config.train.models.get(options["name"]) if config.train is not None else None
+    values = {key: options.get(key) for key in ImportSettings.model_fields}
+    values["target"] = values["target"] or (trained.target if trained is not None else None)
+    values["per"] = values["per"] or (trained.per if trained is not None else None)
+    if values["features"] is not None:
+        values["features"] = tuple(name.strip() for name in values["features"].split(","))
+    if values["target"] is None:
+        raise UsageError("import: give --target, the column of prepared that the model predicts")
+    try:
+        return ImportSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option, value = first["loc"][0], first["input"]
+        raise UsageError(f"import --{option} {value}: {first['msg']}") from error

@@ -1,0 +1,56 @@
+"""The graph of the stages: what each stage reads, and which stage wrote it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kyros_spark.config import Config
+
+
+@dataclass(frozen=True)
+class StageInput:
+    """Tables that a stage reads, and the stage that wrote them.
+
+    tables: the first is the one whose rows the reading stage works on.
+    on: the batch itself, each batch that models are trained on (``training batches``), or the run
+    that trained on all of them (``training``).
+    """
+
+    stage: str
+    tables: tuple[str, ...]
+    on: str = "batch"
+
+
+STAGE_INPUTS: dict[str, tuple[StageInput, ...]] = {
+    "clean": (),
+    "prepare": (StageInput("clean", ("policies", "claims")),),
+    "train": (StageInput("prepare", ("prepared", "feature_log"), on="training batches"),),
+    "predict": (
+        StageInput("prepare", ("prepared", "feature_log")),
+        StageInput("train", ("models",), on="training"),
+    ),
+    "evaluate": (StageInput("predict", ("predictions",)),),
+}
+
+
+def training_label(config: Config) -> str:
+    """Return the batch that a run of train is recorded under: its batches, joined."""
+    return "+".join(training_batches(config))
+
+
+def training_batches(config: Config) -> tuple[str, ...]:
+    """Return the batches that models are trained on; none where the settings train nothing."""
+    return tuple(config.train.batches) if config.train is not None else ()
+
+
+def earlier_steps(config: Config, stage: str, batch: str) -> list[tuple[str, str]]:
+    """Return the steps, as (stage, batch), that a stage's work on a batch rests on."""
+    steps: list[tuple[str, str]] = []
+    for needed in STAGE_INPUTS.get(stage, ()):
+        batches = {
+            "batch": (batch,),
+            "training batches": training_batches(config),
+            "training": (training_label(config),),
+        }[needed.on]
+        steps += [(needed.stage, needed_batch) for needed_batch in batches]
+    return steps

@@ -1,0 +1,68 @@
+"""Check clean policies before anything of them is prepared: expressions, split and exposure."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from kyros_spark.config import PrepareSettings
+from kyros_spark.errors import ExposureError, SplitError
+from kyros_spark.runs.portfolio import Portfolio
+from kyros_spark.runs.run import LastRun, Run
+from kyros_spark.transforms.features import check_definitions, exposure_value, split_value
+
+
+def checked_policies(portfolio: Portfolio, run: Run, cleaned: LastRun) -> DataFrame:
+    """Return the clean policies of a batch, once the settings' expressions and exposure pass.
+
+    cleaned: the run of clean that wrote them. Counts the batch's rows into the run.
+
+    Raises:
+        FeatureDefinitionError: an expression of the settings cannot be computed.
+        SplitError: a row falls into no part.
+        ExposureError: exposure is missing, not positive, or above its range.
+    """
+    settings, columns = portfolio.config.prepare, portfolio.config.sources.policies.columns
+    policies = portfolio.tables.read("policies", cleaned.outputs["policies"], [run.batch])
+    derived = {name: column.sql for name, column in columns.items() if column.sql is not None}
+    check_definitions(policies, settings, derived)
+    _check_values(run, policies, settings)
+    return policies
+
+
+def _check_values(run: Run, policies: DataFrame, settings: PrepareSettings) -> None:
+    part = split_value(settings.split)
+    counts = (
+        policies.select(exposure_value(settings), part.alias("_part"))
+        .agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.count_if(_out_of_range(settings)).alias("bad"),
+            F.expr("count_if(coalesce(_part NOT IN ('train', 'valid', 'test'), true))").alias(
+                "lost"
+            ),
+            F.min(F.when(_out_of_range(settings), F.col("exposure"))).alias("least"),
+            F.max(F.when(_out_of_range(settings), F.col("exposure"))).alias("most"),
+        )
+        .first()
+    )
+    assert counts is not None
+    run.rows_in = counts["rows"]
+    if counts["lost"]:
+        raise SplitError(
+            f"policies, batch {run.batch}, prepare.split.sql: expected train, "
+            f"valid or test for each row, found {counts['lost']} of {counts['rows']} rows without; "
+            "map every value in prepare.split.parts, nothing was written"
+        )
+    if counts["bad"]:
+        raise ExposureError(
+            f"policies, batch {run.batch}, exposure '{settings.exposure}': expected above 0 and at "
+            f"most {settings.max_exposure:g}, found {counts['bad']} of {counts['rows']} rows "
+            f"outside (from {counts['least']} to {counts['most']}, or missing); add min and max to "
+            "the column so that clean rejects them, nothing was written"
+        )
+
+
+def _out_of_range(settings: PrepareSettings) -> Column:
+    exposure = F.col("exposure")
+    above = (exposure > settings.max_exposure) | F.isnan(exposure)
+    return exposure.isNull() | (exposure <= 0) | above

@@ -18,4 +18,4 @@ def test_the_properties_file_says_what_a_local_session_is_started_with():
     in_file = dict(line.split() for line in lines)
     expected = {**DELTA, **LOCAL, "spark.driver.memory": SparkSettings().driver_memory}
     assert {k: v for k, v in in_file.items() if k not in FOR_SUBMIT} == expected
-    assert FOR_SUBMIT <= set(in_file)
+    assert set(in_file) >= FOR_SUBMIT

@@ -13,7 +13,7 @@ from kyros_spark.config import Config
 from kyros_spark.delta.staging import can_stage
 from kyros_spark.errors import BatchMissingError, KyrosError, UsageError
 from kyros_spark.runs import heartbeat
-from kyros_spark.runs.execute import State, state_of
+from kyros_spark.runs.execute import WorkState, state_of
 from kyros_spark.runs.micro_batches import STAGED_TABLES, rows_per_micro_batch, staged_write
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastFailure
@@ -105,7 +105,7 @@ def _state(portfolio: Portfolio, step: Step) -> tuple[str, tuple[str, ...]]:
     return state.status, state.because
 
 
-def _unfinished(portfolio: Portfolio, state: State) -> tuple[str, tuple[str, ...]] | None:
+def _unfinished(portfolio: Portfolio, state: WorkState) -> tuple[str, tuple[str, ...]] | None:
     """Return the state of work that stopped between micro-batches; None if it has none."""
     run = state.run
     divisible = rows_per_micro_batch(portfolio.config, run.stage, run.batch) is not None

@@ -50,7 +50,7 @@ class Work(Generic[Content]):
 
 
 @dataclass(frozen=True)
-class State:
+class WorkState:
     """How work stands against the last run that did it.
 
     status: current, stale or missing.
@@ -105,7 +105,7 @@ def execute(
     return run
 
 
-def state_of(work: Work[Any]) -> State:
+def state_of(work: Work[Any]) -> WorkState:
     """Return how the work stands; nothing is done and nothing recorded.
 
     Raises:
@@ -116,16 +116,16 @@ def state_of(work: Work[Any]) -> State:
         _resolve(work, run)
         last_run = work.portfolio.ledger.last_run(run.stage, run.batch)
         if last_run is None:
-            return State("missing", ("never done",), run)
+            return WorkState("missing", ("never done",), run)
         tables = work.portfolio.tables
         if _is_current(tables, run, last_run):
-            return State("current", (), run)
+            return WorkState("current", (), run)
         gone = [
             f"table {name} is gone"
             for name, version in last_run.outputs.items()
             if not tables.has(name, version)
         ]
-        return State("stale", (*last_run.changes(run), *gone), run)
+        return WorkState("stale", (*last_run.changes(run), *gone), run)
 
 
 def _resolve(work: Work[Content], run: Run) -> Content:

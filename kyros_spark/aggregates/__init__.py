@@ -1,1 +1,0 @@
-"""Sums over rows as mergeable states: computed in this process or on the executors alike."""

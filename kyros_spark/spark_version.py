@@ -6,6 +6,7 @@ The Delta release for each Spark version is in spark/runtime.py.
 |---|---|---|
 | casts and arithmetic that fail | NULL, unless ANSI rules are asked for | an error |
 | name of an error's condition | getErrorClass | getCondition |
+| DataFrame.toArrow | no | yes |
 | functions made in SQL | on Databricks only | yes |
 | bound on an Arrow batch | rows | rows, and bytes |
 """
@@ -34,6 +35,11 @@ def has_sql_functions(version: str) -> bool:
     if int(version.partition(".")[0]) >= 4:
         return True
     return on_databricks()
+
+
+def has_to_arrow(version: str) -> bool:
+    """Return whether a DataFrame has toArrow: from 4.0 on."""
+    return int(version.partition(".")[0]) >= 4
 
 
 def on_databricks() -> bool:

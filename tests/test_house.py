@@ -24,7 +24,7 @@ FLOORS = (
     ("runs",),
     ("registry",),
     ("scoring", "fitting"),
-    ("delta", "transforms", "doctor"),
+    ("delta", "transforms", "doctor", "aggregates"),
     ("spark", "tables", "storage"),
     ("model", "config"),
     ("kernels", "errors", "log", "digest", "environment", "profiler", "spark_version"),

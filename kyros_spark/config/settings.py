@@ -50,9 +50,13 @@ class TableSettings(Section):
 
 
 class SparkSettings(Section):
-    """The settings of a local session; on a cluster, the cluster's own settings always win."""
+    """The settings of a local session; on a cluster, the cluster's own settings always win.
+
+    local_rows  everywhere: a step of at most so many rows computes its sums in the driver's process
+    """
 
     driver_memory: str = "3g"
+    local_rows: int = Field(5_000_000, ge=0)
     log_level: Literal["OFF", "FATAL", "ERROR", "WARN", "INFO"] = "FATAL"
     conf: dict[str, Text] = {}
 

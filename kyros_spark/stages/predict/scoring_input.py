@@ -72,12 +72,18 @@ class ScoringInput:
         version = self.source_run.outputs[self.table]
         return self._with_features(self.portfolio.tables.read(self.table, version, [self.batch]))
 
+    @property
+    def row_count(self) -> int:
+        """Return the number of the batch's rows."""
+        source_run = self.source_run
+        return int(
+            source_run.details["policies"]["rows_out"] if self.fused else source_run.rows_out
+        )
+
     def slices(self, run: Run, rows: int) -> list[DataFrame]:
         """Return the batch in slices of about so many rows."""
         source_run, prepare = self.source_run, self.portfolio.config.prepare
-        total = source_run.rows_out
-        if self.fused:
-            total = source_run.details["policies"]["rows_out"]
+        total = self.row_count
         divisible = not self.fused or row_wise(prepare)
         version, most = source_run.outputs[self.table], rows if divisible else total
         slices = slices_of(self.portfolio, run, self.table, version, total, most)

@@ -48,6 +48,14 @@ def identity(spark: SparkSession, location: str) -> tuple[str, int, int] | None:
     return str(opened.metadata().id()), latest, int(opened.snapshot().timestamp())
 
 
+def schema_and_properties(spark: SparkSession, location: str) -> tuple[str, dict[str, str]]:
+    """Return the schema, as JSON, and the properties of the latest version of a table."""
+    metadata = transaction(spark, location).metadata()
+    classic: Any = spark
+    converters = classic._jvm.scala.jdk.javaapi.CollectionConverters
+    return str(metadata.schemaString()), dict(converters.asJava(metadata.configuration()))
+
+
 def forget(spark: SparkSession, location: str) -> None:
     """Clear Delta's cache of a table whose log was removed."""
     classic: Any = spark

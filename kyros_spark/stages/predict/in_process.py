@@ -51,7 +51,7 @@ def predicted_rows(
             totals[f"expected{output.column}"] = pc.sum(values["expected"]).as_py()
         names = {"model_name": output.name, "model_version": output.version}
         same = _repeated({**names, **constants}, rows.num_rows)
-        part = pa.table({**shared, **values, **same})
+        part = pa.Table.from_pydict({**shared, **values, **same})
         parts.append(part.select(predictions_table(config.sources.policies).names))
     return pa.concat_tables(parts), totals
 

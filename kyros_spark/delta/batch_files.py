@@ -1,91 +1,78 @@
-"""Read a batch that one commit wrote from the files that the commit names, without Delta's queries.
+"""Read a batch of a plain table from its files, which the log names, without Delta's queries.
 
 Opening a Delta table takes three queries of its own before the first row is read, however few the
-rows. A step that reads what an earlier run wrote knows the commit, and the commit names the files.
-Where anything about it is not plain, the table is read through Delta.
+rows. Where anything about the table is not plain, it is read through Delta.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from kyros_spark.config import is_remote
 from kyros_spark.delta import log as delta_log
+from kyros_spark.delta.log_files import active_files
 from kyros_spark.delta.tables import DeltaTables
-from kyros_spark.storage.files import hadoop
+from kyros_spark.storage.files import local_path
 
 _MOST_FILES = 32  # Spark lists more than these in a job of its own
 _GLOB = frozenset("*?[]{}\\")
 
 
 @dataclass(frozen=True)
-class WrittenBatch:
-    """A batch of a table as a run wrote it: the version that its commit made, and the rows."""
+class _BatchFiles:
+    """The files of a batch, and the columns of its table."""
 
-    table: str
-    version: int
-    batch: str
-    run_id: str
-    rows: int
+    addresses: list[str]
+    columns: StructType
 
 
-def read_batch(tables: DeltaTables, written: WrittenBatch) -> DataFrame:
-    """Return the rows of a batch as they were at the version.
+def read_batch(tables: DeltaTables, name: str, version: int, batch: str) -> DataFrame:
+    """Return the rows of a batch as they were at a version of the table.
 
     Raises:
         BatchMissingError: the table, or that version of it, does not exist.
     """
-    with suppress(Exception):  # whatever is not as expected, Delta knows it, or names it
-        files = batch_files(tables, written)
-        if 0 < len(files) <= _MOST_FILES:
-            return _read(tables, written, files)
-    return tables.read(written.table, written.version, [written.batch])
-
-
-def batch_files(tables: DeltaTables, written: WrittenBatch) -> list[str]:
-    """Return the addresses of a batch's files if they hold its rows and no others, else nothing."""
-    location = tables.location(written.table)
-    if not tables.by_path or _GLOB & set(location) or not delta_log.is_reachable(tables.spark):
-        return []
-    actions = list(_actions(tables, f"{location}/_delta_log/{written.version:020d}.json"))
-    runs = [
-        action["commitInfo"].get("userMetadata") for action in actions if "commitInfo" in action
-    ]
-    adds = [action["add"] for action in actions if "add" in action]
-    adds = [add for add in adds if add["partitionValues"].get("batch_id") == written.batch]
-    rows = sum(json.loads(add["stats"])["numRecords"] for add in adds)
-    # Other files of the batch could only be there if the commit had not replaced it whole.
-    if runs != [written.run_id] or rows != written.rows or any("deletionVector" in a for a in adds):
-        return []
-    return [f"{location}/{unquote(add['path'])}" for add in adds]
-
-
-def _read(tables: DeltaTables, written: WrittenBatch, files: list[str]) -> DataFrame:
-    location = tables.location(written.table)
-    schema, properties = delta_log.schema_and_properties(tables.spark, location)
-    if properties.get("delta.columnMapping.mode", "none") != "none":
-        raise ValueError("the files name their columns differently")
-    columns = StructType.fromJson(json.loads(schema))
-    in_files = StructType([field for field in columns if field.name != "batch_id"])
-    rows = tables.spark.read.schema(in_files).parquet(*files)
+    files = _files(tables, name, version, batch)
+    if files is None or len(files.addresses) > _MOST_FILES or any(map(_is_glob, files.addresses)):
+        return tables.read(name, version, [batch])
+    in_files = StructType([field for field in files.columns if field.name != "batch_id"])
+    rows = tables.spark.read.schema(in_files).parquet(*files.addresses)
     # The batch is in the name of the files' folder, not in the files.
-    return rows.withColumn("batch_id", F.lit(written.batch)).select(*columns.names)
+    return rows.withColumn("batch_id", F.lit(batch)).select(*files.columns.names)
 
 
-def _actions(tables: DeltaTables, address: str) -> Iterator[dict[str, Any]]:
-    """Yield the actions of a commit."""
-    path, system = hadoop(tables.spark, address)
-    stream = system.open(path)
-    try:
-        lines = bytes(stream.readAllBytes()).splitlines()
-    finally:
-        stream.close()
-    yield from map(json.loads, lines)
+def batch_rows(
+    tables: DeltaTables, name: str, version: int, batch: str, columns: list[str]
+) -> pa.Table | None:
+    """Return columns of a batch as Arrow, or None where only Spark can read its files."""
+    files = _files(tables, name, version, batch)
+    if files is None or any(map(is_remote, files.addresses)):
+        return None
+    parts = [pq.ParquetFile(local_path(file)).read(columns) for file in files.addresses]
+    return pa.concat_tables(parts).select(columns)
+
+
+def _files(tables: DeltaTables, name: str, version: int, batch: str) -> _BatchFiles | None:
+    """Return the files of a batch, or None where the log does not tell them."""
+    layout = tables.layout(name)
+    if layout is None or not layout.is_plain() or layout.partition_by != ["batch_id"]:
+        return None
+    with suppress(Exception):  # whatever is wrong with the log, Delta names it
+        folder = delta_log.folder(tables.spark, tables.location(name))
+        adds = active_files(tables.spark, folder, version) or []
+        paths = [a["path"] for a in adds if a["partitionValues"].get("batch_id") == batch]
+        if paths and not any(":/" in path for path in paths):
+            return _BatchFiles([f"{folder}/{unquote(p)}" for p in paths], layout.spark_schema())
+    return None
+
+
+def _is_glob(address: str) -> bool:
+    return bool(_GLOB & set(address))

@@ -1,7 +1,7 @@
 """Hash rows column by column as Spark's xxhash64 does, so that either may compute a hash.
 
 Each column's hash is seeded by the hash of the columns before it; a missing value changes nothing.
-Source: XXH64 of Yann Collet's xxHash, as in Spark's org.apache.spark.sql.catalyst.expressions.XXH64.
+Source: Yann Collet's XXH64, as Spark's class org.apache.spark.sql.catalyst.expressions.XXH64 has it.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def _hash_bytes(text: np.ndarray, hashes: np.ndarray) -> np.ndarray:
         word = _words(text[:, done : done + 4], np.uint32)[:, 0]
         result = _add_word32(result, word.astype(np.uint64))
         done += 4
-    for byte in text[:, done:].T:
-        result = _rotated(result ^ (byte.astype(np.uint64) * _P5), 11) * _P1
+    for n in range(done, size):
+        result = _rotated(result ^ (text[:, n].astype(np.uint64) * _P5), 11) * _P1
     return _mixed(result)
 
 

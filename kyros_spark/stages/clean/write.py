@@ -11,15 +11,13 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from kyros_spark.config import SourceSettings
-from kyros_spark.delta.arrow_rows import replace_by_arrow
-from kyros_spark.delta.frames import rows_as_frame
 from kyros_spark.delta.tables import Written
+from kyros_spark.delta.where import batch as of_batch
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
 from kyros_spark.stages.clean.judge import JudgedSource
 from kyros_spark.tables.claims import claims as claims_table
 from kyros_spark.tables.contract import Table
-from kyros_spark.tables.ddl import batch_is
 from kyros_spark.tables.policies import policies as policies_table
 from kyros_spark.tables.profiles import PROFILES
 from kyros_spark.tables.rejects import REJECTS
@@ -32,7 +30,7 @@ def write(
     profiles: Sequence[Mapping[str, Any]],
 ) -> None:
     """Replace the batch in each table by its new rows, the policies last."""
-    where, tables = batch_is(run.batch), portfolio.tables
+    where, tables = of_batch(run.batch), portfolio.tables
     claims, policies = portfolio.config.sources.claims, portfolio.config.sources.policies
     contract = policies_table(policies)
     optional = [claims_table(claims)] if claims is not None else []
@@ -41,13 +39,11 @@ def write(
     rejects = _rejects(portfolio, run, judged)
     run.outputs["rejects"] = _replace(portfolio, run, REJECTS, rejects, run.rows_rejected)
     if profiles:
-        frame = rows_as_frame(portfolio.spark, PROFILES, profiles)
-        run.outputs["profiles"] = tables.replace(PROFILES, frame, run.run_id, where)
+        run.outputs["profiles"] = tables.replace_rows(PROFILES, profiles, run.run_id, where)
     if claims is not None and "claims" in judged:
         run.outputs["claims"] = _replace_source(portfolio, run, judged, "claims", claims)
     elif claims is not None:  # they are not known yet
-        nothing = rows_as_frame(portfolio.spark, claims_table(claims), [])
-        run.outputs["claims"] = tables.replace(claims_table(claims), nothing, run.run_id, where)
+        run.outputs["claims"] = tables.replace_rows(claims_table(claims), [], run.run_id, where)
     run.outputs["policies"] = _replace_source(portfolio, run, judged, "policies", policies)
     run.rows_out = sum(run.outputs[n].rows for n in ("policies", "claims") if n in run.outputs)
 
@@ -95,12 +91,12 @@ def _replace(
     tables, size, where = (
         portfolio.tables,
         portfolio.config.tables.rows_per_file,
-        batch_is(run.batch),
+        of_batch(run.batch),
     )
     if isinstance(rows, pa.Table):
         order = [(name, "ascending") for name in key]
         ordered = rows.sort_by(order, null_placement="at_start") if key else rows
-        return replace_by_arrow(tables, table, ordered, run.run_id, where, size)
+        return tables.replace_arrow(table, ordered, run.run_id, where, size)
     files = max(math.ceil(count / size), 1)
     if key:
         rows = rows.repartitionByRange(files, *key).sortWithinPartitions(*key)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pyspark.sql import DataFrame
 
-from kyros_spark.delta.batch_files import WrittenBatch, read_batch
+from kyros_spark.delta.batch_files import read_batch
 from kyros_spark.errors import FeatureMismatchError
 from kyros_spark.model.manifest import Feature
 from kyros_spark.runs.micro_batches import slices_of
@@ -72,10 +72,9 @@ class ScoringInput:
 
     def rows(self) -> DataFrame:
         """Return the batch whole."""
-        source_run = self.source_run
-        version, rows = source_run.outputs[self.table], self.row_count
-        written = WrittenBatch(self.table, version, self.batch, source_run.run_id, rows)
-        return self._with_features(read_batch(self.portfolio.tables, written))
+        version = self.source_run.outputs[self.table]
+        rows = read_batch(self.portfolio.tables, self.table, version, self.batch)
+        return self._with_features(rows)
 
     @property
     def row_count(self) -> int:

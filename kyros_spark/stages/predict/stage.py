@@ -9,7 +9,8 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config
-from kyros_spark.delta.arrow_rows import replace_by_arrow
+from kyros_spark.delta.where import Among, Where
+from kyros_spark.delta.where import batch as of_batch
 from kyros_spark.errors import ConfigError, UsageError
 from kyros_spark.log import event
 from kyros_spark.registry import Entry
@@ -23,7 +24,6 @@ from kyros_spark.spark.session import arrow_batch_rows, can_broadcast
 from kyros_spark.stages.predict.in_process import predicted_rows, rows_fit
 from kyros_spark.stages.predict.scoring_input import ScoringInput
 from kyros_spark.stages.predict.scoring_plan import ScoringPlan, scoring_plan
-from kyros_spark.tables.ddl import batch_is
 from kyros_spark.tables.predictions import predictions as predictions_table
 from kyros_spark.transforms.predicted import long_rows, prediction_totals, scored
 
@@ -108,8 +108,7 @@ def _predict(scoring_input: ScoringInput, run: Run, chosen: list[Entry]) -> None
             predicted, totals = predicted_rows(plan, parts[0], config, run, report)
         with run.phase("write"):
             contract, where = predictions_table(config.sources.policies), _replaced(run, plan)
-            tables = portfolio.tables
-            written = replace_by_arrow(tables, contract, predicted, run.run_id, where)
+            written = portfolio.tables.replace_arrow(contract, predicted, run.run_id, where)
             run.outputs["predictions"] = written
     else:
         totals = _on_executors(scoring_input, run, plan, parts, report)
@@ -134,7 +133,7 @@ def _on_executors(
         if len(parts) == 1:
             return _write_whole(portfolio, run, plan, score, parts[0])
         rows_of = partial(_rows, portfolio, run, plan, score)
-        where = _replaced(run, plan)
+        where = _replaced(run, plan).sql()
         written = in_micro_batches(run, staged_write(portfolio, run), parts, rows_of, where)
         run.outputs["predictions"] = written
         with run.phase("count"):
@@ -172,12 +171,12 @@ def _rows(
     return long_rows(rows, key, plan.outputs, run.batch, run.run_id)
 
 
-def _replaced(run: Run, plan: ScoringPlan) -> str:
+def _replaced(run: Run, plan: ScoringPlan) -> Where:
     """Return the condition on the rows of `predictions` that the run replaces."""
     models = dict.fromkeys(output.name.partition(".")[0] for output in plan.outputs)
-    names = ", ".join(f"'{name}'" for name in models)
     # A class's rows stand under NAME.CLASS; the version before may have had other classes.
-    return f"{batch_is(run.batch)} AND substring_index(model_name, '.', 1) IN ({names})"
+    named = Among(("model_name",), tuple((name,) for name in models), head=True)
+    return Where((*of_batch(run.batch).conditions, named))
 
 
 def _count(

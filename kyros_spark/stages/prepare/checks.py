@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark.aggregates.extremes import extremes
 from kyros_spark.config import PrepareSettings
-from kyros_spark.delta.batch_files import WrittenBatch, read_batch
+from kyros_spark.delta.batch_files import read_batch
 from kyros_spark.errors import ExposureError, SplitError
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun, Run
@@ -41,16 +41,10 @@ def defined_policies(portfolio: Portfolio, run: Run, cleaned: LastRun) -> DataFr
         FeatureDefinitionError: an expression of the settings cannot be computed.
     """
     settings, columns = portfolio.config.prepare, portfolio.config.sources.policies.columns
-    policies = read_batch(portfolio.tables, cleaned_rows("policies", cleaned, run.batch))
+    policies = read_batch(portfolio.tables, "policies", cleaned.outputs["policies"], run.batch)
     derived = {name: column.sql for name, column in columns.items() if column.sql is not None}
     check_definitions(policies, settings, derived)
     return policies
-
-
-def cleaned_rows(name: str, cleaned: LastRun, batch: str) -> WrittenBatch:
-    """Return what a run of clean wrote of a batch into a table, policies or claims."""
-    rows = int(cleaned.details[name]["rows_out"])
-    return WrittenBatch(name, cleaned.outputs[name], batch, cleaned.run_id, rows)
 
 
 def check_values(run: Run, policies: DataFrame, settings: PrepareSettings) -> None:

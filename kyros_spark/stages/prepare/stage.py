@@ -7,10 +7,9 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 
 from kyros_spark.config import Config
-from kyros_spark.delta.arrow_rows import replace_by_arrow
 from kyros_spark.delta.batch_files import read_batch
-from kyros_spark.delta.frames import rows_as_frame
 from kyros_spark.delta.tables import Written
+from kyros_spark.delta.where import batch as of_batch
 from kyros_spark.errors import BatchMissingError, ConfigError
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.micro_batches import (
@@ -25,7 +24,6 @@ from kyros_spark.spark_version import has_to_arrow
 from kyros_spark.stages.prepare.checks import (
     check_rows,
     check_values,
-    cleaned_rows,
     defined_policies,
 )
 from kyros_spark.stages.prepare.defining import reference, settings_of
@@ -91,9 +89,8 @@ def _prepare(portfolio: Portfolio, run: Run, cleaned: LastRun) -> None:
         if not in_driver:
             counts = _count_values(portfolio, run, frozen)
         rows = log_rows(run, settings, counts, frozen, versions)
-        log = rows_as_frame(portfolio.spark, FEATURE_LOG, rows)
-        run.outputs["feature_log"] = portfolio.tables.replace(
-            FEATURE_LOG, log, run.run_id, batch_is(run.batch)
+        run.outputs["feature_log"] = portfolio.tables.replace_rows(
+            FEATURE_LOG, rows, run.run_id, of_batch(run.batch)
         )
 
 
@@ -118,10 +115,8 @@ def _prepare_in_driver(
         held = rows.select("*", *(mark.alias(name) for name, mark in marks.items())).toArrow()
         check_rows(run, held, config.prepare)
     with run.phase("write"):
-        size, where = config.tables.rows_per_file, batch_is(run.batch)
-        written = replace_by_arrow(
-            portfolio.tables, contract, held.select(contract.names), run.run_id, where, size
-        )
+        size, where = config.tables.rows_per_file, of_batch(run.batch)
+        written = portfolio.tables.replace_arrow(contract, held, run.run_id, where, size)
         run.outputs["prepared"] = written
     return counted_rows(config.prepare, held)
 
@@ -176,11 +171,11 @@ def _with_claims(
             f"prepare {run.batch}: expected its claims from stage clean, found that it was cleaned "
             f"before sources.claims.batches named it; run: kyros clean --batch {run.batch}"
         )
-    written = cleaned_rows("claims", cleaned, run.batch)
-    claims = read_batch(portfolio.tables, written)
+    claims = read_batch(portfolio.tables, "claims", cleaned.outputs["claims"], run.batch)
+    rows = int(cleaned.details["claims"]["rows_out"])
     sums = claim_sums(claims, reference(config), settings.claims)
     key, partitions = config.sources.policies.key, _shuffle_partitions(portfolio.spark)
-    return with_claims(policies, sums, key, written.rows, partitions), claim_targets()
+    return with_claims(policies, sums, key, rows, partitions), claim_targets()
 
 
 def _shuffle_partitions(spark: SparkSession) -> int:

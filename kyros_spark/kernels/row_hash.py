@@ -1,7 +1,7 @@
 """Hash rows column by column as Spark's xxhash64 does, so that either may compute a hash.
 
 Each column's hash is seeded by the hash of the columns before it; a missing value changes nothing.
-Source: Yann Collet's XXH64, as Spark's class org.apache.spark.sql.catalyst.expressions.XXH64 has it.
+Source: XXH64 of Yann Collet's xxHash, as in Spark's class catalyst.expressions.XXH64.
 """
 
 from __future__ import annotations
@@ -86,14 +86,14 @@ def _hash_bytes(text: np.ndarray, hashes: np.ndarray) -> np.ndarray:
 
 def _hash_lanes(words: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     """Return the hashes of blocks of 32 bytes, uint64[n, 4 x blocks], before their end is mixed."""
-    lanes = [hashes + _P1 + _P2, hashes + _P2, hashes, hashes - _P1]
+    lanes: list[np.ndarray] = [hashes + _P1 + _P2, hashes + _P2, hashes, hashes - _P1]
     for number, word in enumerate(words.T):
-        lane = number % 4
-        lanes[lane] = _rotated(lanes[lane] + word * _P2, 31) * _P1
-    turned = [_rotated(lane, turn) for lane, turn in zip(lanes, (1, 7, 12, 18), strict=True)]
-    result = turned[0] + turned[1] + turned[2] + turned[3]
-    for lane in lanes:
-        result = (result ^ (_rotated(lane * _P2, 31) * _P1)) * _P1 + _P4
+        lanes[number % 4] = _rotated(lanes[number % 4] + word * _P2, 31) * _P1
+    result = np.zeros_like(hashes)
+    for lane, bits in zip(lanes, (1, 7, 12, 18), strict=True):
+        result = result + _rotated(lane, bits)
+    for sums in lanes:
+        result = (result ^ (_rotated(sums * _P2, 31) * _P1)) * _P1 + _P4
     return result
 
 

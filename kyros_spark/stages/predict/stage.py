@@ -133,7 +133,7 @@ def _on_executors(
         if len(parts) == 1:
             return _write_whole(portfolio, run, plan, score, parts[0])
         rows_of = partial(_rows, portfolio, run, plan, score)
-        where = _replaced(run, plan).sql()
+        where = _replaced(run, plan)
         written = in_micro_batches(run, staged_write(portfolio, run), parts, rows_of, where)
         run.outputs["predictions"] = written
         with run.phase("count"):

@@ -15,7 +15,9 @@ import pyarrow as pa
 
 from kyros_spark.errors import FitError, PlatformError
 from kyros_spark.fitting.row_order import content_order
+from kyros_spark.fitting.rows import LABEL, WEIGHT
 
+MARGIN, VALIDATION = "_margin", "_validation"
 _WAITING = "OMP_WAIT_POLICY"
 
 
@@ -43,13 +45,11 @@ def library() -> Any:
     return xgboost
 
 
-def boosted(
-    rows: pa.Table, width: int, options: Mapping[str, Any], names: tuple[str, str, str, str]
-) -> Any:
+def boosted(rows: pa.Table, width: int, options: Mapping[str, Any]) -> Any:
     """Return the booster that xgboost trains on the rows.
 
-    rows: float64 features x0 to x(width - 1), and the columns that ``names`` gives: label, weight,
-    margin, and a bool that tells the validation part
+    rows: float64 features x0 to x(width - 1), LABEL, WEIGHT and MARGIN, and a bool VALIDATION that
+    tells the validation part
     options: xgboost's parameters, with ``rounds``, ``early_stopping`` and ``feature_types``
 
     Raises:
@@ -60,7 +60,9 @@ def boosted(
     rounds, patience = parameters.pop("rounds"), parameters.pop("early_stopping")
     kinds = parameters.pop("feature_types", None)
     features = [f"x{number}" for number in range(width)]
-    columns = [np.asarray(rows.column(name)) for name in (*features, *names)]
+    columns = [
+        np.asarray(rows.column(name)) for name in (*features, LABEL, WEIGHT, MARGIN, VALIDATION)
+    ]
     order = content_order(columns)
     *features_by_row, label, weight, margin, valid = (column[order] for column in columns)
     threads = len(os.sched_getaffinity(0))

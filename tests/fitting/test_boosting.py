@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from kyros_spark.aggregates.rows import collected
 from kyros_spark.config import ModelSettings, load_config
 from kyros_spark.errors import ConfigError, FitError, TrainingDataError, WorkerLostError
-from kyros_spark.fitting import boosting
+from kyros_spark.fitting import spark_boosting
 from kyros_spark.fitting.boosting import fit_boosting
 from kyros_spark.fitting.calibrate import calibrate
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
@@ -211,7 +211,7 @@ def test_a_worker_killed_in_a_fit_costs_that_attempt_and_the_model_is_the_same(r
     """Spark itself gives up there: tasks that wait for each other are not tried again."""
     chosen, told, over = settings(rounds=400), [], threading.Event()
     undisturbed, killed = fit_boosting(rows, FEATURES, chosen), []
-    monkeypatch.setattr(boosting, "event", told.append)
+    monkeypatch.setattr(spark_boosting, "event", told.append)
 
     def kill():
         before = spent_by_workers()

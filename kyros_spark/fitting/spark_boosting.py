@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
@@ -22,7 +22,7 @@ _XGBOOST_ERROR = re.compile(r"XGBoostError: (.*)")
 
 
 def boosted_on_executors(
-    rows: DataFrame, width: int, options: Mapping[str, Any], configured: int | str
+    rows: DataFrame, width: int, options: Mapping[str, Any], configured: int | Literal["auto"]
 ) -> Any:
     """Return the booster that xgboost.spark trains on the rows; see `local_boosting.boosted`.
 

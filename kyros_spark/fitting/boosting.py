@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from kyros_spark.aggregates.batches import is_text, with_columns
 from kyros_spark.aggregates.keyed_sums import Grouped, sums_of
@@ -20,21 +16,15 @@ from kyros_spark.aggregates.rows import DriverRows, ExecutorRows, RowSource, row
 from kyros_spark.config import BoostingSettings, ModelSettings
 from kyros_spark.errors import (
     ConfigError,
-    FitError,
-    WorkerLostError,
-    lost_worker,
+    TrainingDataError,
 )
-from kyros_spark.fitting.local_boosting import boosted, library
+from kyros_spark.fitting.local_boosting import MARGIN, VALIDATION, boosted, library
 from kyros_spark.fitting.metrics import by_split
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, of_split, unit_of
-from kyros_spark.log import event
+from kyros_spark.fitting.spark_boosting import boosted_on_executors
 from kyros_spark.model.manifest import Feature
 from kyros_spark.scoring.arrow_features import as_doubles, encoded
-from kyros_spark.spark.session import fitting_tasks
 
-MARGIN, VALIDATION = "_margin", "_validation"
-ATTEMPTS = 4  # as often as Spark tries a task
-_XGBOOST_ERROR = re.compile(r"XGBoostError: (.*)")
 _OBJECTIVES = {"poisson": "count:poisson", "gamma": "reg:gamma", "tweedie": "reg:tweedie"}
 _METRICS = {"poisson": "poisson-nloglik", "gamma": "gamma-deviance", "tweedie": "tweedie-nloglik"}
 
@@ -91,72 +81,19 @@ def fit_boosting(
         # xgboost.spark fails on an empty validation part, which a split into folds has.
         names = [feature.name for feature in features]
         rows = of_split(rows, [*names, LABEL, WEIGHT, OFFSET, "split"], ("train",))
-    start = _mean_score(rows)
+    start = _mean_score(rows, settings.boosting)
     rows = boosting_rows(rows, features, start)
     if isinstance(rows, DriverRows):
-        ends = (LABEL, WEIGHT, MARGIN, VALIDATION)
-        booster = boosted(rows.table, len(features), options, ends)
+        booster = boosted(rows.table, len(features), options)
     else:
         assert isinstance(rows, ExecutorRows)
-        booster = _boosted_on_executors(rows.as_frame(), len(features), settings, options)
+        booster = boosted_on_executors(
+            rows.as_frame(), len(features), options, settings.boosting.workers
+        )
     rounds = int(booster.num_boosted_rounds())
     if settings.boosting.early_stopping:
         rounds = int(booster.best_iteration) + 1
     return BoostingFit(bytes(booster.save_raw("ubj")), start, rounds)
-
-
-def _boosted_on_executors(
-    rows: DataFrame, width: int, settings: ModelSettings, options: Mapping[str, Any]
-) -> Any:
-    from xgboost.spark import SparkXGBRegressor
-
-    logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
-    parameters = dict(options)
-    parameters["n_estimators"] = parameters.pop("rounds")
-    if patience := parameters.pop("early_stopping"):
-        parameters["early_stopping_rounds"] = patience
-        parameters["validation_indicator_col"] = VALIDATION
-    configured = settings.boosting.workers
-    workers = fitting_tasks(rows.sparkSession) if configured == "auto" else configured
-    regressor = SparkXGBRegressor(
-        features_col=[f"x{number}" for number in range(width)],
-        label_col=LABEL,
-        weight_col=WEIGHT,
-        base_margin_col=MARGIN,
-        num_workers=workers,
-        verbose=False,
-        **parameters,
-    )
-    return _fitted(regressor, in_order(rows, workers)).get_booster()
-
-
-def _fitted(regressor: Any, rows: DataFrame) -> Any:
-    """Fit, and fit again when a worker died.
-
-    Spark does not retry these tasks itself, because they wait for each other (barrier stage). The
-    same rows in the same order give the same model in every attempt.
-    """
-    from py4j.protocol import Py4JJavaError
-
-    attempt = 1
-    while True:
-        try:
-            return regressor.fit(rows)
-        except (PySparkException, Py4JJavaError) as error:
-            messages = _XGBOOST_ERROR.findall(str(error))
-            cause = lost_worker(error)
-            if not cause and messages:
-                raise FitError(f"xgboost stopped without a model: {messages[-1]}") from error
-            if not cause:
-                raise  # a full device, a damaged file: the stage translates these
-            if attempt == ATTEMPTS:
-                raise WorkerLostError(
-                    f"boosting: expected Python workers to live, found them killed {ATTEMPTS} "
-                    f"times ({cause}): often for memory, since xgboost holds its rows; train on "
-                    "fewer rows, or give the workers more memory, then give the same command again"
-                ) from error
-            event(f"a Python worker died while xgboost fitted ({cause}), fitting again")
-            attempt += 1
 
 
 def _options(settings: ModelSettings) -> dict[str, Any]:
@@ -221,24 +158,22 @@ def _constraints(features: Sequence[Feature], boosting: BoostingSettings) -> dic
     return options
 
 
-def in_order(rows: DataFrame, workers: int) -> DataFrame:
-    """Distribute rows over the workers in an order that depends on their content alone.
+def _mean_score(rows: RowSource, boosting: BoostingSettings) -> float:
+    """Return the log of the training part's weighted mean response per unit.
 
-    xgboost adds float32 gradients in the order of the rows, so another order changes the last
-    digits of the model. Rows that are equal in all columns are interchangeable.
+    Raises:
+        TrainingDataError: early stopping without a validation part.
     """
-    columns = [F.col(name) for name in rows.columns]
-    key = F.xxhash64(*columns)
-    return rows.repartition(workers, key).sortWithinPartitions(key, *columns)
-
-
-def _mean_score(rows: RowSource) -> float:
-    """Return the log of the training part's weighted mean response per unit."""
 
     def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
         label, weight = (as_doubles(batch.column(name)) for name in (LABEL, WEIGHT))
         yield by_split(batch, {"claims": label * weight, "units": weight * unit_of(batch)})
 
     columns = ("split", LABEL, WEIGHT, OFFSET)
-    train = sums_of(rows, columns, ("claims", "units"), grouping)["split"]["train"]
-    return math.log(train["claims"] / train["units"])
+    parts = sums_of(rows, columns, ("claims", "units"), grouping)["split"]
+    if boosting.early_stopping and "valid" not in parts:
+        raise TrainingDataError(
+            "boosting: expected rows in the validation part, which decides when to stop, found "
+            "none; give prepare.split.valid a share, or set boosting.early_stopping: 0"
+        )
+    return math.log(parts["train"]["claims"] / parts["train"]["units"])

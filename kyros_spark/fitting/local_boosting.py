@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kyros_spark.errors import FitError, PlatformError, TrainingDataError
+from kyros_spark.errors import FitError, PlatformError
 from kyros_spark.fitting.row_order import content_order
+from kyros_spark.fitting.rows import LABEL, WEIGHT
 
+MARGIN, VALIDATION = "_margin", "_validation"
 _WAITING = "OMP_WAIT_POLICY"
 
 
@@ -43,17 +45,14 @@ def library() -> Any:
     return xgboost
 
 
-def boosted(
-    rows: pa.Table, width: int, options: Mapping[str, Any], names: tuple[str, str, str, str]
-) -> Any:
+def boosted(rows: pa.Table, width: int, options: Mapping[str, Any]) -> Any:
     """Return the booster that xgboost trains on the rows.
 
-    rows: float64 features x0 to x(width - 1), and the columns that ``names`` gives: label, weight,
-    margin, and a bool that tells the validation part
+    rows: float64 features x0 to x(width - 1), LABEL, WEIGHT and MARGIN, and a bool VALIDATION that
+    tells the validation part
     options: xgboost's parameters, with ``rounds``, ``early_stopping`` and ``feature_types``
 
     Raises:
-        TrainingDataError: early stopping without a validation part.
         FitError: xgboost stopped without a model.
     """
     xgboost = library()
@@ -61,14 +60,11 @@ def boosted(
     rounds, patience = parameters.pop("rounds"), parameters.pop("early_stopping")
     kinds = parameters.pop("feature_types", None)
     features = [f"x{number}" for number in range(width)]
-    columns = [np.asarray(rows.column(name)) for name in (*features, *names)]
+    columns = [
+        np.asarray(rows.column(name)) for name in (*features, LABEL, WEIGHT, MARGIN, VALIDATION)
+    ]
     order = content_order(columns)
     *features_by_row, label, weight, margin, valid = (column[order] for column in columns)
-    if patience and not valid.any():
-        raise TrainingDataError(
-            "boosting: expected rows in the validation part, which decides when to stop, found "
-            "none; give prepare.split.valid a share, or set boosting.early_stopping: 0"
-        )
     threads = len(os.sched_getaffinity(0))
     common = {"nthread": threads, "max_bin": parameters["max_bin"], "feature_types": kinds}
     common |= {"feature_names": features, "enable_categorical": kinds is not None}
@@ -84,11 +80,10 @@ def boosted(
 
     try:
         train = matrix(~valid, None)
-        parts = [(train, "training")]
-        if patience:
-            parts.append((matrix(valid, train), "validation"))
+        # The training part is not judged each round: that would take as long as the trees.
+        judged = [(matrix(valid, train), "validation")] if patience else []
         return xgboost.train(
-            {**parameters, "nthread": threads}, train, rounds, evals=parts,
+            {**parameters, "nthread": threads}, train, rounds, evals=judged,
             early_stopping_rounds=patience or None, verbose_eval=False,
         )  # fmt: skip
     except xgboost.core.XGBoostError as error:

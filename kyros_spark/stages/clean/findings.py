@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 MOST_LEVELS = 100
+_MOST_SORTED = 10_000  # values; more are hardly levels, of which any hundred will do
 _SMALL = 50  # levels of a column that is compared with others: more are hardly a category
 
 
@@ -32,7 +33,7 @@ def profile(
     rules: the number of rows per name of the rule they broke.
     """
     total = sum(row["rows"] for row in counts)
-    level_counts = {name: sampled[name].value_counts() for name in source.columns}
+    level_counts = {name: _level_counts(sampled[name]) for name in source.columns}
     aliases = _aliases(sampled, {name: len(each) for name, each in level_counts.items()})
     rows = []
     for n, (name, column) in enumerate(source.columns.items()):
@@ -58,6 +59,14 @@ def profile(
         row["findings"] = [*_findings(row, values, number), *aliases.get(name, [])]
         rows.append(row)
     return rows
+
+
+def _level_counts(values: pd.Series) -> pd.Series:
+    """Return the rows per value, the commonest first; the order of the rows does not matter."""
+    counts = values.value_counts()
+    if len(counts) > _MOST_SORTED:
+        return counts
+    return counts.sort_index().sort_values(ascending=False, kind="stable")
 
 
 def _whole(n: int, counts: Sequence[Mapping[str, Any]], total: int) -> dict[str, Any]:

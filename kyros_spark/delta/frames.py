@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from kyros_spark.tables.contract import Table
@@ -22,3 +23,11 @@ def rows_as_frame(
     schema = ", ".join(f"{quoted(column.name)} {column.type}" for column in table.columns)
     values = [tuple(row.get(name) for name in table.names) for row in rows]
     return spark.createDataFrame(values, schema).coalesce(1)
+
+
+def arrow_as_frame(
+    spark: SparkSession, table: Table, batches: Iterable[pa.Table | pa.RecordBatch]
+) -> DataFrame:
+    """Return rows that the driver holds as Arrow as a DataFrame of the table's columns."""
+    rows = (row for batch in batches for row in batch.to_pylist(maps_as_pydicts="strict"))
+    return rows_as_frame(spark, table, rows)

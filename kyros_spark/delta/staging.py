@@ -188,8 +188,7 @@ def can_stage(tables: DeltaTables, name: str) -> bool:
         return False
     if tables.version(name) is None:
         return True
-    detail = tables.spark.sql(f"DESCRIBE DETAIL {tables.reference(name)}").first()
-    return detail is not None and "columnMapping" not in (detail["tableFeatures"] or ())
+    return "columnMapping" not in tables.features(name)
 
 
 def _micro_batch(commit: Row) -> MicroBatch:

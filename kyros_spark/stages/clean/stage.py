@@ -10,7 +10,9 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from kyros_spark.config import Config, SourceSettings
-from kyros_spark.delta.frames import rows_as_frame
+from kyros_spark.delta.tables import Written
+from kyros_spark.delta.where import Where
+from kyros_spark.delta.where import batch as of_batch
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import Run
@@ -19,13 +21,13 @@ from kyros_spark.stages.clean.extract import source_fingerprint
 from kyros_spark.stages.clean.judge import JudgedSource, count, judge
 from kyros_spark.stages.clean.profile import last_profiles, profile_rows
 from kyros_spark.tables.claims import claims as claims_table
-from kyros_spark.tables.ddl import batch_is
 from kyros_spark.tables.policies import policies as policies_table
 from kyros_spark.tables.profiles import PROFILES
 from kyros_spark.tables.rejects import REJECTS
 from kyros_spark.transforms.verdicts import clean_rows, rejected_rows
 
 Sources = dict[str, SourceSettings]
+_FEW = 1000  # refused records that the driver writes itself
 
 
 def clean(
@@ -88,38 +90,45 @@ def _write(
     judged: dict[str, JudgedSource],
     profiles: list[dict[str, Any]],
 ) -> None:
-    where, tables = batch_is(run.batch), portfolio.tables
+    where, tables = of_batch(run.batch), portfolio.tables
     claims, policies = portfolio.config.sources.claims, portfolio.config.sources.policies
     contract = policies_table(policies)
     optional = [claims_table(claims)] if claims is not None else []
     # Before the first of them is written.
     tables.check(REJECTS, PROFILES, contract, *optional)
-    refused = [rejected_rows(j.rows, j.rules, n, run.batch, run.run_id) for n, j in judged.items()]
-    rejects = refused[0] if len(refused) == 1 else refused[0].unionByName(refused[1])
-    rejects = rejects.coalesce(_files(portfolio, run.rows_rejected))
-    run.outputs["rejects"] = tables.replace(REJECTS, rejects, run.run_id, where)
+    run.outputs["rejects"] = _write_rejects(portfolio, run, judged, where)
     if profiles:
-        frame = rows_as_frame(portfolio.spark, PROFILES, profiles)
-        run.outputs["profiles"] = tables.replace(PROFILES, frame, run.run_id, where)
-    if claims is not None:
-        rows = _rows(portfolio, run, judged, "claims", claims)
+        run.outputs["profiles"] = tables.replace_rows(PROFILES, profiles, run.run_id, where)
+    if claims is not None and "claims" not in judged:  # not known yet
+        run.outputs["claims"] = tables.replace_rows(claims_table(claims), [], run.run_id, where)
+    elif claims is not None:
+        rows = _rows(portfolio, run, judged["claims"], "claims", claims)
         run.outputs["claims"] = tables.replace(claims_table(claims), rows, run.run_id, where)
-    rows = _rows(portfolio, run, judged, "policies", policies)
+    rows = _rows(portfolio, run, judged["policies"], "policies", policies)
     run.outputs["policies"] = tables.replace(contract, rows, run.run_id, where)
     run.rows_out = sum(run.outputs[n].rows for n in ("policies", "claims") if n in run.outputs)
 
 
+def _write_rejects(
+    portfolio: Portfolio, run: Run, judged: dict[str, JudgedSource], where: Where
+) -> Written:
+    tables = portfolio.tables
+    if not run.rows_rejected:
+        return tables.replace_rows(REJECTS, [], run.run_id, where)
+    refused = [rejected_rows(j.rows, j.rules, n, run.batch, run.run_id) for n, j in judged.items()]
+    rejects = refused[0] if len(refused) == 1 else refused[0].unionByName(refused[1])
+    if run.rows_rejected <= _FEW:
+        rows = [row.asDict(recursive=True) for row in rejects.collect()]
+        return tables.replace_rows(REJECTS, rows, run.run_id, where)
+    rejects = rejects.coalesce(_files(portfolio, run.rows_rejected))
+    return tables.replace(REJECTS, rejects, run.run_id, where)
+
+
 def _rows(
-    portfolio: Portfolio,
-    run: Run,
-    judged: dict[str, JudgedSource],
-    name: str,
-    source: SourceSettings,
+    portfolio: Portfolio, run: Run, judged: JudgedSource, name: str, source: SourceSettings
 ) -> DataFrame:
     """Return the clean rows of a source in as few partitions as make files of a good size."""
-    if name not in judged:  # claims that are not known yet
-        return rows_as_frame(portfolio.spark, claims_table(source), [])
-    clean_source = clean_rows(judged[name].rows, source, run.batch, run.run_id)
+    clean_source = clean_rows(judged.rows, source, run.batch, run.run_id)
     files = _files(portfolio, run.details[name]["rows_out"])
     if portfolio.config.tables.cluster_by_key and source.key:
         # Each file then holds a range of keys, and a question about one policy reads one file.

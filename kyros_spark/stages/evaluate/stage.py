@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from kyros_spark.config import Config, EvaluateSettings
-from kyros_spark.delta.frames import rows_as_frame
+from kyros_spark.delta.where import where as among
 from kyros_spark.errors import ConfigError
 from kyros_spark.evaluation.base import BatchTotals
 from kyros_spark.evaluation.intervals import ConfidenceInterval
@@ -33,7 +33,6 @@ from kyros_spark.stages.evaluate.metrics import (
 )
 from kyros_spark.stages.evaluate.report import other_seconds, record_share, write_report
 from kyros_spark.stages.evaluate.stored_predictions import Selection, select_models
-from kyros_spark.tables.ddl import batch_is, text
 from kyros_spark.tables.evaluation_factors import EVALUATION_FACTORS
 from kyros_spark.tables.evaluation_lift import EVALUATION_LIFT
 from kyros_spark.tables.evaluation_metrics import EVALUATION_METRICS
@@ -181,8 +180,6 @@ def _write(
 ) -> None:
     """Replace the rows of these models, batch and tier in each table, in one commit per table."""
     portfolio.tables.check(*TABLES)
-    models = ", ".join(text(name) for name in names)
-    where = f"{batch_is(run.batch)} AND tier = {text(tier)} AND model_name IN ({models})"
+    where = among({"batch_id": [run.batch], "tier": [tier], "model_name": names})
     for table, rows in zip(TABLES, results, strict=True):
-        frame = rows_as_frame(portfolio.spark, table, rows)
-        run.outputs[table.name] = portfolio.tables.replace(table, frame, run.run_id, where)
+        run.outputs[table.name] = portfolio.tables.replace_rows(table, rows, run.run_id, where)

@@ -7,8 +7,8 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 
 from kyros_spark.config import Config
-from kyros_spark.delta.frames import rows_as_frame
 from kyros_spark.delta.tables import Written
+from kyros_spark.delta.where import batch as of_batch
 from kyros_spark.errors import BatchMissingError, ConfigError
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.micro_batches import (
@@ -79,9 +79,8 @@ def _prepare(portfolio: Portfolio, run: Run, cleaned: LastRun) -> None:
     with run.phase("write"):
         versions = {n: cleaned.outputs[n] for n in _tables_read(portfolio.config, run.batch)}
         rows = log_rows(run, settings, _count_values(portfolio, run, frozen), frozen, versions)
-        log = rows_as_frame(portfolio.spark, FEATURE_LOG, rows)
-        run.outputs["feature_log"] = portfolio.tables.replace(
-            FEATURE_LOG, log, run.run_id, batch_is(run.batch)
+        run.outputs["feature_log"] = portfolio.tables.replace_rows(
+            FEATURE_LOG, rows, run.run_id, of_batch(run.batch)
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from kyros_spark.config import Config, TrainSettings
-from kyros_spark.delta.frames import rows_as_frame
+from kyros_spark.delta.where import combinations
 from kyros_spark.errors import ConfigError, UsageError
 from kyros_spark.fitting.checks import check_model_settings
 from kyros_spark.fitting.leakage import suspects
@@ -23,7 +23,6 @@ from kyros_spark.spark.persisted import persisted
 from kyros_spark.stages.graph import training_label
 from kyros_spark.stages.train.candidates import Candidate, candidates_of, pin_parts
 from kyros_spark.stages.train.fit import TrainingContext, compose_candidate, fit_candidate
-from kyros_spark.tables.ddl import text
 from kyros_spark.tables.relativities import RELATIVITIES
 
 PreparedRuns = dict[str, LastRun]
@@ -136,11 +135,9 @@ def _write_relativities(portfolio: Portfolio, run: Run, entries: list[Entry]) ->
         manifest = portfolio.registry.load(entry)[0].manifest
         rows += relativities(manifest, entry.version, run.batch, run.run_id)
     if rows:
-        versions = sorted({f"{row['model_name']}@{row['model_version']}" for row in rows})
-        where = f"concat_ws('@', model_name, model_version) IN ({', '.join(map(text, versions))})"
-        frame = rows_as_frame(portfolio.spark, RELATIVITIES, rows)
-        run.outputs["relativities"] = portfolio.tables.replace(
-            RELATIVITIES, frame, run.run_id, where
+        versions = sorted({(row["model_name"], row["model_version"]) for row in rows})
+        run.outputs["relativities"] = portfolio.tables.replace_rows(
+            RELATIVITIES, rows, run.run_id, combinations(["model_name", "model_version"], versions)
         )
 
 

@@ -36,9 +36,9 @@ class LocalJoin:
         given = (of_rows >= 0) & largest.given[of_rows]
         self._columns[model.prediction] = pa.array(largest.values[of_rows], mask=~given)
 
-    def table(self) -> pa.Table:
+    def rows(self) -> pa.Table:
         """Return the prepared rows without their key, with a column of predictions per model."""
-        return pa.table({name: _compact(column) for name, column in self._columns.items()})
+        return pa.Table.from_pydict({name: _compact(column) for name, column in self._columns.items()})
 
 
 class KeyNumbers:

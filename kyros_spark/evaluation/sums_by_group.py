@@ -77,7 +77,7 @@ class SumsByGroup:
         columns = self._columns()
         matrix = np.array(list(self._groups.values()), dtype=np.float64).reshape(-1, len(columns))
         sums = {name: matrix[:, n] for n, name in enumerate(columns)}
-        table = pa.table({**keys, **sums})
+        table = pa.Table.from_pydict({**keys, **sums})
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)

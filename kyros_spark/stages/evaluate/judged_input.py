@@ -115,7 +115,7 @@ class BatchReader:
                     model = self._model(number)
                     bins += local_reference_bins(model, predictions, self._settings.quantiles)
         bins += self._bins([n for n in self._references if n not in references])
-        return self._input(LocalJudgedRows(join.table()), bins)
+        return self._input(LocalJudgedRows(join.rows()), bins)
 
     def _own_sources(self) -> dict[PredictionSource, EvaluatedModel]:
         return {source_of(m, self._batch): m for m in self._selection.stored.models}

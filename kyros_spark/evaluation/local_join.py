@@ -85,7 +85,8 @@ def _largest(numbers: np.ndarray, values: Numbers, count: int) -> Numbers:
     """Return the largest value of each number from 0 to count - 1; NaN is above all others."""
     used = np.flatnonzero((numbers >= 0) & values.given)
     largest = np.full(max(count, 1), -np.inf)
-    np.maximum.at(largest, numbers[used], values.values[used])
+    with np.errstate(invalid="ignore"):
+        np.maximum.at(largest, numbers[used], values.values[used])
     return Numbers(largest, np.bincount(numbers[used], minlength=largest.size) > 0)
 
 

@@ -38,7 +38,8 @@ class LocalJoin:
 
     def rows(self) -> pa.Table:
         """Return the prepared rows without their key, with a column of predictions per model."""
-        return pa.Table.from_pydict({name: _compact(column) for name, column in self._columns.items()})
+        columns = {name: _compact(column) for name, column in self._columns.items()}
+        return pa.Table.from_pydict(columns)
 
 
 class KeyNumbers:

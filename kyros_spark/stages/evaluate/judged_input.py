@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 
 from kyros_spark.aggregates.rows import collected
 from kyros_spark.config import EvaluateSettings
+from kyros_spark.errors import ConfigError
 from kyros_spark.evaluation.judged_rows import ExecutorJudgedRows, JudgedRows, LocalJudgedRows
 from kyros_spark.evaluation.local_join import LocalJoin
 from kyros_spark.evaluation.rows import with_predictions
@@ -26,7 +27,7 @@ from kyros_spark.evaluation.stability import (
     reference_bins,
     reference_values,
 )
-from kyros_spark.evaluation.subjects import EvaluatedModel
+from kyros_spark.evaluation.subjects import WITH_EXCESS, EvaluatedModel
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.spark.persisted import persisted
 from kyros_spark.stages.evaluate.prediction_rows import (
@@ -65,14 +66,31 @@ class BatchReader:
         batch: str,
         factors: Sequence[str],
     ) -> None:
-        """Take what is judged, and the factors to judge by."""
+        """Take what is judged, and the factors to judge by.
+
+        Raises:
+            ConfigError: a model is judged by a target that table prepared does not have.
+        """
         self._portfolio, self._settings, self._selection = portfolio, settings, selection
         self._batch, self._factors = batch, factors
         self._key = portfolio.config.sources.policies.key
         self._count = selection.stored.prepared.rows_out
         self._targets = [target.name for target in targets(portfolio.config.prepare)]
+        self._check_targets()
         references = {m.number: reference_of(portfolio, m) for m in selection.models}
         self._references = {n: source for n, source in references.items() if source is not None}
+
+    def _check_targets(self) -> None:
+        known = {"exposure", *self._targets}
+        known |= {WITH_EXCESS} if "claim_excess" in known else set()
+        for model in self._selection.stored.models:
+            judged = model.settings
+            if judged is not None and not {judged.target, judged.per} <= known:
+                raise ConfigError(
+                    f"model {model.reference}: expected a target and a unit of table prepared "
+                    f"({', '.join(sorted(known))}), found {judged.target} per {judged.per}; declare "
+                    f"it in prepare.targets, or another one in evaluate.judged.{model.name}"
+                )
 
     @contextmanager
     def judged(self) -> Iterator[JudgedInput]:

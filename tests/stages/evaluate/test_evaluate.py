@@ -199,6 +199,13 @@ def test_a_pair_of_different_targets_is_refused(evaluated):
     assert "claim_amount_with_excess per exposure" in outcome.message
 
 
+def test_a_target_that_prepared_does_not_have_is_refused(evaluated):
+    judged = "evaluate.judged.frequency={target: nothing, family: poisson}"
+    outcome = evaluated.kyros(["evaluate", "--batch", FIRST, "--set", judged])
+    assert (outcome.code, outcome.line["error"]["type"]) == (2, "ConfigError")
+    assert "found nothing per exposure" in outcome.message and "claim_count" in outcome.message
+
+
 def test_without_its_libraries_the_report_names_the_extra(evaluated, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     outcome = evaluated.kyros(f"evaluate --batch {FIRST}")

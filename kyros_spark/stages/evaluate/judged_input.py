@@ -88,8 +88,8 @@ class BatchReader:
             if judged is not None and not {judged.target, judged.per} <= known:
                 raise ConfigError(
                     f"model {model.reference}: expected a target and a unit of table prepared "
-                    f"({', '.join(sorted(known))}), found {judged.target} per {judged.per}; declare "
-                    f"it in prepare.targets, or another one in evaluate.judged.{model.name}"
+                    f"({', '.join(sorted(known))}), found {judged.target} per {judged.per}; "
+                    f"declare it in prepare.targets, or another one in evaluate.judged.{model.name}"
                 )
 
     @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kyros_spark.evaluation.judged_rows import JudgedRows
+from kyros_spark.aggregates.rows import RowSource
 from kyros_spark.evaluation.measures import Measures
 from kyros_spark.evaluation.metrics import LOSSES
 from kyros_spark.evaluation.rows import GROUP, SUMS, WHOLE, row_columns
@@ -43,8 +43,14 @@ class LossSums(SumsByGroup):
 
 
 def loss_sums(
-    rows: JudgedRows, models: Sequence[EvaluatedModel], null_means: NullMeans
+    rows: RowSource,
+    extra: Sequence[str],
+    models: Sequence[EvaluatedModel],
+    null_means: NullMeans,
 ) -> list[dict[str, Any]]:
-    """Return the LossSums of all rows, one dictionary per model, part and group."""
-    needed = row_columns(models, *rows.extra)
+    """Return the LossSums of all rows, one dictionary per model, part and group.
+
+    extra: columns that judging needs besides the models' own.
+    """
+    needed = row_columns(models, *extra)
     return rows.aggregate(needed, lambda: LossSums(models, null_means)).result()

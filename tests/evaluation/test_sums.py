@@ -85,7 +85,7 @@ def judge(runner, wide):
     base = BatchTotals(rows, subjects)
     base.check("b", subjects)
     means = {of: mean for one in subjects for of, mean in base.null_means(one).items()}
-    losses = loss_sums(rows, subjects, means)
+    losses = loss_sums(rows, rows.extra, subjects, means)
     pair = Pair(len(subjects), subjects[3], subjects[0])
     curves = rows.curves(subjects, [pair], QUANTILES)
     judging = EvaluationContext("b", "r", "full", ConfidenceInterval(0.95), None, PARTS)

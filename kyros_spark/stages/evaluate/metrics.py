@@ -78,7 +78,8 @@ def _losses(run: Run, batch: JudgedBatch) -> Rows:
         return []
     with run.phase("losses"):
         means = {k: mean for model in labelled for k, mean in totals.null_means(model).items()}
-        return loss_sums(batch.input.rows, labelled, means)
+        rows = batch.input.rows
+        return loss_sums(rows, rows.extra, labelled, means)
 
 
 def factors_and_moves(batch: JudgedBatch) -> tuple[Rows, Rows]:

@@ -1,11 +1,13 @@
 """pg17's extracts, many times over: each copy with clients of its own, a file a copy."""
 
 import gzip
+import os
 import re
 import shutil
 from pathlib import Path
 
-PG17 = Path(__file__).resolve().parents[2] / "shared" / "data" / "pg17"
+_DATA = os.environ.get("KYROS_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
+PG17 = Path(_DATA, "pg17")
 YEARS = ("0", "1", "2", "3", "4")
 BYTES_A_COPY = 4e8  # of extracts, tables and what is held on the way, by the fullest side
 _POLICY = re.compile(rb"\nA00(\d{6},V\d+,)A00")
@@ -43,12 +45,21 @@ def first_rows(folder, count):
     """Return the folder of an extract of pg17's first policies, and their claims, of each year."""
     target = folder / f"first-{count}"
     target.mkdir(parents=True, exist_ok=True)
-    for source in sorted(PG17.glob("*.csv.gz")):
-        lines = gzip.decompress(source.read_bytes()).splitlines(keepends=True)
-        if source.name.startswith("policies"):
-            kept = lines[: count + 1]
-            last = kept[-1].split(b",")[0]
-        else:  # claims come by client, as policies do; those of the last one may lack a vehicle
-            kept = lines[:1] + [line for line in lines[1:] if line.split(b",")[0] < last]
-        (target / source.name).write_bytes(gzip.compress(b"".join(kept), 1))
+    for year in YEARS:
+        policies = _lines(PG17 / f"policies_year{year}.csv.gz")[: count + 1]
+        _write(target / f"policies_year{year}.csv.gz", policies)
+        claims = PG17 / f"claims_year{year}.csv.gz"
+        if claims.exists():
+            # Both come by client. The last one may have lost a vehicle, and has no claims here.
+            last, (head, *rows) = policies[-1].split(b",")[0], _lines(claims)
+            kept = [row for row in rows if row.split(b",")[0] < last]
+            _write(target / claims.name, [head, *kept])
     return target
+
+
+def _lines(path):
+    return gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+
+
+def _write(path, lines):
+    path.write_bytes(gzip.compress(b"".join(lines), 1))

@@ -116,8 +116,7 @@ def _read(path, kinds):
 def clean_policies(raw):
     """Return the policies that keep all rules, each once."""
     rows = raw.drop_duplicates()
-    for name in pg17.ZERO_IS_MISSING:
-        rows = rows.assign(**{name: rows[name].where(rows[name] != 0)})
+    rows = rows.assign(**{name: rows[name].where(rows[name] != 0) for name in pg17.ZERO_IS_MISSING})
     good = rows[list(pg17.TEXTS)].notna().all(axis=1)
     for name, known in pg17.LEVELS.items():
         good &= rows[name].isin(known)

@@ -95,7 +95,7 @@ def _warm(built):
         train = {"batches": ["0"], "models": WARM}
         settings = side.settings(folder, source, train=train, predict={"models": list(WARM)})
         words = [*side.words, "run", "--config", settings, "--batch", "0"]
-        taken = process_tree.run(words, folder / "run", env=side.environment)
+        taken = process_tree.run(words, folder / "run", cwd=side.cwd, env=side.environment)
         assert taken.code == 0, taken.errors[-3000:]
         _say(f"{name}: warm after {taken.seconds:.1f} s")
 

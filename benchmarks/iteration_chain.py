@@ -1,13 +1,15 @@
 """One side's steps on one size of the extract, each measured."""
 
 import shutil
+import tempfile
+from contextlib import contextmanager
 
 from benchmarks import process_tree
 from benchmarks.engine import _say
-from benchmarks.iteration_sides import ROOT
 from benchmarks.iteration_totals import totals_of
 
 RESIDENT = "session"
+_ALONE = "a Spark of its own"  # so says a command that no session took
 _OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError", "Cannot allocate memory", "bad_alloc")
 
 
@@ -20,35 +22,46 @@ class Chain:
 
     def __init__(self, side, source, folder, about, heap, limited=None):
         self.side, self.source, self.folder, self.about = side, source, folder, about
-        self.given = {"cwd": ROOT, "env": side.environment, "preexec_fn": limited}
+        self.given = {"cwd": side.cwd, "env": side.environment, "preexec_fn": limited}
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self.steps = side.steps(folder, source, heap)
 
     def measured(self, wanted=None):
         """Yield a record a step, of the steps wanted; end where memory does not suffice."""
-        if self.side.name == RESIDENT:
-            yield self._record("start", self._kyros("start"))
-        try:
+        with self._session() as started:
+            yield from started
             for name, words in self.steps.items():
                 if wanted is None or name in wanted:
                     record = self._record(name, self._run(name, words))
                     yield record
                     if "cannot" in record:
                         return
-        finally:
-            if self.side.name == RESIDENT:
-                self._kyros("stop")
 
-    def _kyros(self, what):
+    @contextmanager
+    def _session(self):
+        """Keep a session of its own during the block, if the side has one."""
+        if self.side.name != RESIDENT:
+            yield []
+            return
+        with tempfile.TemporaryDirectory(prefix="kyros-") as place:
+            self.given["env"] = {**self.side.environment, "XDG_RUNTIME_DIR": place}
+            try:
+                yield [self._record("start", self._session_command("start"))]
+            finally:
+                self._session_command("stop")
+
+    def _session_command(self, what):
         words = (*self.side.words, "session", what, "--config", self.folder / "settings.yaml")
-        return self._run(what, words, resident=what == "start")
+        return self._run(what, words, resident=what)
 
     def _run(self, name, words, **kind):
         log = self.folder / name.replace(" ", "-")
         return process_tree.run(words, log, **kind, **self.given)
 
     def _record(self, name, taken):
+        if self.side.name == RESIDENT and _ALONE in taken.errors:
+            raise RuntimeError(f"{name}: the session did not take it: {taken.errors[:1000]}")
         record = {**self.about, "step": name}
         if taken.code:
             record["cannot"] = _out_of_memory(taken, f"{self.side.name}, {name}")

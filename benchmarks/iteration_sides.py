@@ -33,6 +33,8 @@ class Side:
     words: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=lambda: {**os.environ, **CALM})
     conf: Path = ROOT / "conf" / "pg17.yaml"
+    # Python workers import from the folder that they start in before any other.
+    cwd: Path = ROOT
 
     @property
     def is_script(self):
@@ -85,7 +87,8 @@ def sides(folder, previous=PREVIOUS):
     """Return all sides that this machine has, by name; build the previous one."""
     here = {**os.environ, **CALM, "PYTHONPATH": str(ROOT)}
     kyros = (sys.executable, "-m", "kyros_spark")
-    made = [Side("kyros", kyros, here)]
+    # A session that this user may have is left alone; the side "session" has one of its own.
+    made = [Side("kyros", kyros, {**here, "KYROS_SESSION": "off"})]
     if has_session(made[0]):
         made.append(Side("session", kyros, here))
     made.append(_previous(folder, previous))
@@ -131,9 +134,8 @@ def _previous(folder, revision):
         (site / "shared.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
         (home / "ready").touch()
     environment = {k: v for k, v in {**os.environ, **CALM}.items() if k != "PYTHONPATH"}
-    return Side(
-        "previous", (str(venv / "bin" / "kyros"),), environment, source / "conf" / "pg17.yaml"
-    )
+    kyros, conf = (str(venv / "bin" / "kyros"),), source / "conf" / "pg17.yaml"
+    return Side("previous", kyros, environment, conf, cwd=home)
 
 
 def _quietly(words):

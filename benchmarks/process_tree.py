@@ -50,9 +50,12 @@ def adopt_orphans():
         raise OSError(ctypes.get_errno(), "prctl: no orphans are handed to this process")
 
 
-def run(words, log, resident=False, **given):
-    """Run a command to its end and that of all it started; a resident one leaves processes."""
-    before, kept = processor(), set(descendants())
+def run(words, log, resident=None, **given):
+    """Run a command to its end, and to that of all it started.
+
+    resident: "start" for a command that leaves processes behind, "stop" for one that ends them.
+    """
+    before, kept = processor(), set() if resident == "stop" else set(descendants())
     start, peak = time.perf_counter(), 0.0
     with Path(f"{log}.out").open("w") as out, Path(f"{log}.err").open("w") as errors:
         process = subprocess.Popen(
@@ -66,7 +69,7 @@ def run(words, log, resident=False, **given):
         seconds = time.perf_counter() - start
         process.wait()
     latest = time.perf_counter() + _AT_MOST
-    while not resident and set(descendants()) - kept and time.perf_counter() < latest:
+    while resident != "start" and set(descendants()) - kept and time.perf_counter() < latest:
         _reap(None)
         time.sleep(_EVERY / 5)
     lines = tuple(Path(f"{log}.out").read_text().splitlines())

@@ -40,7 +40,8 @@ WITHOUT_JVM = [
 # What opens a table, or any other data file, by Spark or Arrow, outside delta/: only these may.
 OPENS = {
     ("stages.clean.extract", "read"): "the extract reader",
-    ("stages.clean.extract", "sql"): "asks a Delta source for its version",
+    ("stages.clean.source_files", "read"): "lists the extract's files",
+    ("stages.clean.source_files", "sql"): "asks a Delta source for its version",
     ("config.load", "read"): "settings lie at any address that Spark reads",
     ("storage.files", "read"): "a model file's bytes, from any address",
     ("model.importers.mllib_trees", "read_table"): "the Parquet inside a saved MLlib model",

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from kyros_spark.model.manifest import Feature
+from kyros_spark.model.manifest import MISSING_LEVEL, Feature
 from kyros_spark.tables.ddl import number_text, quoted, text
 from kyros_spark.transforms.bins import bin_case
 
-MISSING_LEVEL = "(missing)"
+__all__ = ["MISSING_LEVEL", "encoded", "encoded_sql", "input_hash", "is_unseen", "level_text"]
 
 
 def encoded(feature: Feature, impute: bool) -> Column:

@@ -56,8 +56,14 @@ def batch_rows(
     files = _files(tables, name, version, batch)
     if files is None or any(map(is_remote, files.addresses)):
         return None
-    parts = [pq.ParquetFile(local_path(file)).read(columns) for file in files.addresses]
-    return pa.concat_tables(parts).select(columns)
+    with suppress(OSError, KeyError, pa.ArrowException):  # Spark names a file that is damaged
+        return pa.concat_tables([_rows(address, columns) for address in files.addresses])
+    return None
+
+
+def _rows(address: str, columns: list[str]) -> pa.Table:
+    file = pq.ParquetFile(local_path(address), coerce_int96_timestamp_unit="us")
+    return file.read(columns).select(columns)
 
 
 def _files(tables: DeltaTables, name: str, version: int, batch: str) -> _BatchFiles | None:

@@ -34,6 +34,11 @@ def encoded(feature: Feature, column: pa.Array, impute: bool) -> np.ndarray:
     return np.where(codes == MISSING, np.int32(feature.unseen_code), codes)
 
 
+def is_unseen(feature: Feature, column: pa.Array) -> np.ndarray:
+    """Return whether each row's level is absent from the fitted specification, bool[n]."""
+    return (_codes(feature, column) == MISSING) & ~is_null(column)
+
+
 def levels_of(column: pa.Array, cuts: Sequence[float]) -> tuple[list[str], np.ndarray]:
     """Return a batch's levels and each row's place among them, int64[n]; MISSING where it has none.
 

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from kyros_spark import profiler
 from kyros_spark.model.artefact import Model, model_hash, model_to_bytes
+from kyros_spark.model.manifest import Feature
+from kyros_spark.scoring.arrow_features import encoded as encode
 from kyros_spark.scoring.bundle import bundle, groups
 from kyros_spark.scoring.scorer import Response, Scorer
 from kyros_spark.scoring.worker_models import load
@@ -25,6 +28,7 @@ if TYPE_CHECKING:  # workers need no accumulators to score
     from kyros_spark.scoring.host_report import HostReport
 
 Batch = tuple[pd.Series, ...]
+Input = tuple[Feature, bool]  # a feature, and whether a missing number is replaced
 
 
 @dataclass(frozen=True)
@@ -96,21 +100,42 @@ class PassModel:
         return data
 
 
+def inputs_of(served: list[ScoringModel]) -> tuple[list[Input], list[tuple[int, ...]]]:
+    """Return the distinct inputs, and for each model the numbers of those its features read."""
+    inputs: list[Input] = []
+    input_numbers: dict[str, int] = {}
+    arguments = []
+    for scoring_model in served:
+        impute = scoring_model.model.manifest.kind == "glm"
+        reads = []
+        for feature in scoring_model.model.manifest.features:
+            encoding = f"{feature.model_dump_json()} {impute and feature.kind == 'numeric'}"
+            if encoding not in input_numbers:
+                input_numbers[encoding] = len(inputs)
+                inputs.append((feature, impute))
+            reads.append(input_numbers[encoding])
+        arguments.append(tuple(reads))
+    return inputs, arguments
+
+
 def scores(
     served: list[ScoringModel],
-    arguments: list[tuple[int, ...]],
-    encoded: Iterable[Batch],
+    batches: Iterable[pa.RecordBatch],
     kernel: str = "auto",
     report: HostReport | None = None,
 ) -> dict[str, np.ndarray]:
     """Score rows in this process, as the UDF does on the workers; return float64[n] per output.
 
-    arguments: for each model, the numbers of the columns that its features read. encoded: these
-    columns, batch by batch; at least one batch.
+    batches: rows of table `prepared`; at least one batch.
     """
+    inputs, arguments = inputs_of(served)
+    encoded = (
+        tuple(pd.Series(encode(f, batch.column(f.name), impute)) for f, impute in inputs)
+        for batch in batches
+    )
     workers = pass_models(served, arguments, kernel, lambda _, data: data)
     names = [name for scoring_model in served for name in scoring_model.outputs]
-    batches = list(scoring_pass(workers, names, report)(iter(encoded)))
+    batches = list(scoring_pass(workers, names, report)(encoded))
     return {n: np.concatenate([batch[n].to_numpy() for batch in batches]) for n in names}
 
 

@@ -15,10 +15,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StructField, StructType
 
 from kyros_spark.scoring.host_report import HostReport
-from kyros_spark.scoring.scoring_pass import ScoringModel, pass_models, scoring_pass
+from kyros_spark.scoring.scoring_pass import ScoringModel, inputs_of, pass_models, scoring_pass
 from kyros_spark.transforms.encode import encoded_sql
 
-__all__ = ["ScoreFunction", "ScoringModel", "encoded_inputs", "predictions", "score_function"]
+__all__ = ["ScoreFunction", "ScoringModel", "predictions", "score_function"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def score_function(
     kernel  auto (each worker uses the fastest kernel that its host can run) or a kernel's name
     report  collects from every worker which kernel it used
     """
-    inputs, arguments = encoded_inputs(served)
+    inputs, arguments = inputs_of(served)
     alone = [[n] for n in range(len(served))] if paths else None
 
     def source(number: int, data: bytes) -> Any:
@@ -75,7 +75,7 @@ def score_function(
     names = [name for scoring_model in served for name in scoring_model.outputs]
     fields = StructType([StructField(name, DoubleType()) for name in names])
     score = F.pandas_udf(scoring_pass(workers, names, report), fields)  # type: ignore[call-overload]
-    return ScoreFunction(score, tuple(inputs))
+    return ScoreFunction(score, tuple(encoded_sql(*wanted) for wanted in inputs))
 
 
 def _sent(spark: SparkSession, data: bytes) -> Any:
@@ -83,21 +83,3 @@ def _sent(spark: SparkSession, data: bytes) -> Any:
     from kyros_spark.spark.session import can_broadcast  # workers do not need that module
 
     return spark.sparkContext.broadcast(data) if can_broadcast(spark) else data
-
-
-def encoded_inputs(served: list[ScoringModel]) -> tuple[list[str], list[tuple[int, ...]]]:
-    """Return the distinct inputs as SQL, and for each model the inputs that its features read."""
-    inputs: list[str] = []
-    input_numbers: dict[str, int] = {}
-    arguments = []
-    for scoring_model in served:
-        impute = scoring_model.model.manifest.kind == "glm"
-        reads = []
-        for feature in scoring_model.model.manifest.features:
-            encoding = f"{feature.model_dump_json()} {impute and feature.kind == 'numeric'}"
-            if encoding not in input_numbers:
-                input_numbers[encoding] = len(inputs)
-                inputs.append(encoded_sql(feature, impute))
-            reads.append(input_numbers[encoding])
-        arguments.append(tuple(reads))
-    return inputs, arguments

@@ -57,31 +57,6 @@ def scored(
     return rows
 
 
-def encoded_rows(
-    prepared: DataFrame, key: Sequence[str], features: Sequence[Feature], inputs: Sequence[str]
-) -> DataFrame:
-    """Return one row per policy with what scoring in the driver takes, besides key and exposure.
-
-    That is the hash of the features, the encoded columns under the names of `input_name`, and for
-    each feature of levels whether its level is unseen.
-
-    inputs: the SQL of the encoded columns.
-    """
-    levels = [feature for feature in features if feature.kind == "levels"]
-    return prepared.select(
-        *key,
-        "exposure",
-        input_hash([feature.name for feature in features]).alias("input_hash"),
-        *(F.expr(sql).alias(input_name(n)) for n, sql in enumerate(inputs)),
-        *(is_unseen(feature).alias(f"unseen_{feature.name}") for feature in levels),
-    )
-
-
-def input_name(number: int) -> str:
-    """Return the name of an encoded column."""
-    return f"_input_{number}"
-
-
 def value_sql(output: PredictedColumn, score: str) -> str:
     """Write an output's value as SQL; ``score``, also SQL text, is the struct of the responses."""
     value = " * ".join(f"{score}.{quoted(part)}" for part in output.parts)

@@ -38,7 +38,9 @@ def with_everything(portfolio):
     portfolio.set(f"{columns}.premium", {"type": "decimal(10,2)"})
     portfolio.set(f"{columns}.discount", {"type": "decimal(6,3)"})
     portfolio.set(f"{columns}.paid", {"type": "double"})
-    portfolio.set(f"{columns}.exposure", {"type": "double", "max": 3.0, "severity": {"max": "warn"}})
+    portfolio.set(
+        f"{columns}.exposure", {"type": "double", "max": 3.0, "severity": {"max": "warn"}}
+    )
     portfolio.set("sources.policies.amounts", {"paid": {"negative": "zero", "cap": 20000.0}})
     portfolio.set("clean.max_rejected_share", 0.2)
     portfolio.set("clean.profile_rows", 60)  # fewer than there are: a sample is drawn

@@ -32,13 +32,14 @@ def profile(
     rules: the number of rows per name of the rule they broke.
     """
     total = sum(row["rows"] for row in counts)
-    aliases = _aliases(sampled)
+    level_counts = {name: sampled[name].value_counts() for name in source.columns}
+    aliases = _aliases(sampled, {name: len(each) for name, each in level_counts.items()})
     rows = []
     for n, (name, column) in enumerate(source.columns.items()):
         values = sampled[name].dropna()
         number = is_number(column.type)
         whole = _whole(n, counts, total)
-        levels = values.value_counts().head(MOST_LEVELS)
+        levels = level_counts[name].head(MOST_LEVELS)
         if number and len(levels) and levels.iloc[0] == 1:
             levels = levels.head(0)  # a number that never repeats has no levels
         least, most = (
@@ -48,7 +49,7 @@ def profile(
             "source": source_name, "column": name, "type": column.type, "row_count": total,
             "null_count": total - whole["given"], "least": least, "most": most,
             "mean": whole["mean"], "sampled_rows": len(sampled),
-            "distinct_count": int(values.nunique()),
+            "distinct_count": len(level_counts[name]),
             "quantiles": {f"{q:g}": float(v) for q, v in values.quantile(list(QUANTILES)).items()}
             if number and len(values) else {},
             "levels": {_text(level): int(count) for level, count in levels.items()},
@@ -97,9 +98,12 @@ def _findings(row: Mapping[str, Any], values: pd.Series, number: bool) -> Iterat
             yield "looks like an index: whole numbers without gaps to speak of, each once"
 
 
-def _aliases(sampled: pd.DataFrame) -> dict[str, list[str]]:
-    """Return, per column of few levels, the columns that say the same as it."""
-    few = {name: sampled[name].nunique(dropna=False) for name in sampled}
+def _aliases(sampled: pd.DataFrame, distinct: Mapping[str, int]) -> dict[str, list[str]]:
+    """Return, per column of few levels, the columns that say the same as it.
+
+    distinct: the number of each column's values, missing ones apart.
+    """
+    few = {name: distinct[name] + int(sampled[name].hasnans) for name in sampled}
     names = [name for name, levels in few.items() if 2 <= levels <= _SMALL][:20]
     codes = {name: sampled[name].factorize(use_na_sentinel=False)[0] for name in names}
     aliases: dict[str, list[str]] = {}

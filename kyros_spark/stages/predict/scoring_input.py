@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from kyros_spark.delta.batch_files import read_batch
+from kyros_spark.delta.batch_files import batch_rows, read_batch
 from kyros_spark.errors import FeatureMismatchError
 from kyros_spark.model.manifest import Feature
 from kyros_spark.runs.micro_batches import slices_of
@@ -75,6 +76,15 @@ class ScoringInput:
         version = self.source_run.outputs[self.table]
         rows = read_batch(self.portfolio.tables, self.table, version, self.batch)
         return self._with_features(rows)
+
+    def held(self, columns: list[str]) -> pa.Table:
+        """Return columns of the batch whole, as Arrow: without Spark, if it is only to be read."""
+        version, tables = self.source_run.outputs[self.table], self.portfolio.tables
+        if not self.fused:
+            rows = batch_rows(tables, self.table, version, self.batch, columns)
+            if rows is not None:
+                return rows
+        return self.rows().select(*columns).toArrow()
 
     @property
     def row_count(self) -> int:

@@ -21,7 +21,7 @@ from kyros_spark.runs.run import Run
 from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.udf import predictions
 from kyros_spark.spark.session import arrow_batch_rows, can_broadcast
-from kyros_spark.stages.predict.in_process import predicted_rows, rows_fit
+from kyros_spark.stages.predict.in_process import columns_read, predicted_rows, rows_fit
 from kyros_spark.stages.predict.scoring_input import ScoringInput
 from kyros_spark.stages.predict.scoring_plan import ScoringPlan, scoring_plan
 from kyros_spark.tables.predictions import predictions as predictions_table
@@ -101,17 +101,16 @@ def _predict(scoring_input: ScoringInput, run: Run, chosen: list[Entry]) -> None
         scoring_input.check(run, plan.models)
     report = HostReport(spark)
     run.in_python = report.spent
-    with run.phase("plan"):
-        parts = scoring_input.slices(run, config.predict.rows_per_micro_batch)
-    if len(parts) == 1 and rows_fit(spark, config, plan, scoring_input.row_count):
+    if rows_fit(spark, config, plan, scoring_input.row_count):
         with run.phase("score"):
-            predicted, totals = predicted_rows(plan, parts[0], config, run, report)
+            rows = scoring_input.held(columns_read(plan, config))
+            predicted, totals = predicted_rows(plan, rows, config, run, report)
         with run.phase("write"):
             contract, where = predictions_table(config.sources.policies), _replaced(run, plan)
             written = portfolio.tables.replace_arrow(contract, predicted, run.run_id, where)
             run.outputs["predictions"] = written
     else:
-        totals = _on_executors(scoring_input, run, plan, parts, report)
+        totals = _on_executors(scoring_input, run, plan, report)
     run.rows_out = run.outputs["predictions"].rows
     _report(run, config, plan, totals)
     run.details["hosts"] = report.hosts()
@@ -121,19 +120,20 @@ def _on_executors(
     scoring_input: ScoringInput,
     run: Run,
     plan: ScoringPlan,
-    parts: Sequence[DataFrame],
     report: HostReport,
 ) -> dict[str, float]:
     """Score and write the slices of a batch, and return the totals of the whole batch."""
     portfolio = scoring_input.portfolio
     config, spark = portfolio.config, portfolio.spark
+    with run.phase("plan"):
+        parts = scoring_input.slices(run, config.predict.rows_per_micro_batch)
     paths = None if can_broadcast(spark) else plan.paths
     score = predictions(spark, plan.models, paths, config.predict.kernel, report)
     with arrow_batch_rows(spark, config.predict.rows_per_arrow_batch):
         if len(parts) == 1:
             return _write_whole(portfolio, run, plan, score, parts[0])
         rows_of = partial(_rows, portfolio, run, plan, score)
-        where = _replaced(run, plan).sql()
+        where = _replaced(run, plan)
         written = in_micro_batches(run, staged_write(portfolio, run), parts, rows_of, where)
         run.outputs["predictions"] = written
         with run.phase("count"):

@@ -35,7 +35,6 @@ from kyros_spark.stages.prepare.feature_log import (
     unseen_marks,
     value_counts,
 )
-from kyros_spark.tables.ddl import batch_is
 from kyros_spark.tables.feature_log import FEATURE_LOG
 from kyros_spark.tables.prepared import prepared as prepared_table
 from kyros_spark.transforms.prepared import claim_sums, prepared_rows
@@ -125,7 +124,7 @@ def _write_prepared(
     portfolio: Portfolio, run: Run, policies: DataFrame, cleaned: LastRun
 ) -> Written:
     """Write the batch's rows: in one commit, or slice by slice where no slice needs another."""
-    config, where = portfolio.config, batch_is(run.batch)
+    config, where = portfolio.config, of_batch(run.batch)
     most, parts = rows_per_micro_batch(config, run.stage, run.batch), [policies]
     if most is not None:
         with run.phase("plan"):

@@ -91,7 +91,7 @@ def fits(finished, spark, tmp_path_factory):
     for table in ("models", "relativities"):
         shutil.rmtree(twin.base / table)
     with kept_fits() as fits:
-        twin.must(f"train --batch {FIRST}")
+        twin.must(f"train --batch {FIRST} --set spark.local_rows=0")  # so that frames are fitted
     models = finished.settings["train"]["models"]
     plain = [name for name, one in models.items() if one["method"] != "composite"]
     return dict(zip(plain, fits, strict=True))
@@ -106,7 +106,8 @@ def kept_fits():
 
     def keeping(fit):
         def kept(rows, features, settings):
-            fits.append((rows, features, settings, fit(rows, features, settings)))
+            made = fit(rows, features, settings)
+            fits.append((rows.as_frame(), features, settings, made))
             return fits[-1][-1]
 
         return kept

@@ -57,7 +57,8 @@ class _Table:
     def merge(self, dropped: int, arrays: list[np.ndarray]) -> None:
         least, most, *sums = arrays
         self._drop(max(self.dropped, dropped))
-        _add(self.weight, ExactSums.from_arrays(*sums), self._room_for(least, least, most))
+        places = self._room_for(least, least, most)
+        _add(self.weight, ExactSums.from_arrays(*sums), places)
 
     def _room_for(self, bits: np.ndarray, least: np.ndarray, most: np.ndarray) -> np.ndarray:
         """Make cells for bits, rising, with the ends of what they stand for; return their cells."""

@@ -55,7 +55,7 @@ class KeyedSums:
         """Add the rows of a batch."""
         for grouped in self._grouping(batch):
             codes, levels = grouped.codes, grouped.levels
-            present = np.unique(codes[codes >= 0])
+            present = np.flatnonzero(np.bincount(codes[codes >= 0])).tolist()
             places = np.full(len(levels) + 1, -1, np.int64)  # the last is for codes below zero
             places[present] = self._places_of([(grouped.part, levels[code]) for code in present])
             groups = places[codes]

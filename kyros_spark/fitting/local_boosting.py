@@ -84,11 +84,10 @@ def boosted(
 
     try:
         train = matrix(~valid, None)
-        parts = [(train, "training")]
-        if patience:
-            parts.append((matrix(valid, train), "validation"))
+        # The training part is not judged each round: that would take as long as the trees.
+        judged = [(matrix(valid, train), "validation")] if patience else []
         return xgboost.train(
-            {**parameters, "nthread": threads}, train, rounds, evals=parts,
+            {**parameters, "nthread": threads}, train, rounds, evals=judged,
             early_stopping_rounds=patience or None, verbose_eval=False,
         )  # fmt: skip
     except xgboost.core.XGBoostError as error:

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from kyros_spark.aggregates.batches import above_zero, is_text, selected, with_columns
 from kyros_spark.aggregates.rows import RowSource
 from kyros_spark.config import ModelSettings
+from kyros_spark.kernels.elementary import exp, log
 from kyros_spark.scoring.arrow_features import as_doubles, is_null
 
 LABEL, WEIGHT, OFFSET = "_label", "_weight", "_offset"
@@ -36,8 +37,7 @@ def of_split(rows: RowSource, columns: Sequence[str], parts: Sequence[str]) -> R
 
 def unit_of(batch: pa.RecordBatch) -> np.ndarray:
     """Return exp(offset), float64[n]: the units of `per` where they are an offset, else 1."""
-    unit: np.ndarray = np.exp(as_doubles(batch.column(OFFSET)))
-    return unit
+    return exp(as_doubles(batch.column(OFFSET)))
 
 
 def _modelling(
@@ -53,7 +53,7 @@ def _modelling(
             usable &= above_zero(target)
         batch, target, per = selected(batch, usable), target[usable], per[usable]
         if by_offset:
-            ends = {LABEL: target, WEIGHT: np.ones(per.size), OFFSET: np.log(per)}
+            ends = {LABEL: target, WEIGHT: np.ones(per.size), OFFSET: log(per)}
         else:
             ends = {LABEL: target / per, WEIGHT: per, OFFSET: np.zeros(per.size)}
         return with_columns(batch, keep, ends)

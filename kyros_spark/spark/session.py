@@ -183,8 +183,9 @@ def fitting_tasks(session: SparkSession) -> int:
     if _is_connect(session):
         raise PlatformError(
             "method: boosting: expected a classic Spark session, found Spark Connect, on which "
-            "xgboost.spark does not run; train on a job cluster, or import a fitted model "
-            "(kyros import); it is applied here all the same"
+            "xgboost.spark does not run; raise spark.local_rows to the number of rows, so that they"
+            " are fitted in this process, train on a job cluster, or import a fitted model (kyros "
+            "import); it is applied here all the same"
         )
     context = session.sparkContext
     if (context.master or "").startswith("local"):

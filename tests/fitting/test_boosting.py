@@ -27,7 +27,6 @@ from kyros_spark.model.artefact import Model, model_hash, model_to_bytes, read_m
 from kyros_spark.model.importers.xgboost import trees_from_xgboost
 from kyros_spark.model.manifest import Feature, Manifest, Source
 from kyros_spark.scoring.scorer import Scorer
-from kyros_spark.scoring.udf import ScoringModel, predictions
 
 ROWS = 3000
 LEVELS = tuple("abcdefgh")
@@ -108,8 +107,7 @@ def test_the_registered_file_is_what_the_same_rows_give_on_other_partitions(fini
     prepared = finished.read(spark, "prepared", FIRST).orderBy("log_bonus").repartition(2, "power")
     told = {k: v for k, v in stored.manifest.training.items() if k not in ("rounds", "importance")}
     model = train_model("boosted", prepared, asked, config.prepare, told)
-    score = predictions(spark, [ScoringModel("boosted", model, model_to_bytes(model))])
-    model, _ = calibrate("boosted", model, score.getField("boosted"), prepared, asked)
+    model, _ = calibrate("boosted", model, [model], prepared, asked)
     assert model_hash(model_to_bytes(model)) == row["sha256"]
 
 

@@ -7,18 +7,19 @@ from importlib import resources
 from typing import Any
 
 from kyros_spark.errors import PlatformError
-from kyros_spark.evaluation.report.plots import draw
+from kyros_spark.evaluation.report.draw import drawn
 from kyros_spark.evaluation.report.sections import EvaluationRows, sections
 
 
 def check_report() -> None:
-    """Refuse a report if the library that renders it is not installed.
+    """Refuse a report if the libraries that draw and render it are not installed.
 
     Raises:
-        PlatformError: jinja2 is missing.
+        PlatformError: jinja2 or matplotlib is missing.
     """
     try:
         import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
     except ImportError as error:
         raise PlatformError(
             f"the report needs {error.name}, which is not installed: pip install "
@@ -36,7 +37,7 @@ def page(evaluation: EvaluationRows, facts: Mapping[str, Any]) -> bytes:
 
     blocks, charts = sections(evaluation)
     # The SVG is our own, and its texts are escaped where it is drawn.
-    svgs = {name: Markup(draw(spec)) for name, spec in charts.items()}
+    svgs = {name: Markup(svg) for name, svg in drawn(charts).items()}
     text = (resources.files("kyros_spark.evaluation.report") / "report.html").read_text(
         encoding="utf-8"
     )

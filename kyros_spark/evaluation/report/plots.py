@@ -1,144 +1,154 @@
 """Draw one chart as SVG from a few numbers.
 
-The colours are those of Okabe and Ito, which colour-blind readers can tell apart.
+`python -m kyros_spark.evaluation.report.plots` draws many: JSON in, JSON out.
+
+Figures are created without pyplot, which keeps global state. Text stays text in the SVG, so the
+page's fonts apply and a chart takes only a few kilobytes. The colours are those of Okabe and Ito,
+which colour-blind readers can tell apart.
 """
 
 from __future__ import annotations
 
+import html
+import io
+import json
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kyros_spark.evaluation.report.axes import FONT, Axis, numeric_axis, padded
-from kyros_spark.evaluation.report.canvas import FAINT, INK, Canvas
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-BAR = "#e3e6ea"
+INK, FAINT, BAR = "#1b1b1b", "#8a8a8a", "#e3e6ea"
 MARKS = ("o", "s", "^", "D", "v", "P")
 Spec = Mapping[str, Any]
-_DASHES = "3.3 1.5"
-_SIZE = (4.6, 3.3)
+
+rcParams.update(
+    {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "kyros",
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": FAINT,
+        "axes.labelcolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.axisbelow": True,
+        "legend.frameon": False,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 4,
+    }
+)
 
 
 def draw(spec: Spec) -> str:
     """Return a chart as an SVG element."""
-    return _KINDS[spec["kind"]](spec).svg(str(spec["title"]))
+    figure = Figure(figsize=spec.get("size", (4.6, 3.3)), layout="constrained")
+    _KINDS[spec["kind"]](figure.subplots(), spec)
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Type", "Format")))
+    text = out.getvalue()
+    label = html.escape(str(spec["title"]))
+    return text[text.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
-def lorenz(spec: Spec) -> Canvas:
+def lorenz(axes: Axes, spec: Spec) -> None:
     """Draw the cumulative share of the target against that of exposure, by rising prediction."""
-    x, y = (
-        numeric_axis(0, 1, label, most=5, text=_percent)
-        for label in ("share of exposure, lowest predictions first", "share of observed")
-    )
-    canvas = Canvas(_size(spec), x, y, square=True)
-    canvas.line((0, 1), (0, 1), FAINT, 0.9, _DASHES)
-    names = [("no order", FAINT, _DASHES, "")]
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9, linestyle="--", label="no order")
     for number, line in enumerate(spec["lines"]):
         gini = f"  Gini {line['gini']:.3f}" if line["gini"] is not None else ""
-        canvas.line([0, *line["x"]], [0, *line["y"]], COLOURS[number % 6])
-        names.append((line["name"] + gini, COLOURS[number % 6], "", ""))
-    canvas.legend(names)
-    return canvas
+        x, y, label = [0, *line["x"]], [0, *line["y"]], line["name"] + gini
+        axes.plot(x, y, color=COLOURS[number % 6], label=label)
+    axes.set(xlabel="share of exposure, lowest predictions first", ylabel="share of observed")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend(loc="upper left", fontsize=8)
 
 
-def calibration(spec: Spec) -> Canvas:
+def calibration(axes: Axes, spec: Spec) -> None:
     """Draw observed against predicted mean by equal-exposure quantile, with intervals."""
-    x, y, colour = spec["expected"], spec["observed"], COLOURS[spec["number"] % 6]
+    x, y = spec["expected"], spec["observed"]
     most = max([*x, *y, *(spec["upper"] or [0])]) * 1.05 or 1.0
-    across, up = (
-        numeric_axis(0, most, label, most=5, text=_plain)
-        for label in ("mean prediction of the quantile", "mean observed")
-    )
-    canvas = Canvas(_size(spec), across, up, square=True)
-    canvas.line((0, most), (0, most), FAINT, 0.9, _DASHES)
-    canvas.intervals(x, spec["lower"], spec["upper"], colour)
-    canvas.marks(x, y, "o", colour)
-    return canvas
+    axes.plot([0, most], [0, most], color=FAINT, linewidth=0.9, linestyle="--")
+    low = [max(0.0, v - e) for v, e in zip(y, spec["lower"], strict=True)]
+    high = [max(0.0, e - v) for v, e in zip(y, spec["upper"], strict=True)]
+    axes.errorbar(x, y, yerr=[low, high], fmt="o", color=COLOURS[spec["number"] % 6], elinewidth=1)
+    axes.set(xlabel="mean prediction of the quantile", ylabel="mean observed")
+    axes.set(xlim=(0, most), ylim=(0, most), aspect="equal")
+    axes.locator_params(nbins=5)
+    _plain(axes)
 
 
-def lift(spec: Spec) -> Canvas:
+def lift(axes: Axes, spec: Spec) -> None:
     """Draw each model's observed mean by quantile of prediction, over the overall mean."""
-    most = max([1.0, *(y for line in spec["lines"] for y in line["y"] if y is not None)])
-    x = _quantile_axis(spec, "quantile of prediction, by exposure")
-    canvas = Canvas(_size(spec), x, numeric_axis(0, most * 1.05, "observed mean / overall", 11))
-    canvas.level(1, FAINT, 0.9, _DASHES)
-    names = []
+    axes.axhline(1, color=FAINT, linewidth=0.9, linestyle="--")
     for number, line in enumerate(spec["lines"]):
-        colour, shape = COLOURS[number % 6], MARKS[number % 6]
-        canvas.line(line["x"], line["y"], colour)
-        canvas.marks(line["x"], line["y"], shape, colour)
-        names.append((line["name"], colour, "", shape))
-    canvas.legend(names)
-    return canvas
+        colour = COLOURS[number % 6]
+        axes.plot(line["x"], line["y"], MARKS[number % 6] + "-", color=colour, label=line["name"])
+    axes.set(xlabel="quantile of prediction, by exposure", ylabel="observed mean / overall")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper left", fontsize=8)
 
 
-def factor(spec: Spec) -> Canvas:
+def factor(axes: Axes, spec: Spec) -> None:
     """Draw actual over expected by level with intervals, above bars of exposure."""
-    labels, shares = spec["levels"], spec["shares"]
-    tilt = 60 if sum(map(len, labels)) > 70 else 0
-    x = Axis(
-        -0.6, len(labels) - 0.4, tuple(enumerate(labels)), "", 8 if len(labels) < 30 else 6.5, tilt
-    )
-    bars = numeric_axis(0, max(shares) * 3.2, "share of exposure", most=12, text=_percent)
-    shown = tuple((tick, text) for tick, text in bars.ticks if tick <= max(shares) * 1.15)
-    bars = Axis(bars.low, bars.high, shown, bars.label)
-    canvas = Canvas(
-        _size(spec), x, numeric_axis(*_limits(spec), "actual / expected", 6), right=bars
-    )
-    canvas.bars(shares, 0.8, BAR, bars, [""] * len(shares))
-    canvas.level(1, INK, 0.8)
-    names = []
+    labels = spec["levels"]
+    positions = range(len(labels))
+    bars = axes.twinx()
+    bars.bar(positions, spec["shares"], color=BAR, width=0.8)
+    bars.set_ylim(0, max(spec["shares"]) * 3.2)
+    bars.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    bars.set_ylabel("share of exposure", color=FAINT)
+    bars.set_yticks([t for t in bars.get_yticks() if t <= max(spec["shares"]) * 1.15])
+    bars.tick_params(axis="y", colors=FAINT)
+    axes.set_zorder(bars.get_zorder() + 1)
+    axes.patch.set_visible(False)
+    axes.axhline(1, color=INK, linewidth=0.8)
+    count = len(spec["lines"])
     for number, line in enumerate(spec["lines"]):
-        shift = (number - (len(spec["lines"]) - 1) / 2) * 0.22
-        colour, shape = COLOURS[number % 6], MARKS[number % 6]
-        filled = [n for n in range(len(labels)) if line["y"][n] is not None]
-        places, (y, low, high) = (
-            [n + shift for n in filled],
-            ([line[end][n] for n in filled] for end in ("y", "lower", "upper")),
-        )
-        canvas.intervals(places, low, high, colour)
-        canvas.marks(places, y, shape, colour)
-        names.append((line["name"], colour, "none", shape))
-    canvas.legend(names, columns=len(names))
-    return canvas
+        shift = (number - (count - 1) / 2) * 0.22
+        filled = [n for n in positions if line["y"][n] is not None]
+        y = [line["y"][n] for n in filled]
+        low = [max(0.0, line["y"][n] - line["lower"][n]) for n in filled]
+        high = [max(0.0, line["upper"][n] - line["y"][n]) for n in filled]
+        axes.errorbar(
+            [n + shift for n in filled], y, yerr=[low, high], fmt=MARKS[number % 6],
+            color=COLOURS[number % 6], elinewidth=1, label=line["name"],
+        )  # fmt: skip
+    axes.set_ylabel("actual / expected")
+    axes.set_ylim(*_limits(spec))
+    tilt = 60 if sum(map(len, labels)) > 70 else 0
+    axes.set_xticks(list(positions), labels, rotation=tilt, fontsize=8 if len(labels) < 30 else 6.5)
+    axes.legend(loc="upper left", fontsize=8, ncols=count)
 
 
-def double_lift(spec: Spec) -> Canvas:
+def double_lift(axes: Axes, spec: Spec) -> None:
     """Draw the observed and what each of two models expects, by quantile of their ratio."""
-    values = [y for line in spec["lines"] for y in line["y"] if y is not None]
-    x = _quantile_axis(spec, "quantile of new / old prediction, by exposure")
-    canvas = Canvas(_size(spec), x, numeric_axis(*padded([1.0, *values]), spec["ylabel"], 8))
-    canvas.level(1, FAINT, 0.9, _DASHES)
-    names = []
+    axes.axhline(1, color=FAINT, linewidth=0.9, linestyle="--")
     for number, line in enumerate(spec["lines"]):
         is_observed = line["name"] == "observed"
-        colour, shape = INK if is_observed else COLOURS[number % 6], MARKS[number % 6]
-        dashes = "" if is_observed else "5 2"
-        canvas.line(line["x"], line["y"], colour, 1.6, dashes)
-        canvas.marks(line["x"], line["y"], shape, colour)
-        names.append((line["name"], colour, dashes, shape))
-    canvas.legend(names, avoid=True)
-    return canvas
+        axes.plot(
+            line["x"], line["y"], MARKS[number % 6] + ("-" if is_observed else "--"),
+            color=INK if is_observed else COLOURS[number % 6], label=line["name"],
+        )  # fmt: skip
+    axes.set(xlabel="quantile of new / old prediction, by exposure", ylabel=spec["ylabel"])
+    axes.legend(loc="best", fontsize=8)
 
 
-def dislocation(spec: Spec) -> Canvas:
-    """Draw the share of exposure by band of price change; each bar has its own label."""
-    shares, bands = spec["shares"], spec["bands"]
-    x = Axis(-0.7, len(bands) - 0.3, tuple(enumerate(bands)), "", FONT - 1, 35)
-    y = Axis(0, (max(shares) or 1.0) * 1.1, (), "share of exposure")
-    canvas = Canvas(_size(spec), x, y)
-    canvas.bars(shares, 0.75, COLOURS[0], y, [f"{share:.0%}" for share in shares])
-    return canvas
-
-
-def _size(spec: Spec) -> tuple[float, float]:
-    width, height = spec.get("size", _SIZE)
-    return width, height
-
-
-def _quantile_axis(spec: Spec, label: str) -> Axis:
-    low, high = padded([x for line in spec["lines"] for x in line["x"]])
-    return numeric_axis(low, high, label, most=6, text=lambda number: f"{number:g}")
+def dislocation(axes: Axes, spec: Spec) -> None:
+    """Draw the share of exposure by band of price change."""
+    axes.bar(range(len(spec["bands"])), spec["shares"], color=COLOURS[0], width=0.75)
+    for position, share in enumerate(spec["shares"]):
+        axes.annotate(f"{share:.0%}", (position, share), ha="center", va="bottom", fontsize=8)
+    axes.set_xticks(range(len(spec["bands"])), spec["bands"], rotation=35, ha="right", fontsize=8)
+    axes.set_ylabel("share of exposure")
+    axes.set_yticks([])  # each bar has its own label
 
 
 def _limits(spec: Spec) -> tuple[float, float]:
@@ -152,15 +162,13 @@ def _limits(spec: Spec) -> tuple[float, float]:
     return least - 0.35 * (most - least), most + 0.12 * (most - least)
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.3g}%"
+def _plain(axes: Axes) -> None:
+    plain = FuncFormatter(lambda value, _: f"{value:,.4g}")
+    axes.xaxis.set_major_formatter(plain)
+    axes.yaxis.set_major_formatter(plain)
 
 
-def _plain(value: float) -> str:
-    return f"{value:,.4g}"
-
-
-_KINDS: dict[str, Callable[[Spec], Canvas]] = {
+_KINDS: dict[str, Callable[[Axes, Spec], None]] = {
     "lorenz": lorenz,
     "calibration": calibration,
     "lift": lift,
@@ -168,3 +176,7 @@ _KINDS: dict[str, Callable[[Spec], Canvas]] = {
     "double_lift": double_lift,
     "dislocation": dislocation,
 }
+
+
+if __name__ == "__main__":
+    json.dump({name: draw(spec) for name, spec in json.load(sys.stdin).items()}, sys.stdout)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from kyros_spark.delta.layout import Layout
+from kyros_spark.delta.layout import TableLayout
 from kyros_spark.storage.whole_files import new_file, read_whole
 
 _INDEXED = 32  # columns with statistics where the table does not name them: Delta's own default
@@ -25,7 +25,7 @@ _LONGEST_TEXT = 32  # characters that Delta keeps of a smallest value
 class DataFiles:
     """The data files of one table."""
 
-    def __init__(self, spark: SparkSession, folder: str, layout: Layout) -> None:
+    def __init__(self, spark: SparkSession, folder: str, layout: TableLayout) -> None:
         """Take the table's folder, as Hadoop qualifies it, and its description."""
         self._spark, self._folder, self._layout = spark, folder, layout
         names = set(layout.partition_by)

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from kyros_spark.delta import checks
 from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.data_files import DataFiles
-from kyros_spark.delta.layout import Layout
+from kyros_spark.delta.layout import TableLayout
 from kyros_spark.delta.log_files import active_files
 from kyros_spark.delta.where import Where
 from kyros_spark.storage.whole_files import remove_quietly
@@ -40,7 +40,7 @@ class FileCommit:
     name: str
     transaction: Any
     folder: str
-    layout: Layout
+    layout: TableLayout
     rules: Mapping[str, checks.Check]
     adds: list[dict[str, Any]] = field(default_factory=list)
     removes: list[dict[str, Any]] = field(default_factory=list)

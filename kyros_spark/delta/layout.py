@@ -49,7 +49,7 @@ _DECIMAL = re.compile(r"^decimal\((\d+),\s*(\d+)\)$")
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """A table's columns, partitioning, properties and features.
 
     metadata, protocol: the JSON objects of its log.
@@ -108,10 +108,10 @@ class Layout:
         """Return the columns that must not be NULL."""
         return [field["name"] for field in self.fields if not field["nullable"]]
 
-    def with_columns(self, added: list[dict[str, Any]]) -> Layout:
+    def with_columns(self, added: list[dict[str, Any]]) -> TableLayout:
         """Return the layout with more columns. added: as Delta's JSON describes them."""
         schema = {"type": "struct", "fields": [*self.fields, *added]}
-        return Layout({**self.metadata, "schemaString": json.dumps(schema)}, self.protocol)
+        return TableLayout({**self.metadata, "schemaString": json.dumps(schema)}, self.protocol)
 
     def constraints(self) -> dict[str, str]:
         """Return the table's CHECK constraints: name -> condition in SQL."""

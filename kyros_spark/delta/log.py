@@ -11,7 +11,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from kyros_spark.delta.layout import Layout
+from kyros_spark.delta.layout import TableLayout
 from kyros_spark.tables.contract import Column
 
 
@@ -35,13 +35,13 @@ def transaction(spark: SparkSession, location: str) -> Any:
     return log.forTable(classic._jsparkSession, location).startTransaction()
 
 
-def layout_of(transaction: Any) -> Layout:
+def layout_of(transaction: Any) -> TableLayout:
     """Return how a transaction's table is described in its log."""
     metadata = json.loads(transaction.metadata().json())["metaData"]
-    return Layout(metadata, json.loads(transaction.protocol().json())["protocol"])
+    return TableLayout(metadata, json.loads(transaction.protocol().json())["protocol"])
 
 
-def layout(spark: SparkSession, location: str) -> Layout | None:
+def layout(spark: SparkSession, location: str) -> TableLayout | None:
     """Return how the table in a folder is described in its log, or None if there is no table."""
     opened = transaction(spark, location)
     return layout_of(opened) if int(opened.readVersion()) >= 0 else None

@@ -85,7 +85,7 @@ class ExecutorRows:
 
         def partial(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             state = new_state()
-            with profiler.profiled("train-worker"):
+            with profiler.profiled("sums-worker"):
                 for batch in batches:
                     if batch.num_rows:
                         state.add(changed(batch).select(list(columns)))

@@ -61,14 +61,28 @@ def twins(finished, tmp_path_factory):
 
 
 def comparable(portfolio, spark, table):
-    """Return a batch's rows without what differs from run to run, sorted, numbers exact."""
-    rows = portfolio.read(spark, table, FIRST)
-    columns = [name for name in rows.columns if name not in NOT_COMPARED]
-    return sorted(str(row) for row in rows.select(*columns).collect())
+    """Return a batch's rows without what differs from run to run, sorted.
+
+    Numbers are exact, but for sums, whose last digits depend on the order of the rows, and for the
+    ends of intervals, for which two libraries compute a power. Which levels of a hundred that are
+    equally common make the list depends on the order, too.
+    """
+    rows = []
+    for row in portfolio.read(spark, table, FIRST).collect():
+        values = {n: value for n, value in row.asDict(True).items() if n not in NOT_COMPARED}
+        if table == "profiles" and values["distinct_count"] > 100:
+            del values["levels"]
+        for name, value in values.items():
+            if isinstance(value, dict):
+                values[name] = sorted(value.items())
+            if name in ("mean", "claim_amount", "claim_excess", "lower", "upper") and value:
+                values[name] = float(f"{value:.12g}")
+        rows.append(str(values))
+    return sorted(rows)
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_holds_the_same_rows_to_the_last_bit(twins, spark, table):
+def test_a_table_holds_the_same_rows(twins, spark, table):
     on_executors, in_driver = (comparable(twin, spark, table) for twin in twins)
     assert in_driver == on_executors and on_executors
 

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from typing import Any
 
 from pyspark.errors import PySparkException
@@ -23,15 +22,21 @@ from kyros_spark.config import SparkSettings
 from kyros_spark.errors import PlatformError, first_line
 from kyros_spark.log import event
 from kyros_spark.spark import runtime
+from kyros_spark.spark.archive import forget_archive, use_empty_conf_folder
 from kyros_spark.spark.default_settings import DELTA, LOCAL
+from kyros_spark.spark.java_options import OPTIONS, java_options, plain_options
 from kyros_spark.spark_version import SAME_RULES
 
 # The seconds this process took to start the session, until `start_seconds` has returned them.
 _START_SECONDS: list[float] = []
 
 
-def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark") -> SparkSession:
+def get_session(
+    settings: SparkSettings | None = None, app: str = "kyros-spark", short: bool = False
+) -> SparkSession:
     """Return the running session, or start one.
+
+    short: the work is a matter of seconds; Java then leaves out the compiler that pays later.
 
     Raises:
         PlatformError: there is no Java, Spark does not start, or the session has no Delta.
@@ -51,7 +56,7 @@ def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark")
         **_profiling(),
         **DELTA,
         **SAME_RULES,
-        **({} if submitted else _local(chosen)),
+        **({} if submitted else _local(chosen, short)),
         **chosen.conf,
     }
     for key, value in conf.items():
@@ -99,20 +104,20 @@ def _submitted_conf() -> dict[str, str]:
     return dict(SparkConf().getAll())
 
 
-def _local(settings: SparkSettings) -> dict[str, str]:
+def _local(settings: SparkSettings, short: bool) -> dict[str, str]:
     """Return a local session's settings, and point this process at Java and its own Python."""
-    os.environ["JAVA_HOME"] = str(runtime.find_java().home)
+    java = runtime.find_java()
+    os.environ["JAVA_HOME"] = str(java.home)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    log4j = resources.files("kyros_spark.spark") / "log4j2.properties"
+    use_empty_conf_folder()
     return {
         **LOCAL,
         **_delta_on_class_path(),
         "spark.driver.memory": settings.driver_memory,
         "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
-        # A concurrent collector competes with rows for two cores: 3 % of a small pipeline's time.
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j} -XX:+UseParallelGC",
+        OPTIONS: java_options(java, short),
     }
 
 

@@ -1,0 +1,210 @@
+"""Keep an archive of Spark's classes, with which the JVM of a local session starts warm.
+
+Java reads, checks and links some 20,000 classes of Spark before its first row. A class-data archive
+(-XX:ArchiveClassesAtExit, of Java 13 and later) holds them ready: start, first query and first
+write take 12.5 CPU seconds with it instead of 18.7. `make setup` and `kyros doctor --mend` make it.
+
+An archive is never a reason to fail. Java itself refuses one of another Java or of other jars, but
+dies of a file that was cut short, so the file's length and checksum are compared first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+from kyros_spark.errors import KyrosError, first_line
+from kyros_spark.spark import runtime
+from kyros_spark.spark.java import JavaHome, java_build
+
+# Java complains of an archive on stdout, whose last line is the result's.
+_SILENT = "-Xlog:cds*=off:stdout"
+_OURS = re.compile(r'(PYSPARK_PYTHON|JAVA_HOME)="\$\{\1:-[^\n]*\}"\n')
+_CHUNK = 1 << 20
+_LONGEST = 600  # s
+
+
+class ArchiveError(KyrosError):
+    """The class-data archive could not be made; sessions start without it."""
+
+
+def archive_options(java: JavaHome) -> list[str]:
+    """Return the options with which Java reads its archive; none where it has no sound one."""
+    if _conf_folder() is None:
+        return []
+    try:
+        archive = _path(java)
+        sound = _is_sound(archive)
+    except OSError:
+        return []
+    return ["-Xshare:auto", f"-XX:SharedArchiveFile={archive}", _SILENT] if sound else []
+
+
+def writing_options(target: str) -> list[str]:
+    """Return the options with which Java archives, when it ends, the classes it has loaded."""
+    return [f"-XX:ArchiveClassesAtExit={target}", "-Xlog:disable", "-XX:TieredStopAtLevel=1"]
+
+
+def use_empty_conf_folder() -> None:
+    """Put an empty folder in the place of Spark's own conf folder, if that says nothing to us.
+
+    Java refuses an archive while a folder with files is on the class path.
+    """
+    if (folder := _conf_folder()) is not None:
+        os.environ["SPARK_CONF_DIR"] = str(folder)
+
+
+def forget_archive(java: JavaHome) -> None:
+    """Remove an archive with which Java did not start."""
+    _seal(_path(java)).unlink(missing_ok=True)
+
+
+def has_archive(java: JavaHome) -> bool:
+    """Return whether Java has a sound archive of Spark on this machine."""
+    return bool(archive_options(java))
+
+
+def make_archive(java: JavaHome) -> Path:
+    """Start Spark once, let it do a little of everything, and keep its classes; about a minute.
+
+    Raises:
+        ArchiveError: the folder cannot be written, or Spark did not get that far.
+    """
+    folder = _conf_folder()
+    if folder is None:
+        raise ArchiveError(
+            "class archive: expected Spark's conf folder to be empty, found settings in "
+            f"{os.environ.get('SPARK_CONF_DIR') or runtime.spark_home() / 'conf'}; with them Java "
+            "takes no archive, and sessions start without"
+        )
+    target = _path(java)
+    try:
+        _check_folder(target.parent)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as place:
+            partial = Path(place, target.name)
+            _warm_up(java, partial)
+            sums = {"bytes": partial.stat().st_size, "crc32": _crc32(partial)}
+            seal = {**sums, "spark": str(runtime.spark_home()), "java": str(java.home)}
+            Path(place, "seal").write_text(json.dumps(seal), encoding="utf-8")
+            partial.replace(target)
+            Path(place, "seal").replace(_seal(target))
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ArchiveError(f"class archive: {first_line(error)}; sessions start without") from error
+    _remove_older(target)
+    return target
+
+
+def _warm_up(java: JavaHome, target: Path) -> None:
+    """Run `kyros_spark.spark.warm_up` in a process and a folder of its own."""
+    variables = {"JAVA_HOME": str(java.home), "KYROS_SESSION": "off"}
+    done = subprocess.run(
+        [sys.executable, "-m", "kyros_spark.spark.warm_up", str(target)],
+        cwd=target.parent,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_LONGEST,
+    )
+    if done.returncode or not target.is_file():
+        last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise ArchiveError(f"class archive: Spark did not write it ({last}); sessions start without")
+
+
+def _path(java: JavaHome) -> Path:
+    """Return where the archive of this Java, these jars and this class path is kept."""
+    home = runtime.spark_home()
+    jars = sorted(
+        [entry.name, status.st_size, status.st_mtime_ns]
+        for entry in os.scandir(home / "jars")
+        if (status := entry.stat())
+    )
+    identity = json.dumps([java_build(java.home / "bin" / "java"), str(home), jars])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    spark = runtime.spark_version()
+    delta = runtime.delta_coordinates(spark).rpartition(":")[2]
+    versions = f"spark-{spark}-delta-{delta}-java-{java.version}"
+    return _folder() / f"{versions}-{digest}.jsa"
+
+
+def _folder() -> Path:
+    return runtime.cache_folder() / "archives"
+
+
+def _seal(archive: Path) -> Path:
+    return archive.with_suffix(".json")
+
+
+def _conf_folder() -> Path | None:
+    """Return an empty folder for Spark's settings, or None where somebody has settings there."""
+    empty = _folder() / "conf"
+    declared = os.environ.get("SPARK_CONF_DIR")
+    if declared is not None and Path(declared) != empty:
+        return None
+    try:
+        present = [entry for entry in (runtime.spark_home() / "conf").glob("*") if _counts(entry)]
+        if present:
+            return None
+        _check_folder(empty.parent)
+        empty.mkdir(exist_ok=True)
+        return None if any(empty.iterdir()) else empty
+    except (OSError, ArchiveError):
+        return None
+
+
+def _counts(entry: Path) -> bool:
+    """Return whether a file of Spark's conf folder says anything that we do not say ourselves."""
+    if entry.suffix == ".template":
+        return False
+    return entry.name != "spark-env.sh" or _OURS.sub("", entry.read_text("utf-8")).strip() != ""
+
+
+def _check_folder(folder: Path) -> None:
+    """Make the archives' folder; refuse one in which others could put code for us to run."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.stat()
+    if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ArchiveError(
+            f"class archive: expected a folder that only you can write, found {folder}; "
+            "sessions start without"
+        )
+
+
+def _is_sound(archive: Path) -> bool:
+    try:
+        seal: Any = json.loads(_seal(archive).read_text(encoding="utf-8"))
+        whole = archive.stat().st_size == seal["bytes"]
+        return bool(whole and _crc32(archive) == seal["crc32"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _crc32(path: Path) -> int:
+    """Return a file's checksum; 190 MB take 0.05 s, and Java needs the pages next anyway."""
+    checksum = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum
+
+
+def _remove_older(kept: Path) -> None:
+    """Remove this Spark's other archives, and those of a Spark that is gone: 190 MB each."""
+    for seal in kept.parent.glob("*.json"):
+        try:
+            home = json.loads(seal.read_text(encoding="utf-8"))["spark"]
+            if seal != _seal(kept) and (home == str(runtime.spark_home()) or not os.path.isdir(home)):
+                seal.with_suffix(".jsa").unlink(missing_ok=True)
+                seal.unlink()
+        except (OSError, ValueError, KeyError, TypeError):
+            continue

@@ -207,6 +207,21 @@ def run_doctor(arguments: argparse.Namespace) -> dict[str, Any]:
     return doctor_line(checks)
 
 
+def run_session(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Start, stop or show the session that stays."""
+    from kyros_spark.cli.session import control
+    from kyros_spark.config import SparkSettings, load_config
+
+    if arguments.action == "stop":
+        return control.stop()
+    if arguments.action == "status":
+        return control.status()
+    settings = SparkSettings()
+    if arguments.config is not None:
+        settings = load_config(arguments.config, arguments.set).spark
+    return control.start(settings, arguments.idle_minutes)
+
+
 def run_sql(arguments: argparse.Namespace) -> None:
     """Answer one query, write the views of the tables, or open the prompt."""
     from kyros_spark.cli.sql_prompt import answer, prompt, views

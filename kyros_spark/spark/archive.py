@@ -20,15 +20,15 @@ import sys
 import tempfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kyros_spark.errors import KyrosError, first_line
-from kyros_spark.spark import runtime
-from kyros_spark.spark.java import JavaHome, java_build
+from kyros_spark.spark.java import JavaHome
 
 # Java complains of an archive on stdout, whose last line is the result's.
 _SILENT = "-Xlog:cds*=off:stdout"
 _OURS = re.compile(r'(PYSPARK_PYTHON|JAVA_HOME)="\$\{\1:-[^\n]*\}"\n')
+_USE = re.compile(rf"\s*-Xshare:auto -XX:SharedArchiveFile=(\S+) {re.escape(_SILENT)}")
 _CHUNK = 1 << 20
 _LONGEST = 600  # s
 
@@ -37,12 +37,28 @@ class ArchiveError(KyrosError):
     """The class-data archive could not be made; sessions start without it."""
 
 
-def archive_options(java: JavaHome) -> list[str]:
+class Installation(NamedTuple):
+    """The Spark, Delta and Java of local sessions.
+
+    home, spark, delta: Spark's folder, and both versions.
+    java: Java's folder, and what `java -version` prints, which tells builds apart.
+    cache: the folder of what is kept for this user.
+    """
+
+    home: Path
+    spark: str
+    delta: str
+    java: JavaHome
+    build: str
+    cache: Path
+
+
+def archive_options(spark: Installation) -> list[str]:
     """Return the options with which Java reads its archive; none where it has no sound one."""
-    if _conf_folder() is None:
+    if _conf_folder(spark) is None:
         return []
     try:
-        archive = _path(java)
+        archive = _path(spark)
         sound = _is_sound(archive)
     except OSError:
         return []
@@ -54,58 +70,66 @@ def writing_options(target: str) -> list[str]:
     return [f"-XX:ArchiveClassesAtExit={target}", "-Xlog:disable", "-XX:TieredStopAtLevel=1"]
 
 
-def use_empty_conf_folder() -> None:
+def use_empty_conf_folder(spark: Installation) -> None:
     """Put an empty folder in the place of Spark's own conf folder, if that says nothing to us.
 
     Java refuses an archive while a folder with files is on the class path.
     """
-    if (folder := _conf_folder()) is not None:
+    if (folder := _conf_folder(spark)) is not None:
         os.environ["SPARK_CONF_DIR"] = str(folder)
 
 
-def forget_archive(java: JavaHome) -> None:
-    """Remove an archive with which Java did not start."""
-    _seal(_path(java)).unlink(missing_ok=True)
+def without_archive(options: str) -> str:
+    """Return Java's options without those of an archive."""
+    return _USE.sub("", options).strip()
 
 
-def has_archive(java: JavaHome) -> bool:
+def remove_archive_of(options: str) -> bool:
+    """Remove the archive that Java's options name; return whether they name one of ours."""
+    match = _USE.search(options)
+    if match is None:
+        return False
+    Path(match[1]).unlink(missing_ok=True)
+    return True
+
+
+def has_archive(spark: Installation) -> bool:
     """Return whether Java has a sound archive of Spark on this machine."""
-    return bool(archive_options(java))
+    return bool(archive_options(spark))
 
 
-def make_archive(java: JavaHome) -> Path:
+def make_archive(spark: Installation) -> Path:
     """Start Spark once, let it do a little of everything, and keep its classes; about a minute.
 
     Raises:
         ArchiveError: the folder cannot be written, or Spark did not get that far.
     """
-    folder = _conf_folder()
-    if folder is None:
+    if _conf_folder(spark) is None:
         raise ArchiveError(
             "class archive: expected Spark's conf folder to be empty, found settings in "
-            f"{os.environ.get('SPARK_CONF_DIR') or runtime.spark_home() / 'conf'}; with them Java "
+            f"{os.environ.get('SPARK_CONF_DIR') or spark.home / 'conf'}; with them Java "
             "takes no archive, and sessions start without"
         )
-    target = _path(java)
+    target = _path(spark)
     try:
         _check_folder(target.parent)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as place:
             partial = Path(place, target.name)
-            _warm_up(java, partial)
+            _warm_up(spark, partial)
             sums = {"bytes": partial.stat().st_size, "crc32": _crc32(partial)}
-            seal = {**sums, "spark": str(runtime.spark_home()), "java": str(java.home)}
+            seal = {**sums, "spark": str(spark.home), "java": spark.build}
             Path(place, "seal").write_text(json.dumps(seal), encoding="utf-8")
             partial.replace(target)
             Path(place, "seal").replace(_seal(target))
     except (OSError, subprocess.SubprocessError) as error:
         raise ArchiveError(f"class archive: {first_line(error)}; sessions start without") from error
-    _remove_older(target)
+    _remove_older(spark, target)
     return target
 
 
-def _warm_up(java: JavaHome, target: Path) -> None:
+def _warm_up(spark: Installation, target: Path) -> None:
     """Run `kyros_spark.spark.warm_up` in a process and a folder of its own."""
-    variables = {"JAVA_HOME": str(java.home), "KYROS_SESSION": "off"}
+    variables = {"JAVA_HOME": str(spark.java.home), "KYROS_SESSION": "off"}
     done = subprocess.run(
         [sys.executable, "-m", "kyros_spark.spark.warm_up", str(target)],
         cwd=target.parent,
@@ -118,41 +142,40 @@ def _warm_up(java: JavaHome, target: Path) -> None:
     )
     if done.returncode or not target.is_file():
         last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise ArchiveError(f"class archive: Spark did not write it ({last}); sessions start without")
+        raise ArchiveError(
+            f"class archive: Spark did not write it ({last}); sessions start without"
+        )
 
 
-def _path(java: JavaHome) -> Path:
+def _path(spark: Installation) -> Path:
     """Return where the archive of this Java, these jars and this class path is kept."""
-    home = runtime.spark_home()
     jars = sorted(
         [entry.name, status.st_size, status.st_mtime_ns]
-        for entry in os.scandir(home / "jars")
+        for entry in os.scandir(spark.home / "jars")
         if (status := entry.stat())
     )
-    identity = json.dumps([java_build(java.home / "bin" / "java"), str(home), jars])
+    identity = json.dumps([spark.build, str(spark.home), jars])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    spark = runtime.spark_version()
-    delta = runtime.delta_coordinates(spark).rpartition(":")[2]
-    versions = f"spark-{spark}-delta-{delta}-java-{java.version}"
-    return _folder() / f"{versions}-{digest}.jsa"
+    versions = f"spark-{spark.spark}-delta-{spark.delta}-java-{spark.java.version}"
+    return _folder(spark) / f"{versions}-{digest}.jsa"
 
 
-def _folder() -> Path:
-    return runtime.cache_folder() / "archives"
+def _folder(spark: Installation) -> Path:
+    return spark.cache / "archives"
 
 
 def _seal(archive: Path) -> Path:
     return archive.with_suffix(".json")
 
 
-def _conf_folder() -> Path | None:
+def _conf_folder(spark: Installation) -> Path | None:
     """Return an empty folder for Spark's settings, or None where somebody has settings there."""
-    empty = _folder() / "conf"
+    empty = _folder(spark) / "conf"
     declared = os.environ.get("SPARK_CONF_DIR")
     if declared is not None and Path(declared) != empty:
         return None
     try:
-        present = [entry for entry in (runtime.spark_home() / "conf").glob("*") if _counts(entry)]
+        present = [entry for entry in (spark.home / "conf").glob("*") if _counts(entry)]
         if present:
             return None
         _check_folder(empty.parent)
@@ -198,12 +221,12 @@ def _crc32(path: Path) -> int:
     return checksum
 
 
-def _remove_older(kept: Path) -> None:
+def _remove_older(spark: Installation, kept: Path) -> None:
     """Remove this Spark's other archives, and those of a Spark that is gone: 190 MB each."""
     for seal in kept.parent.glob("*.json"):
         try:
             home = json.loads(seal.read_text(encoding="utf-8"))["spark"]
-            if seal != _seal(kept) and (home == str(runtime.spark_home()) or not os.path.isdir(home)):
+            if seal != _seal(kept) and (home == str(spark.home) or not os.path.isdir(home)):
                 seal.with_suffix(".jsa").unlink(missing_ok=True)
                 seal.unlink()
         except (OSError, ValueError, KeyError, TypeError):

@@ -1,23 +1,22 @@
-"""Choose the options of a local session's JVM: its log, its collector, its compiler, its archive."""
+"""Choose the options of a local session's JVM: log, collector, compiler, archive."""
 
 from __future__ import annotations
 
 from importlib import resources
 
-from kyros_spark.spark.archive import archive_options
-from kyros_spark.spark.java import JavaHome
+from kyros_spark.spark.archive import Installation, archive_options
 
 OPTIONS = "spark.driver.extraJavaOptions"
-# The first of Java's two compilers, alone: code that runs for seconds never repays the second. Start,
-# first query and first write take 18.7 CPU seconds instead of 28.3, or 12.5 instead of 20.8 with an
-# archive; over ten million rows it is slower.
+# The first of Java's two compilers, alone: what runs for seconds never repays the second. Start,
+# first query and first write take 18.7 CPU seconds instead of 28.3; with an archive, 12.5
+# instead of 20.8.
 FAST_COMPILER = "-XX:TieredStopAtLevel=1"
 
 
-def java_options(java: JavaHome, short: bool) -> str:
+def java_options(spark: Installation, short: bool) -> str:
     """Return a local session's options; `short` as in `get_session`."""
     chosen = [FAST_COMPILER] if short else []
-    return " ".join([*plain_options(), *chosen, *archive_options(java)])
+    return " ".join([*plain_options(), *chosen, *archive_options(spark)])
 
 
 def plain_options() -> list[str]:

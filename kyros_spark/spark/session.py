@@ -22,9 +22,9 @@ from kyros_spark.config import SparkSettings
 from kyros_spark.errors import PlatformError, first_line
 from kyros_spark.log import event
 from kyros_spark.spark import runtime
-from kyros_spark.spark.archive import forget_archive, use_empty_conf_folder
+from kyros_spark.spark.archive import remove_archive_of, use_empty_conf_folder, without_archive
 from kyros_spark.spark.default_settings import DELTA, LOCAL
-from kyros_spark.spark.java_options import OPTIONS, java_options, plain_options
+from kyros_spark.spark.java_options import OPTIONS, java_options
 from kyros_spark.spark_version import SAME_RULES
 
 # The seconds this process took to start the session, until `start_seconds` has returned them.
@@ -62,7 +62,7 @@ def get_session(
     for key, value in conf.items():
         if key not in submitted_conf:
             builder = builder.config(key, value)
-    session = _started(builder)
+    session = _started(builder) if submitted else _started_here(builder, conf[OPTIONS])
     if not submitted:
         session.sparkContext.setLogLevel(
             os.environ.get("KYROS_SPARK_LOG", chosen.log_level).upper()
@@ -84,6 +84,17 @@ def _started(builder: Any) -> SparkSession:
             f"Spark did not start: {first_line(error)}; KYROS_SPARK_LOG=WARN shows Spark's own log"
         ) from error
     return session
+
+
+def _started_here(builder: Any, options: str) -> SparkSession:
+    """Start a local session; if Java dies of its archive, remove that and start without."""
+    try:
+        return _started(builder)
+    except PlatformError:
+        if not remove_archive_of(options):
+            raise
+        event("Java did not start with its class archive, which is now removed", level=30)
+        return _started(builder.config(OPTIONS, without_archive(options)))
 
 
 def _is_remote() -> bool:
@@ -111,13 +122,14 @@ def _local(settings: SparkSettings, short: bool) -> dict[str, str]:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    use_empty_conf_folder()
+    spark = runtime.installation(java)
+    use_empty_conf_folder(spark)
     return {
         **LOCAL,
         **_delta_on_class_path(),
         "spark.driver.memory": settings.driver_memory,
         "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
-        OPTIONS: java_options(java, short),
+        OPTIONS: java_options(spark, short),
     }
 
 

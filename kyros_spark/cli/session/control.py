@@ -120,7 +120,7 @@ def _start_server(settings: SparkSettings, idle_minutes: float) -> None:
             start_new_session=True,
             text=True,
         )
-    assert process.stdin is not None  # noqa: S101 - for mypy: PIPE was asked for
+    assert process.stdin is not None
     with process.stdin as channel:
         channel.write(settings.model_dump_json())
     deadline = time.monotonic() + _START

@@ -1,7 +1,7 @@
 """Hold a Spark session, and run this user's commands in it, one at a time.
 
-`kyros session start` starts it: `python -m kyros_spark.cli.session.server MINUTES`, with the settings
-under `spark:` as JSON on standard input, since a command line can be read by other users.
+`kyros session start` starts `python -m kyros_spark.cli.session.server MINUTES`, with the settings
+under `spark:` as JSON on standard input, since other users can read a command line.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ import ctypes
 import io
 import os
 import socket
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager

@@ -68,6 +68,8 @@ def stop() -> dict[str, Any]:
         PlatformError: the session's folder is not safe, or its process cannot be ended.
     """
     line = {"stage": "session", "status": "done", "state": "stopped"}
+    if complaint := place.check_folder():
+        raise PlatformError(complaint)
     try:
         if _ask({"kind": "stop"}) is None:
             return line | {"status": "skipped", "state": "none"}
@@ -157,7 +159,7 @@ def _last_line(process: subprocess.Popen[str]) -> str:
 
 
 def _kill() -> bool:
-    """Kill a session that hangs, with its JVM; return whether its process was known."""
+    """Kill a session that hangs, with its JVM, in its process group; return whether that worked."""
     try:
         connection = place.connect(HANDSHAKE)
     except OSError:
@@ -166,9 +168,9 @@ def _kill() -> bool:
         return True
     with connection:
         other = place.peer(connection)
-    if other is None or other[1] != os.getuid():
+    if other is None or other[1] != os.getuid() or os.getpgid(other[0]) != other[0]:
         return False
-    os.killpg(other[0], signal.SIGKILL)  # it leads a process group of its own
+    os.killpg(other[0], signal.SIGKILL)
     return True
 
 

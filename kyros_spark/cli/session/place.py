@@ -79,6 +79,8 @@ def connect(seconds: float) -> socket.socket | None:
     Raises:
         OSError: the connection fails otherwise, also by its time.
     """
+    if not socket_path().exists():
+        return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(seconds)
     try:

@@ -7,6 +7,7 @@ under `spark:` as JSON on standard input, since other users can read a command l
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import sys
@@ -83,7 +84,7 @@ class SessionServer:
         """Run a command if it fits this session and no other is running."""
         wanted = _spark_settings(request["words"], request["folder"])
         refusal = self._misfit(request, wanted)
-        if not refusal and not self._free.acquire(blocking=False):
+        if not refusal and not self._free.acquire(timeout=self._patience()):
             refusal = f"it is busy with kyros {self._command}"
         if refusal:
             frames.send(connection, {"refused": refusal})
@@ -97,6 +98,11 @@ class SessionServer:
             self._work, self._command, self._last = None, "", time.monotonic()
             self._commands += 1
             self._free.release()
+
+    def _patience(self) -> float:
+        """Return how long to wait for the last command, whose client may know of its end before."""
+        work = self._work
+        return 1.0 if work is None or work.is_done else 0.0
 
     def _run(self, connection: socket.socket, request: dict[str, Any]) -> None:
         """Run a command, and meanwhile listen to its client."""
@@ -175,6 +181,7 @@ def main(idle_minutes: float, settings: SparkSettings) -> int:
     with (place.make_folder() / "lock").open("ab") as lock:
         if not place.locked(lock):
             return 1
+        logging.getLogger("py4j").setLevel(logging.CRITICAL)  # a page for each cancelled command
         spark = get_session(settings, "kyros session")
         start_seconds()  # no command has waited for it
         listener = _listen()

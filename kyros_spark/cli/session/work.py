@@ -95,6 +95,9 @@ class _Cancelled(KeyboardInterrupt):
         _drop_java_connection()
 
 
+_Cancelled.__name__ = KeyboardInterrupt.__name__  # for the result line it is nothing else
+
+
 class _Stream(io.TextIOBase):
     """Standard output or error of a command, sent to its client."""
 

@@ -13,12 +13,12 @@ batches: ["1", "2"]
 sources:
   policies:
     path: {path}
-    key: [id]
-    columns: {{id: {{type: string}}, exposure: {{type: double}}}}
+    key: [policy]
+    columns: {{policy: {{type: string}}, id: {{type: string}}, exposure: {{type: double}}}}
 prepare:
   exposure: exposure
   split: {{by: [id]}}
-  features: {{}}
+  features: {{id: {{kind: levels}}}}
 """
 
 

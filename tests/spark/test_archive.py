@@ -15,7 +15,8 @@ CLASSES = bytes(range(256)) * 40
 @pytest.fixture
 def spark(tmp_path, monkeypatch):
     """A Spark with one jar, and a warm-up that writes an archive at once."""
-    monkeypatch.delenv("SPARK_CONF_DIR", raising=False)
+    monkeypatch.setenv("SPARK_CONF_DIR", "")  # so that it is put back, whoever sets it
+    monkeypatch.delenv("SPARK_CONF_DIR")
     monkeypatch.setattr(archive, "_warm_up", lambda spark, target: target.write_bytes(CLASSES))
     home = tmp_path / "spark"
     (home / "jars").mkdir(parents=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from kyros_spark.doctor.verdict import Check, ok, warn
 from kyros_spark.errors import PlatformError
 from kyros_spark.log import event
-from kyros_spark.spark.archive import ArchiveError, has_archive, make_archive
+from kyros_spark.spark.archive import ArchiveError, has_archive
+from kyros_spark.spark.archive_writer import make_archive
 from kyros_spark.spark.java import JavaHome, find_java
 from kyros_spark.spark.runtime import installation
 

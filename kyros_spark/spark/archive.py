@@ -15,14 +15,11 @@ import json
 import os
 import re
 import stat
-import subprocess
-import sys
-import tempfile
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kyros_spark.errors import KyrosError, first_line
+from kyros_spark.errors import KyrosError
 from kyros_spark.spark.java import JavaHome
 
 # Java complains of an archive on stdout, whose last line is the result's.
@@ -30,7 +27,6 @@ _SILENT = "-Xlog:cds*=off:stdout"
 _OURS = re.compile(r'(PYSPARK_PYTHON|JAVA_HOME)="\$\{\1:-[^\n]*\}"\n')
 _USE = re.compile(rf"\s*-Xshare:auto -XX:SharedArchiveFile=(\S+) {re.escape(_SILENT)}")
 _CHUNK = 1 << 20
-_LONGEST = 600  # s
 
 
 class ArchiveError(KyrosError):
@@ -55,19 +51,25 @@ class Installation(NamedTuple):
 
 def archive_options(spark: Installation) -> list[str]:
     """Return the options with which Java reads its archive; none where it has no sound one."""
-    if _conf_folder(spark) is None:
+    if conf_folder(spark) is None:
         return []
     try:
-        archive = _path(spark)
+        archive = archive_path(spark)
         sound = _is_sound(archive)
     except OSError:
         return []
-    return ["-Xshare:auto", f"-XX:SharedArchiveFile={archive}", _SILENT] if sound else []
+    if not sound:
+        return []
+    files = [str(file) for file in (base_of(archive), archive) if file.exists()]
+    return ["-Xshare:auto", f"-XX:SharedArchiveFile={os.pathsep.join(files)}", _SILENT]
 
 
 def writing_options(target: str) -> list[str]:
     """Return the options with which Java archives, when it ends, the classes it has loaded."""
-    return [f"-XX:ArchiveClassesAtExit={target}", "-Xlog:disable", "-XX:TieredStopAtLevel=1"]
+    base = base_of(Path(target))
+    below = [f"-XX:SharedArchiveFile={base}"] if base.exists() else []
+    writing = [f"-XX:ArchiveClassesAtExit={target}", "-Xlog:disable", "-XX:TieredStopAtLevel=1"]
+    return below + writing
 
 
 def use_empty_conf_folder(spark: Installation) -> None:
@@ -75,7 +77,7 @@ def use_empty_conf_folder(spark: Installation) -> None:
 
     Java refuses an archive while a folder with files is on the class path.
     """
-    if (folder := _conf_folder(spark)) is not None:
+    if (folder := conf_folder(spark)) is not None:
         os.environ["SPARK_CONF_DIR"] = str(folder)
 
 
@@ -89,7 +91,8 @@ def remove_archive_of(options: str) -> bool:
     match = _USE.search(options)
     if match is None:
         return False
-    Path(match[1]).unlink(missing_ok=True)
+    for file in match[1].split(os.pathsep):
+        Path(file).unlink(missing_ok=True)
     return True
 
 
@@ -98,56 +101,7 @@ def has_archive(spark: Installation) -> bool:
     return bool(archive_options(spark))
 
 
-def make_archive(spark: Installation) -> Path:
-    """Start Spark once, let it do a little of everything, and keep its classes; about a minute.
-
-    Raises:
-        ArchiveError: the folder cannot be written, or Spark did not get that far.
-    """
-    if _conf_folder(spark) is None:
-        raise ArchiveError(
-            "class archive: expected Spark's conf folder to be empty, found settings in "
-            f"{os.environ.get('SPARK_CONF_DIR') or spark.home / 'conf'}; with them Java "
-            "takes no archive, and sessions start without"
-        )
-    target = _path(spark)
-    try:
-        _check_folder(target.parent)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as place:
-            partial = Path(place, target.name)
-            _warm_up(spark, partial)
-            sums = {"bytes": partial.stat().st_size, "crc32": _crc32(partial)}
-            seal = {**sums, "spark": str(spark.home), "java": spark.build}
-            Path(place, "seal").write_text(json.dumps(seal), encoding="utf-8")
-            partial.replace(target)
-            Path(place, "seal").replace(_seal(target))
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ArchiveError(f"class archive: {first_line(error)}; sessions start without") from error
-    _remove_older(spark, target)
-    return target
-
-
-def _warm_up(spark: Installation, target: Path) -> None:
-    """Run `kyros_spark.spark.warm_up` in a process and a folder of its own."""
-    variables = {"JAVA_HOME": str(spark.java.home), "KYROS_SESSION": "off"}
-    done = subprocess.run(
-        [sys.executable, "-m", "kyros_spark.spark.warm_up", str(target)],
-        cwd=target.parent,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        | variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_LONGEST,
-    )
-    if done.returncode or not target.is_file():
-        last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise ArchiveError(
-            f"class archive: Spark did not write it ({last}); sessions start without"
-        )
-
-
-def _path(spark: Installation) -> Path:
+def archive_path(spark: Installation) -> Path:
     """Return where the archive of this Java, these jars and this class path is kept."""
     jars = sorted(
         [entry.name, status.st_size, status.st_mtime_ns]
@@ -164,11 +118,12 @@ def _folder(spark: Installation) -> Path:
     return spark.cache / "archives"
 
 
-def _seal(archive: Path) -> Path:
+def seal_of(archive: Path) -> Path:
+    """Return the file that holds an archive's length and checksum."""
     return archive.with_suffix(".json")
 
 
-def _conf_folder(spark: Installation) -> Path | None:
+def conf_folder(spark: Installation) -> Path | None:
     """Return an empty folder for Spark's settings, or None where somebody has settings there."""
     empty = _folder(spark) / "conf"
     declared = os.environ.get("SPARK_CONF_DIR")
@@ -178,7 +133,7 @@ def _conf_folder(spark: Installation) -> Path | None:
         present = [entry for entry in (spark.home / "conf").glob("*") if _counts(entry)]
         if present:
             return None
-        _check_folder(empty.parent)
+        check_folder(empty.parent)
         empty.mkdir(exist_ok=True)
         return None if any(empty.iterdir()) else empty
     except (OSError, ArchiveError):
@@ -192,7 +147,7 @@ def _counts(entry: Path) -> bool:
     return entry.name != "spark-env.sh" or _OURS.sub("", entry.read_text("utf-8")).strip() != ""
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Make the archives' folder; refuse one in which others could put code for us to run."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.stat()
@@ -203,13 +158,23 @@ def _check_folder(folder: Path) -> None:
         )
 
 
+def base_of(archive: Path) -> Path:
+    """Return where Java's own classes are archived, if Java brought no archive of them."""
+    return archive.with_suffix(".base")
+
+
 def _is_sound(archive: Path) -> bool:
     try:
-        seal: Any = json.loads(_seal(archive).read_text(encoding="utf-8"))
-        whole = archive.stat().st_size == seal["bytes"]
-        return bool(whole and _crc32(archive) == seal["crc32"])
+        seal: Any = json.loads(seal_of(archive).read_text(encoding="utf-8"))
+        return bool(seal["files"] == sums_of(archive))
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def sums_of(archive: Path) -> dict[str, list[int]]:
+    """Return length and checksum of the archive's files, by their endings."""
+    files = [file for file in (base_of(archive), archive) if file.exists()]
+    return {file.suffix: [file.stat().st_size, _crc32(file)] for file in files}
 
 
 def _crc32(path: Path) -> int:
@@ -219,15 +184,3 @@ def _crc32(path: Path) -> int:
         while chunk := file.read(_CHUNK):
             checksum = zlib.crc32(chunk, checksum)
     return checksum
-
-
-def _remove_older(spark: Installation, kept: Path) -> None:
-    """Remove this Spark's other archives, and those of a Spark that is gone: 190 MB each."""
-    for seal in kept.parent.glob("*.json"):
-        try:
-            home = json.loads(seal.read_text(encoding="utf-8"))["spark"]
-            if seal != _seal(kept) and (home == str(spark.home) or not os.path.isdir(home)):
-                seal.with_suffix(".jsa").unlink(missing_ok=True)
-                seal.unlink()
-        except (OSError, ValueError, KeyError, TypeError):
-            continue

@@ -1,6 +1,6 @@
 """Do a little of everything that stages ask of Spark, and let its JVM archive the classes.
 
-`kyros_spark.spark.archive` runs it: `python -m kyros_spark.spark.warm_up ARCHIVE`.
+`kyros_spark.spark.archive_writer` runs it: `python -m kyros_spark.spark.warm_up ARCHIVE`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from kyros_spark.spark import archive
+from kyros_spark.spark import archive, archive_writer
 from kyros_spark.spark.archive import ArchiveError, Installation
 from kyros_spark.spark.java import JavaHome
 from kyros_spark.spark.java_options import FAST_COMPILER, java_options
@@ -17,7 +17,10 @@ def spark(tmp_path, monkeypatch):
     """A Spark with one jar, and a warm-up that writes an archive at once."""
     monkeypatch.setenv("SPARK_CONF_DIR", "")  # so that it is put back, whoever sets it
     monkeypatch.delenv("SPARK_CONF_DIR")
-    monkeypatch.setattr(archive, "_warm_up", lambda spark, target: target.write_bytes(CLASSES))
+    monkeypatch.setattr(archive_writer, "_dump_base", lambda spark, target: None)
+    monkeypatch.setattr(
+        archive_writer, "_warm_up", lambda spark, target: target.write_bytes(CLASSES)
+    )
     home = tmp_path / "spark"
     (home / "jars").mkdir(parents=True)
     (home / "jars" / "spark-core.jar").write_text("core")
@@ -32,7 +35,7 @@ def named(options):
 
 def test_an_archive_is_made_once_and_then_used(spark):
     assert archive.archive_options(spark) == [] and not archive.has_archive(spark)
-    made = archive.make_archive(spark)
+    made = archive_writer.make_archive(spark)
     assert made.name.startswith("spark-4.1.4-delta-4.4.0-java-17-")
     options = archive.archive_options(spark)
     assert named(options) == [str(made)] and options[0] == "-Xshare:auto"
@@ -40,6 +43,17 @@ def test_an_archive_is_made_once_and_then_used(spark):
     assert sorted(entry.name for entry in made.parent.iterdir()) == sorted(
         ["conf", made.name, made.with_suffix(".json").name]
     )
+
+
+def test_a_java_without_an_archive_of_its_own_classes_gets_one(spark, monkeypatch):
+    monkeypatch.setattr(
+        archive_writer, "_dump_base", lambda spark, target: target.write_bytes(b"base")
+    )
+    made = archive_writer.make_archive(spark)
+    base = made.with_suffix(".base")
+    assert named(archive.archive_options(spark)) == [f"{base}:{made}"]
+    base.write_bytes(b"bass")
+    assert archive.archive_options(spark) == []
 
 
 DAMAGES = {
@@ -56,12 +70,12 @@ DAMAGES = {
 
 @pytest.mark.parametrize("case", DAMAGES)
 def test_a_damaged_archive_is_left_alone(spark, case):
-    DAMAGES[case](archive.make_archive(spark))
+    DAMAGES[case](archive_writer.make_archive(spark))
     assert archive.archive_options(spark) == []
 
 
 def test_an_archive_of_another_java_spark_or_jar_is_left_alone(spark):
-    archive.make_archive(spark)
+    archive_writer.make_archive(spark)
     others = [
         spark._replace(build="17.0.16+8"),
         spark._replace(spark="4.1.5"),
@@ -75,15 +89,15 @@ def test_an_archive_of_another_java_spark_or_jar_is_left_alone(spark):
 
 
 def test_a_new_archive_takes_the_place_of_the_old_one(spark):
-    old = archive.make_archive(spark)
+    old = archive_writer.make_archive(spark)
     (spark.home / "jars" / "spark-core.jar").write_text("another core")
-    new = archive.make_archive(spark)
+    new = archive_writer.make_archive(spark)
     assert not old.exists() and not old.with_suffix(".json").exists()
     assert named(archive.archive_options(spark)) == [str(new)]
 
 
 def test_settings_in_sparks_conf_folder_stay_in_force(spark, monkeypatch):
-    archive.make_archive(spark)
+    archive_writer.make_archive(spark)
     own = 'PYSPARK_PYTHON="${PYSPARK_PYTHON:-/venv/bin/python}"\n'
     for name, text, is_used in (
         ("spark-env.sh", own, True),
@@ -98,7 +112,7 @@ def test_settings_in_sparks_conf_folder_stay_in_force(spark, monkeypatch):
             archive.use_empty_conf_folder(spark)
             assert "SPARK_CONF_DIR" not in os.environ
             with pytest.raises(ArchiveError, match="sessions start without"):
-                archive.make_archive(spark)
+                archive_writer.make_archive(spark)
         file.unlink()
     archive.use_empty_conf_folder(spark)
     assert os.environ["SPARK_CONF_DIR"] == str(spark.cache / "archives" / "conf")
@@ -108,18 +122,18 @@ def test_settings_in_sparks_conf_folder_stay_in_force(spark, monkeypatch):
 
 
 def test_a_folder_that_others_can_write_is_refused(spark):
-    archive.make_archive(spark)
+    archive_writer.make_archive(spark)
     (spark.cache / "archives").chmod(0o777)
     assert archive.archive_options(spark) == []
     with pytest.raises(ArchiveError):
-        archive.make_archive(spark)
+        archive_writer.make_archive(spark)
 
 
 def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(spark):
     spark.cache.write_text("a file in the folder's place")
     assert archive.archive_options(spark) == []
     with pytest.raises(ArchiveError, match="sessions start without"):
-        archive.make_archive(spark)
+        archive_writer.make_archive(spark)
 
 
 def test_a_disk_that_fills_leaves_no_half_archive(spark, monkeypatch):
@@ -127,20 +141,20 @@ def test_a_disk_that_fills_leaves_no_half_archive(spark, monkeypatch):
         target.write_bytes(CLASSES[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archive, "_warm_up", full)
+    monkeypatch.setattr(archive_writer, "_warm_up", full)
     with pytest.raises(ArchiveError, match="No space left.*sessions start without"):
-        archive.make_archive(spark)
+        archive_writer.make_archive(spark)
     assert [entry.name for entry in (spark.cache / "archives").iterdir()] == ["conf"]
 
 
 def test_what_short_work_is_started_with(spark):
-    archive.make_archive(spark)
+    archive_writer.make_archive(spark)
     assert FAST_COMPILER in java_options(spark, short=True)
     assert FAST_COMPILER not in java_options(spark, short=False)
 
 
 def test_an_archive_that_java_dies_of_is_removed_and_its_options_with_it(spark):
-    made = archive.make_archive(spark)
+    made = archive_writer.make_archive(spark)
     options = java_options(spark, short=True)
     assert archive.remove_archive_of(options) and not made.exists()
     left = archive.without_archive(options)

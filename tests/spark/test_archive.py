@@ -4,10 +4,11 @@ import os
 
 import pytest
 
-from kyros_spark.spark import archive, archive_writer
+from kyros_spark.errors import PlatformError
+from kyros_spark.spark import archive, archive_writer, session
 from kyros_spark.spark.archive import ArchiveError, Installation
 from kyros_spark.spark.java import JavaHome
-from kyros_spark.spark.java_options import FAST_COMPILER, java_options
+from kyros_spark.spark.java_options import FAST_COMPILER, OPTIONS, java_options
 
 CLASSES = bytes(range(256)) * 40
 
@@ -160,3 +161,37 @@ def test_an_archive_that_java_dies_of_is_removed_and_its_options_with_it(spark):
     left = archive.without_archive(options)
     assert str(made) not in left and "-Xshare" not in left and FAST_COMPILER in left
     assert not archive.remove_archive_of("-Xmx1g")
+
+
+def test_a_session_starts_without_an_archive_that_java_dies_of(spark, monkeypatch):
+    options = java_options(spark, short=True) + archive_of(spark)
+    started = []
+
+    def start(builder):
+        started.append(builder.options)
+        if "SharedArchiveFile" in builder.options:
+            raise PlatformError("Spark did not start")
+        return "a session"
+
+    monkeypatch.setattr(session, "_started", start)
+    assert session._started_here(Builder(options), options) == "a session"
+    assert len(started) == 2 and not archive.has_archive(spark)
+    with pytest.raises(PlatformError):
+        monkeypatch.setattr(session, "_started", lambda builder: start(Builder(options)))
+        session._started_here(Builder("-Xmx1g"), "-Xmx1g")
+
+
+class Builder:
+    """As much of SparkSession.builder as is needed: Java's options."""
+
+    def __init__(self, options):
+        self.options = options
+
+    def config(self, key, value):
+        assert key == OPTIONS
+        return Builder(value)
+
+
+def archive_of(spark):
+    archive_writer.make_archive(spark)
+    return " " + " ".join(archive.archive_options(spark))

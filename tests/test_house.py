@@ -49,6 +49,9 @@ OPENS = {
     ("doctor.cluster", "read"): "a table that is not there, to see whether Delta answers",
     ("doctor.store", "read"): "the text that it has just written",
     ("doctor.store", "sql"): "a table on trial in a catalog's schema, dropped again",
+    ("spark.warm_up", "read"): "data of its own, to have Spark load its classes",
+    ("spark.warm_up", "write"): "the same, in a folder of its own",
+    ("spark.warm_up", "sql"): "the same",
     ("cli.sql_prompt", "sql"): "the user's own query",
     ("operations.sql_function", "sql"): "makes a function of SQL",
 }

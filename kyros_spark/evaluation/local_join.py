@@ -47,7 +47,7 @@ class KeyNumbers:
 
     def __init__(self, columns: Sequence[pa.ChunkedArray]) -> None:
         """Number the keys of these columns' rows."""
-        self._values = [pc.unique(column) for column in columns]
+        self._values = [pc.unique(_plain(column)) for column in columns]
         self._pairs: list[np.ndarray] = []  # per further column: the distinct pairs of numbers
         numbers = self._codes(0, columns[0])
         for n, column in enumerate(columns[1:], start=1):
@@ -70,8 +70,15 @@ class KeyNumbers:
 
     def _codes(self, n: int, column: pa.ChunkedArray) -> np.ndarray:
         values = self._values[n]
-        codes = pc.index_in(column.cast(values.type), value_set=values, skip_nulls=True)
+        plain = _plain(column).cast(values.type)
+        codes = pc.index_in(plain, value_set=values, skip_nulls=True)
         return np.asarray(pc.fill_null(codes, -1)).astype(np.int64)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column without a dictionary, by which rows of two tables cannot be compared."""
+    is_encoded = pa.types.is_dictionary(column.type)
+    return column.cast(column.type.value_type) if is_encoded else column
 
 
 def _position(pairs: np.ndarray, distinct: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from kyros_spark.config import BoostingSettings, ModelSettings
 from kyros_spark.errors import (
     ConfigError,
     FitError,
+    TrainingDataError,
     WorkerLostError,
     lost_worker,
 )
@@ -91,7 +92,7 @@ def fit_boosting(
         # xgboost.spark fails on an empty validation part, which a split into folds has.
         names = [feature.name for feature in features]
         rows = of_split(rows, [*names, LABEL, WEIGHT, OFFSET, "split"], ("train",))
-    start = _mean_score(rows)
+    start = _mean_score(rows, settings.boosting)
     rows = boosting_rows(rows, features, start)
     if isinstance(rows, DriverRows):
         ends = (LABEL, WEIGHT, MARGIN, VALIDATION)
@@ -232,13 +233,22 @@ def in_order(rows: DataFrame, workers: int) -> DataFrame:
     return rows.repartition(workers, key).sortWithinPartitions(key, *columns)
 
 
-def _mean_score(rows: RowSource) -> float:
-    """Return the log of the training part's weighted mean response per unit."""
+def _mean_score(rows: RowSource, boosting: BoostingSettings) -> float:
+    """Return the log of the training part's weighted mean response per unit.
+
+    Raises:
+        TrainingDataError: early stopping without a validation part.
+    """
 
     def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
         label, weight = (as_doubles(batch.column(name)) for name in (LABEL, WEIGHT))
         yield by_split(batch, {"claims": label * weight, "units": weight * unit_of(batch)})
 
     columns = ("split", LABEL, WEIGHT, OFFSET)
-    train = sums_of(rows, columns, ("claims", "units"), grouping)["split"]["train"]
-    return math.log(train["claims"] / train["units"])
+    parts = sums_of(rows, columns, ("claims", "units"), grouping)["split"]
+    if boosting.early_stopping and "valid" not in parts:
+        raise TrainingDataError(
+            "boosting: expected rows in the validation part, which decides when to stop, found "
+            "none; give prepare.split.valid a share, or set boosting.early_stopping: 0"
+        )
+    return math.log(parts["train"]["claims"] / parts["train"]["units"])

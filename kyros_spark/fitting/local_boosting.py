@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kyros_spark.errors import FitError, PlatformError, TrainingDataError
+from kyros_spark.errors import FitError, PlatformError
 from kyros_spark.fitting.row_order import content_order
 
 _WAITING = "OMP_WAIT_POLICY"
@@ -53,7 +53,6 @@ def boosted(
     options: xgboost's parameters, with ``rounds``, ``early_stopping`` and ``feature_types``
 
     Raises:
-        TrainingDataError: early stopping without a validation part.
         FitError: xgboost stopped without a model.
     """
     xgboost = library()
@@ -64,11 +63,6 @@ def boosted(
     columns = [np.asarray(rows.column(name)) for name in (*features, *names)]
     order = content_order(columns)
     *features_by_row, label, weight, margin, valid = (column[order] for column in columns)
-    if patience and not valid.any():
-        raise TrainingDataError(
-            "boosting: expected rows in the validation part, which decides when to stop, found "
-            "none; give prepare.split.valid a share, or set boosting.early_stopping: 0"
-        )
     threads = len(os.sched_getaffinity(0))
     common = {"nthread": threads, "max_bin": parameters["max_bin"], "feature_types": kinds}
     common |= {"feature_names": features, "enable_categorical": kinds is not None}

@@ -16,8 +16,9 @@ from portfolio import FIRST
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.rows import collected
 from kyros_spark.config import ModelSettings, load_config
-from kyros_spark.errors import ConfigError, FitError, WorkerLostError
+from kyros_spark.errors import ConfigError, FitError, TrainingDataError, WorkerLostError
 from kyros_spark.fitting import boosting
 from kyros_spark.fitting.boosting import fit_boosting
 from kyros_spark.fitting.calibrate import calibrate
@@ -165,6 +166,26 @@ def test_levels_as_categories_score_as_xgboost_does(shaped):
 def test_a_shape_of_features_that_cannot_have_it_is_refused(rows, shape, said):
     with pytest.raises(ConfigError, match=said):
         fit_boosting(rows, FEATURES, settings(**shape))
+
+
+def test_stopping_early_without_a_validation_part_is_refused(rows):
+    train = rows.where("split = 'train'")
+    for source in (train, collected(train)):
+        with pytest.raises(TrainingDataError, match="found none; .* early_stopping: 0"):
+            fit_boosting(source, FEATURES, settings(early_stopping=5))
+
+
+def test_rows_in_this_process_give_the_booster_of_one_worker(rows, plain, shaped):
+    """Bit for bit: xgboost.spark with one worker is the truth here."""
+    for fit, options in ((plain, {}), (shaped, SHAPE)):
+        here = fit_boosting(collected(rows), FEATURES, settings(**options))
+        ours, theirs = (trees_from_xgboost(f.booster, f.rounds).trees.as_dict() for f in (here, fit))
+        assert (here.start, here.rounds, set(ours)) == (fit.start, fit.rounds, set(theirs))
+        for name, array in ours.items():
+            np.testing.assert_array_equal(array, theirs[name])
+    stopped = [fit_boosting(s, FEATURES, settings(rounds=200, early_stopping=3))
+               for s in (rows, collected(rows))]  # fmt: skip
+    assert stopped[0].rounds == stopped[1].rounds < 200
 
 
 def spent_by_workers():

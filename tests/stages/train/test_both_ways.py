@@ -8,7 +8,7 @@ from portfolio import FIRST
 from pyspark.sql import functions as F
 
 from kyros_spark.aggregates.rows import ExecutorRows, collected
-from kyros_spark.config import load_config
+from kyros_spark.config import BoostingSettings, load_config
 from kyros_spark.fitting.balance import flat_load, rebalance_factor
 from kyros_spark.fitting.boosting import _mean_score
 from kyros_spark.fitting.calibrate import scored_rows
@@ -83,7 +83,7 @@ SUMS = {
     "one-way strength": lambda rows, c: one_way_d2(
         count_of(rows, c)[0], 100, spec_of(rows, c), count_of(rows, c)[1]
     ),
-    "mean score": lambda rows, c: _mean_score(count_of(rows, c)[0]),
+    "mean score": lambda rows, c: _mean_score(count_of(rows, c)[0], BoostingSettings()),
     "moments": moments_of,
     "balance": lambda rows, c: rebalance_factor("m", premium_of(rows, c)[1]),
     "load": lambda rows, c: flat_load(premium_of(rows, c)[0], premium_of(rows, c)[2]),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,8 @@ from pyspark.sql import Row
 
 from kyros_spark.errors import TableConstraintError
 from kyros_spark.tables.contract import Table
+
+_ROUNDED = Context(prec=80, rounding=ROUND_HALF_UP)  # twice the digits of the largest decimal
 
 
 def rows_as_arrow(table: Table, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
@@ -41,11 +44,13 @@ def _converted(value: Any, kind: pa.DataType) -> Any:
         return value.astimezone(UTC) if isinstance(value, datetime) else value
     if pa.types.is_string(kind):  # half of a surrogate pair cannot be stored
         return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    if pa.types.is_integer(kind):  # Arrow would cut a fraction off
+        return operator.index(value)
     if pa.types.is_floating(kind):
         return float(value) if isinstance(value, int) else value
     if pa.types.is_decimal(kind):
         step = Decimal(1).scaleb(-kind.scale)
-        return value.quantize(step, ROUND_HALF_UP) if isinstance(value, Decimal) else value
+        return value.quantize(step, context=_ROUNDED) if isinstance(value, Decimal) else value
     if pa.types.is_map(kind):
         return [(_converted(k, kind.key_type), _converted(v, kind.item_type))
                 for k, v in dict(value).items()]  # fmt: skip

@@ -158,7 +158,7 @@ class FileCommit:
         """Give the commit the metrics that Delta's own writer gives it."""
         numbers = {
             "numFiles": len(self.adds),
-            "numOutputRows": self.rows,
+            "numOutputRows": self.rows + self.copied,
             "numOutputBytes": sum(add["size"] for add in self.adds),
         }
         if mode == "Overwrite":

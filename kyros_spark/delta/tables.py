@@ -43,9 +43,11 @@ class DeltaTables(FrameWriter):
             commit.remove(where)
             commit.add([rows_as_arrow(table, rows, commit.layout.schema())] if rows else [])
 
-        return self._by_files(table, run_id, write, where) or self.replace(
-            table, rows_as_frame(self.spark, table, rows), run_id, where
-        )
+        written = self._by_files(table, run_id, write, where)
+        if written is None:
+            written = self.replace(table, rows_as_frame(self.spark, table, rows), run_id, where)
+        # Delta's writer counts the rows that it copied as well.
+        return Written(written.location, written.version, len(rows))
 
     def append_rows(self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str) -> Written:
         """Append rows that the driver holds, in one commit.
@@ -88,9 +90,11 @@ class DeltaTables(FrameWriter):
             schema = commit.layout.schema()
             commit.add((arrow_as_table(table, rows, schema) for rows in batches), rows_per_file)
 
-        return self._by_files(table, run_id, write, where) or self.replace(
-            table, arrow_as_frame(self.spark, table, batches), run_id, where, rows_per_file
-        )
+        written = self._by_files(table, run_id, write, where)
+        if written is None:
+            frame = arrow_as_frame(self.spark, table, batches)
+            written = self.replace(table, frame, run_id, where, rows_per_file)
+        return written
 
     def rewrite_rows(
         self,

@@ -56,8 +56,8 @@ class Among:
         """Return whether a partition may hold such rows; values: of its columns, as text."""
         known = [n for n, column in enumerate(self.columns) if column in values]
         texts = {tuple(str(allowed[n]) for n in known) for allowed in self.values}
-        of_partition = tuple(self._compared(values[self.columns[n]]) for n in known)
-        return of_partition in texts
+        present = tuple(self._compared(values[self.columns[n]]) for n in known)
+        return present in texts
 
     def may_lie(self, least: Mapping[str, Any], most: Mapping[str, Any]) -> bool:
         """Return whether a file may hold such rows, by its columns' smallest and largest values."""

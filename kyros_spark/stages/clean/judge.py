@@ -54,8 +54,8 @@ class RowsWithVerdicts(Protocol):
     def sampled(self, rows: int, total: int) -> pd.DataFrame:
         """Return about ``rows`` of the ``total`` accepted rows."""
 
-    def accepted(self) -> DataFrame:
-        """Return the accepted rows with the source's columns."""
+    def accepted(self, names: Sequence[str]) -> DataFrame:
+        """Return columns of the accepted rows."""
 
     def clean(self, batch: str, run_id: str) -> DataFrame | pa.Table:
         """Return the accepted rows as their table holds them."""
@@ -135,7 +135,9 @@ def _verdicts(
         typed = with_sums(with_typed_columns(marked, source), source)
         typed = with_rows_compared(typed, source, lists)
         if policies is not None:
-            keys = policy_keys(policies.rows.accepted(), policies.source.key, source.period)
+            key, columns = policies.source.key, policies.source.columns
+            clean = policies.rows.accepted(key if source.period is None else tuple(columns))
+            keys = policy_keys(clean, key, source.period)
             typed = with_policy_known(typed, keys, source)
         return with_verdicts(typed, source, rules)
     except AnalysisException as error:

@@ -39,9 +39,9 @@ class JudgedFrame:
         with arrow_transfer(self._rows.sparkSession):
             return sample(verdicts.accepted(self._rows), self._source, rows, total).toPandas()
 
-    def accepted(self) -> DataFrame:
-        """Return the accepted rows with the source's columns."""
-        return verdicts.accepted(self._rows)
+    def accepted(self, names: Sequence[str]) -> DataFrame:
+        """Return columns of the accepted rows."""
+        return verdicts.accepted(self._rows).select(*names)
 
     def clean(self, batch: str, run_id: str) -> DataFrame:
         """Return the accepted rows as their table holds them."""

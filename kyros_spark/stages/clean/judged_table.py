@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SUM = pa.decimal128(38, 6)
+_BROADCAST = 500_000  # rows: some 64 MB as a hash table of keys
 _REASON = ("rule", "column", "expected", "found")
 
 
@@ -112,9 +113,11 @@ class JudgedTable:
             columns[name] = values.cast(pa.float64()) if is_number(column.type) else values
         return pa.Table.from_pydict(columns).to_pandas()
 
-    def accepted(self) -> DataFrame:
-        """Return the accepted rows with the source's columns."""
-        return self._spark.createDataFrame(self._accepted.select(list(self._source.columns)))
+    def accepted(self, names: Sequence[str]) -> DataFrame:
+        """Return columns of the accepted rows."""
+        frame = self._spark.createDataFrame(self._accepted.select(list(names)))
+        # Spark does not know how few they are, and would sort both sides of a join.
+        return frame.hint("broadcast") if self._accepted.num_rows <= _BROADCAST else frame
 
     def clean(self, batch: str, run_id: str) -> pa.Table:
         """Return the accepted rows as their table holds them."""

@@ -31,8 +31,8 @@ _MICROSECONDS = pa.timestamp("us", tz="UTC")
 
 def predicted_rows(
     plan: ScoringPlan, rows: pa.Table, config: Config, run: Run, report: HostReport
-) -> tuple[pa.Table, dict[str, float]]:
-    """Return the rows of `predictions` for prepared rows, and the totals of the whole batch.
+) -> tuple[list[pa.Table], dict[str, float]]:
+    """Return the rows of `predictions` by output, and the totals of the whole batch.
 
     rows: the columns of `columns_read`.
     """
@@ -55,7 +55,7 @@ def predicted_rows(
         same = _repeated({**described, **constants}, rows.num_rows)
         part = pa.Table.from_pydict({**shared, **values, **same})
         parts.append(part.select(predictions_table(config.sources.policies).names))
-    return pa.concat_tables(parts), totals
+    return parts, totals
 
 
 def columns_read(plan: ScoringPlan, config: Config) -> list[str]:

@@ -42,7 +42,8 @@ def draw(result, target):
             axis, numbers = axes[row, column], [cells.get((size, s, step), {}) for s in sides]
             seconds = [n.get("seconds", math.nan) for n in numbers]
             colours = [COLOURS.get(side, "#7f8c8d") for side in sides]
-            bars = axis.barh([NAMES[side] for side in sides], seconds, color=colours)
+            bars = axis.barh(range(len(sides)), seconds, color=colours)
+            axis.set_yticks(range(len(sides)), [NAMES[side] for side in sides])
             axis.bar_label(bars, [_label(n) for n in numbers], fontsize=7)
             for place, cell in enumerate(numbers):
                 if "cannot" in cell:

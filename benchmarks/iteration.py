@@ -7,6 +7,7 @@ each build has run once on a few rows, so that its kernels are compiled. All sid
 the same rows, claims and exposure, and to the same expected claims within 1 %.
 """
 
+import argparse
 import json
 import shutil
 from importlib import metadata
@@ -17,7 +18,7 @@ from benchmarks.engine import BUILD, _machine, _say
 from benchmarks.iteration_chain import Chain
 from benchmarks.iteration_data import BYTES_A_COPY, PG17, extract, first_rows
 from benchmarks.iteration_sides import PREVIOUS, commit_of, sides
-from benchmarks.iteration_table import table
+from benchmarks.iteration_table import OURS, PEERS, table
 from benchmarks.iteration_totals import differences
 from benchmarks.memory_limit import memory_limit
 
@@ -53,12 +54,12 @@ def main(short=False, times=None, previous=PREVIOUS):
     result = {
         "machine": _machine(), "previous": commit_of(previous), "differences": {},
         "versions": {name: metadata.version(name) for name in PACKAGES},
-        "absent": [] if "session" in built else ["session"], "records": [],
+        "absent": [name for name in (*OURS, *PEERS) if name not in built], "records": [],
     }  # fmt: skip
     _say(f"{result['machine']['cpu']}; sides: {', '.join(built)}")
     _warm(built)
     for size in times or ([1] if short else [n for n in SIZES if _fits(n)]):
-        for record in _measured(built, size, SHORT if short else SIZES[size]):
+        for record in _measured(built, size, SHORT if short else SIZES.get(size, SIZES[10])):
             result["records"].append(record)
             (BUILD / "iteration.json").write_text(json.dumps(result, indent=1))
         mine = [record for record in result["records"] if record["times"] == size]
@@ -113,3 +114,11 @@ def _memory(name):
     """Return a number of /proc/meminfo, in MiB."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) // 1024
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.iteration", description=__doc__)
+    parser.add_argument("times", nargs="*", type=int, help="sizes up to 100 (default: 1, 10, 100)")
+    parser.add_argument("--previous", default=PREVIOUS, help="the commit to compare with")
+    chosen = parser.parse_args()
+    main(times=chosen.times, previous=chosen.previous)

@@ -1,6 +1,7 @@
 """Draw `iteration.json`, seconds a step: `python -m benchmarks.iteration_plot JSON SVG`."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -39,10 +40,15 @@ def draw(result, target):
     for row, size in enumerate(sizes):
         for column, step in enumerate(steps):
             axis, numbers = axes[row, column], [cells.get((size, s, step), {}) for s in sides]
-            seconds = [n.get("seconds", 0.0) for n in numbers]
+            seconds = [n.get("seconds", math.nan) for n in numbers]
             colours = [COLOURS.get(side, "#7f8c8d") for side in sides]
-            bars = axis.barh([NAMES[side] for side in sides], seconds, color=colours)
+            bars = axis.barh(range(len(sides)), seconds, color=colours)
+            axis.set_yticks(range(len(sides)), [NAMES[side] for side in sides])
             axis.bar_label(bars, [_label(n) for n in numbers], fontsize=7)
+            for place, cell in enumerate(numbers):
+                if "cannot" in cell:
+                    left = axis.get_yaxis_transform()
+                    axis.text(0, place, " out of memory", transform=left, va="center", fontsize=7)
             axis.set_xscale("log")
             axis.margins(x=0.25)
             axis.set_title(f"{STEPS[step]}\n{size * ROWS:,} policies a year", fontsize=8)
@@ -57,8 +63,6 @@ def draw(result, target):
 
 
 def _label(numbers):
-    if "cannot" in numbers:
-        return " out of memory"
     return f" {numbers['seconds']:,.1f}" if "seconds" in numbers else ""
 
 

@@ -84,14 +84,16 @@ class Side:
 
 
 def sides(folder, previous=PREVIOUS):
-    """Return all sides that this machine has, by name; build the previous one."""
+    """Return the sides that there are, by name; build the previous one."""
     here = {**os.environ, **CALM, "PYTHONPATH": str(ROOT)}
     kyros = (sys.executable, "-m", "kyros_spark")
     # A session that this user may have is left alone; the side "session" has one of its own.
     made = [Side("kyros", kyros, {**here, "KYROS_SESSION": "off"})]
     if has_session(made[0]):
         made.append(Side("session", kyros, here))
-    made.append(_previous(folder, previous))
+    commit = commit_of(previous)
+    if commit is not None:
+        made.append(_previous(folder, commit))
     for name in ("pandas", "pyspark"):
         made.append(Side(name, (sys.executable, "-m", f"benchmarks.iteration_{name}"), here))
     return {side.name: side for side in made}
@@ -104,15 +106,14 @@ def has_session(side):
 
 
 def commit_of(revision):
-    """Return the commit that a revision names."""
+    """Return the commit that a revision names; None where it is not in this checkout's history."""
     asked = ["git", "rev-parse", "--verify", f"{revision}^{{commit}}"]
-    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _previous(folder, revision):
+def _previous(folder, commit):
     """Build and install the wheel of a commit, once."""
-    commit = commit_of(revision)
     home = folder / commit[:12]
     venv, source = home / "venv", home / "source"
     python = venv / "bin" / "python"

@@ -56,7 +56,7 @@ def table(result):
                   for ours in OURS for peer in PEERS for step in steps]  # fmt: skip
     lines += [f"absent: {name}" for name in result["absent"]]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    lines += ["", f"{versions}; previous is {result['previous'][:12]}; {result['machine']['cpu']}, "
+    lines += ["", f"{versions}; previous is {result['previous']}; {result['machine']['cpu']}, "
               f"{result['machine']['cores']} cores"]  # fmt: skip
     return "\n".join(line for line in lines if line is not None)
 

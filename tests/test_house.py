@@ -170,7 +170,7 @@ WRITERS = {
     "kyros_spark.delta.frame_writer": (".saveAsTable(", "MERGE INTO", "replaceWhere"),
     "kyros_spark.delta.file_commit": ("transaction.commit(",),  # rows that the driver holds
     "kyros_spark.delta.staging": ("transaction.commit(",),  # publishes micro-batches
-    "kyros_spark.spark.warm_up": ('format("delta").mode',),  # a throw-away table
+    "kyros_spark.spark.warm_up": ('format("delta").mode', "replaceWhere"),  # a throw-away table
 }
 
 

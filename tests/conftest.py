@@ -35,6 +35,9 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in left_out]
 
 
+# Commands that tests start must not go to a session that the developer keeps.
+os.environ.setdefault("KYROS_SESSION", "off")
+
 # Kyros would otherwise bind its log to the first test's captured stderr.
 logging.getLogger("kyros_spark").addHandler(logging.NullHandler())
 

@@ -159,11 +159,7 @@ def _constraints(features: Sequence[Feature], boosting: BoostingSettings) -> dic
 
 
 def _mean_score(rows: RowSource, boosting: BoostingSettings) -> float:
-    """Return the log of the training part's weighted mean response per unit.
-
-    Raises:
-        TrainingDataError: early stopping without a validation part.
-    """
+    """Return the log of the training part's mean response per unit; check the validation part."""
 
     def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
         label, weight = (as_doubles(batch.column(name)) for name in (LABEL, WEIGHT))

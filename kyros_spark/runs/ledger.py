@@ -19,7 +19,7 @@ from kyros_spark.tables.runs import RUNS
 
 # What later runs need of the last run that ended well.
 _LAST_RUN = ("run_id", "fingerprint", "outputs", "rows_out", "details", "started_at", "inputs",
-             "settings_hash", "code_hash")  # fmt: skip
+             "settings_hash", "code_hash", "seconds")  # fmt: skip
 
 
 class Ledger:
@@ -162,4 +162,5 @@ def _last_run_of(row: Mapping[str, Any] | Row) -> LastRun:
         row["settings_hash"],
         row["code_hash"],
         row["ordinal"],
+        row["seconds"],
     )

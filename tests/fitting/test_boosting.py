@@ -179,7 +179,9 @@ def test_rows_in_this_process_give_the_booster_of_one_worker(rows, plain, shaped
     """Bit for bit: xgboost.spark with one worker is the truth here."""
     for fit, options in ((plain, {}), (shaped, SHAPE)):
         here = fit_boosting(collected(rows), FEATURES, settings(**options))
-        ours, theirs = (trees_from_xgboost(f.booster, f.rounds).trees.as_dict() for f in (here, fit))
+        ours, theirs = (
+            trees_from_xgboost(f.booster, f.rounds).trees.as_dict() for f in (here, fit)
+        )
         assert (here.start, here.rounds, set(ours)) == (fit.start, fit.rounds, set(theirs))
         for name, array in ours.items():
             np.testing.assert_array_equal(array, theirs[name])

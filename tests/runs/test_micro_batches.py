@@ -80,7 +80,7 @@ def test_files_where_a_table_should_be_are_left_and_named(portfolio):
 
 @pytest.mark.parametrize(
     ("call", "when", "redone"),
-    [("write", 2, 2), ("write", -2, 1), ("show", -1, 0), ("forget", 1, None)],
+    [("write", 2, 2), ("write", -2, 1), ("publish", -1, 0), ("discard", 1, None)],
     ids=["in a micro-batch", "behind its commit", "behind the last commit", "tidying"],
 )
 def test_a_killed_run_goes_on_where_it_stopped(portfolio, spark, monkeypatch, call, when, redone):
@@ -175,7 +175,7 @@ def test_micro_batches_that_another_run_committed_meanwhile_are_left_out_and_the
 ):
     """Delta then runs nothing: who waits for what would be counted on the way waits for ever."""
     expected = values(portfolio, spark)
-    killed_run(portfolio, monkeypatch, f"predict --batch {FIRST}", "show", 1)
+    killed_run(portfolio, monkeypatch, f"predict --batch {FIRST}", "publish", 1)
     monkeypatch.setattr(
         StagedWrite, "resume", lambda self: []
     )  # as asked before the other committed

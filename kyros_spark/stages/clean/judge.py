@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class JudgedRows(Protocol):
+class RowsWithVerdicts(Protocol):
     """Rows with their verdicts, on the executors or in the driver."""
 
     def counts(self, profiled: bool) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ class JudgedSource:
 
     source: SourceSettings
     rules: list[Rule]
-    rows: JudgedRows
+    rows: RowsWithVerdicts
     types: dict[str, str]
 
 

@@ -66,7 +66,7 @@ def test_how_many_rows_a_micro_batch_has_makes_nothing_stale(portfolio):
 
 
 @pytest.mark.parametrize(
-    ("call", "when", "there"), [("write", 2, 1), ("write", -2, 2), ("show", -1, None)]
+    ("call", "when", "there"), [("write", 2, 1), ("write", -2, 2), ("publish", -1, None)]
 )
 def test_a_killed_run_goes_on_where_it_stopped(
     portfolio, finished, spark, monkeypatch, parts, call, when, there
@@ -108,7 +108,7 @@ def test_a_new_feature_is_seen_with_its_values_and_not_before(portfolio, spark, 
 def test_micro_batches_that_were_compacted_meanwhile_count_once(
     portfolio, finished, spark, monkeypatch
 ):
-    killed_run(portfolio, monkeypatch, f"prepare --batch {SECOND}", "show", 1)
+    killed_run(portfolio, monkeypatch, f"prepare --batch {SECOND}", "publish", 1)
     (log,) = staged_logs(portfolio, "prepared")
     spark.sql(f"OPTIMIZE delta.`{log.parent}`")
     portfolio.must(f"prepare --batch {SECOND}")

@@ -18,7 +18,7 @@ LOCKS := conf/requirements-build.txt conf/requirements-dev.txt conf/requirements
 help:  ## Show this list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
-setup: $(STAMP)  ## Make .venv: locked packages, a JDK if there is no Java 17, Delta's jars (cached)
+setup: $(STAMP)  ## Make .venv: locked packages, a JDK if there is no Java 17, Delta's jars, a class archive (cached)
 	@echo "setup: ready in .venv"
 
 $(STAMP): $(LOCKS) pyproject.toml

@@ -3,11 +3,11 @@
 import argparse
 import sys
 
-from benchmarks import case, engine, growth, stages, storm, train
+from benchmarks import case, engine, growth, iteration, stages, storm, train
 
 BENCHMARKS = {
     "engine": engine.main, "stages": stages.main, "train": train.main, "storm": storm.main,
-    "case": case.main, "growth": growth.main,
+    "case": case.main, "growth": growth.main, "iteration": iteration.main,
 }  # fmt: skip
 
 

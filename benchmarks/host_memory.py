@@ -56,7 +56,7 @@ def held(session):
 
     A kernel without Pss_Anon and Pss_Shmem in smaps_rollup tells 0 of the second.
     """
-    found = [_proportional(Path(f"/proc/{pid}")) for pid in members(session)]
+    found = [proportional(Path(f"/proc/{pid}")) for pid in members(session)]
     return tuple(sum(column) / 1024 for column in zip(*found, strict=True)) or (0.0, 0.0)
 
 
@@ -80,7 +80,8 @@ def _is_being_spawned(entry):
     return Path(f"/proc/{parent}/exe").readlink() == program
 
 
-def _proportional(entry):
+def proportional(entry):
+    """Return a process's share of the memory it maps, in KiB: of all, and of no file."""
     try:
         if _is_being_spawned(entry):
             return 0, 0

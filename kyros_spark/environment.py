@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import getpass
 import hashlib
@@ -100,6 +101,14 @@ def peak_memory() -> tuple[float | None, float | None]:
         elif "pyspark" in command or "python" in command:
             worker = max(worker, _peak_mib(pid))
     return driver, worker or None
+
+
+def forget_peaks() -> None:
+    """Let the peaks of this process and its JVM and workers start again at what they use now."""
+    if sys.platform.startswith("linux"):
+        for pid in (os.getpid(), *(pid for pid, _ in _related_processes())):
+            with contextlib.suppress(OSError):  # a kernel without it, or a process that just ended
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def machine_memory_mib() -> int | None:

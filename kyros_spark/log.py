@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +31,18 @@ def configure_logging(level: int = logging.INFO) -> None:
     package_logger.propagate = False
     # PySpark repeats every failure as a page of JSON; our own error is one sentence.
     logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def handlers_of_their_own() -> Iterator[None]:
+    """Log to the stderr of now during the block, and as before after it."""
+    package_logger = logger()
+    before, package_logger.handlers = package_logger.handlers, []
+    configure_logging()
+    try:
+        yield
+    finally:
+        package_logger.handlers = before
 
 
 def event(message: str, level: int = logging.INFO, **fields: Any) -> None:

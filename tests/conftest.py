@@ -35,6 +35,9 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in left_out]
 
 
+# Commands that tests start must not go to a session that the developer keeps.
+os.environ.setdefault("KYROS_SESSION", "off")
+
 # Kyros would otherwise bind its log to the first test's captured stderr.
 logging.getLogger("kyros_spark").addHandler(logging.NullHandler())
 
@@ -91,7 +94,7 @@ def fits(finished, spark, tmp_path_factory):
     for table in ("models", "relativities"):
         shutil.rmtree(twin.base / table)
     with kept_fits() as fits:
-        twin.must(f"train --batch {FIRST}")
+        twin.must(f"train --batch {FIRST} --set spark.local_rows=0")  # so that frames are fitted
     models = finished.settings["train"]["models"]
     plain = [name for name, one in models.items() if one["method"] != "composite"]
     return dict(zip(plain, fits, strict=True))
@@ -106,7 +109,8 @@ def kept_fits():
 
     def keeping(fit):
         def kept(rows, features, settings):
-            fits.append((rows, features, settings, fit(rows, features, settings)))
+            made = fit(rows, features, settings)
+            fits.append((rows.as_frame(), features, settings, made))
             return fits[-1][-1]
 
         return kept

@@ -4,20 +4,30 @@ Both kinds of rows run the same states. Rows are held here if the caller knows t
 (`spark.local_rows`): Spark is asked for them once, as Arrow, and each further sum is a loop over
 arrays. On the executors each sum is one pass by mapInArrow, whose partial states the driver merges
 in the order of the partitions.
+
+Rows are changed by functions of a batch, which have to treat each row by itself: the same function
+runs here or there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from contextlib import contextmanager
+from typing import Protocol, cast
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
+from kyros_spark import profiler
 from kyros_spark.aggregates.state import AnyState
+from kyros_spark.spark.persisted import persisted
 from kyros_spark.spark_version import has_to_arrow
+from kyros_spark.tables.ddl import quoted
 
 BATCH_ROWS = 65_536  # of local rows: arrays of a column stay in the processor's cache
+
+Change = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 class RowSource(Protocol):
@@ -25,6 +35,9 @@ class RowSource(Protocol):
 
     def aggregate(self, columns: Sequence[str], new_state: Callable[[], AnyState]) -> AnyState:
         """Return the state of all rows; ``new_state`` makes one of no rows."""
+
+    def changed(self, columns: Sequence[str], change: Change) -> RowSource:
+        """Return the rows that ``change`` makes of these columns."""
 
 
 class DriverRows:
@@ -37,38 +50,131 @@ class DriverRows:
     def aggregate(self, columns: Sequence[str], new_state: Callable[[], AnyState]) -> AnyState:
         """Return the state of all rows."""
         state = new_state()
-        for batch in self.table.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS):
+        for batch in self._batches(columns):
             state.add(batch)
         return state
+
+    def changed(self, columns: Sequence[str], change: Change) -> DriverRows:
+        """Return the rows that ``change`` makes of these columns: at once."""
+        batches = [change(batch) for batch in self._batches(columns)]
+        if not batches:
+            schema = pa.schema([self.table.schema.field(name) for name in columns])
+            nothing = [pa.array([], field.type) for field in schema]
+            batches = [change(pa.RecordBatch.from_arrays(nothing, schema=schema))]
+        return DriverRows(pa.Table.from_batches(batches))
+
+    def _batches(self, columns: Sequence[str]) -> list[pa.RecordBatch]:
+        batches = self.table.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS)
+        return [batch for batch in batches if batch.num_rows]
 
 
 class ExecutorRows:
     """Rows of a DataFrame, on the executors."""
 
-    def __init__(self, frame: DataFrame) -> None:
-        """Take the frame; it is computed once per sum, so persist what is expensive."""
+    def __init__(self, frame: DataFrame, changes: Sequence[Change] = ()) -> None:
+        """Take the frame and the changes to its batches.
+
+        Both are computed once per sum, so persist what is expensive.
+        """
         self.frame = frame
+        self._changes = tuple(changes)
 
     def aggregate(self, columns: Sequence[str], new_state: Callable[[], AnyState]) -> AnyState:
         """Return the state of all rows: one pass, with one partial state per partition."""
+        changed = self._changing()
 
         def partial(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             state = new_state()
-            for batch in batches:
-                state.add(batch)
+            with profiler.profiled("sums-worker"):
+                for batch in batches:
+                    if batch.num_rows:
+                        state.add(changed(batch).select(list(columns)))
             yield pa.RecordBatch.from_arrays([pa.array([state.to_bytes()])], ["state"])
 
         total = new_state()
-        for row in self.frame.select(*columns).mapInArrow(partial, "state binary").collect():
+        rows = self._selected(columns).mapInArrow(partial, "state binary")
+        for row in rows.collect():
             total.merge(bytes(row["state"]))
         return total
+
+    def changed(self, columns: Sequence[str], change: Change) -> ExecutorRows:
+        """Return the rows that ``change`` makes of these columns, whenever they are read."""
+        return ExecutorRows(self._selected(columns), (*self._changes, change))
+
+    def as_frame(self) -> DataFrame:
+        """Return the rows as a frame."""
+        if not self._changes:
+            return self.frame
+        changed = self._changing()
+        given = to_arrow_schema(self.frame.schema)
+        nothing = [pa.array([], field.type) for field in given]
+        schema = changed(pa.RecordBatch.from_arrays(nothing, schema=given)).schema
+
+        def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                if batch.num_rows:
+                    yield changed(batch)
+
+        return self.frame.mapInArrow(work, from_arrow_schema(schema))
+
+    def _selected(self, columns: Sequence[str]) -> DataFrame:
+        """Return the frame with these columns alone; changes need all of its columns."""
+        return self.frame if self._changes else self.frame.select(*map(quoted, columns))
+
+    def _changing(self) -> Change:
+        changes = self._changes
+
+        def changed(batch: pa.RecordBatch) -> pa.RecordBatch:
+            for change in changes:
+                batch = change(batch)
+            return batch
+
+        return changed
+
+
+@contextmanager
+def held(rows: RowSource) -> Iterator[RowSource]:
+    """Compute changed rows once for the block."""
+    if isinstance(rows, ExecutorRows):
+        with persisted(rows.as_frame()) as frame:
+            yield ExecutorRows(frame)
+    else:
+        yield rows
+
+
+def rows_of(rows: RowSource | DataFrame) -> RowSource:
+    """Return a DataFrame's rows as those of the executors; rows of either kind as they are."""
+    if isinstance(rows, DriverRows | ExecutorRows):
+        return rows
+    return ExecutorRows(cast(DataFrame, rows))
 
 
 def collected(frame: DataFrame) -> DriverRows:
     """Return all rows of a frame as Arrow in this process: one execution of Spark.
 
-    The caller sees to it that they fit: see `spark.local_rows`.
+    The caller sees to it that they fit: see `spark.local_rows`. Texts are held as codes.
     """
-    if has_to_arrow(frame.sparkSession.version):
-        return DriverRows(frame.toArrow())
-    return DriverRows(pa.Table.from_pandas(frame.toPandas(), preserve_index=False))
+    table = frame.toArrow() if has_to_arrow(frame.sparkSession.version) else _as_arrow(frame)
+    for n, column in enumerate(table.columns):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            codes = column.dictionary_encode().unify_dictionaries()
+            table = table.set_column(n, table.column_names[n], codes)
+    return DriverRows(table)
+
+
+def _as_arrow(frame: DataFrame) -> pa.Table:
+    """Return a frame's rows where Spark has no toArrow; pandas would take NULL for NaN."""
+
+    def pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            out = pa.BufferOutputStream()
+            with pa.ipc.new_stream(out, batch.schema) as stream:
+                stream.write_batch(batch)
+            yield pa.RecordBatch.from_arrays([pa.array([out.getvalue().to_pybytes()])], ["rows"])
+
+    tables = [
+        pa.ipc.open_stream(bytes(row["rows"])).read_all()
+        for row in frame.mapInArrow(pack, "rows binary").collect()
+    ]
+    # Without any row, pandas knows the types as well as Arrow does.
+    return pa.concat_tables(tables) if tables else pa.Table.from_pandas(frame.toPandas())

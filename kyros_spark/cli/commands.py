@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def _open(arguments: argparse.Namespace, app: str) -> tuple[SparkSession, Config]:
     """Return the session and the settings; a remote settings file needs the session first."""
+    from kyros_spark.cli.extent import is_short
     from kyros_spark.config import is_remote, load_config
     from kyros_spark.spark.session import get_session
 
@@ -25,7 +26,7 @@ def _open(arguments: argparse.Namespace, app: str) -> tuple[SparkSession, Config
         spark = get_session(app=app)
         return spark, load_config(arguments.config, arguments.set, spark)
     config = load_config(arguments.config, arguments.set)
-    return get_session(config.spark, app), config
+    return get_session(config.spark, app, is_short(arguments, config)), config
 
 
 def run_stage(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -189,15 +190,22 @@ def run_doctor(arguments: argparse.Namespace) -> dict[str, Any]:
     """Check this machine, or the cluster of the session, one check per line."""
     from kyros_spark.config import is_remote, load_config
     from kyros_spark.doctor import examine
+    from kyros_spark.doctor.archive import mend_archive
     from kyros_spark.runs.result_line import doctor_line
     from kyros_spark.spark.session import get_session
 
+    if arguments.mend:
+        mend_archive()
     app = "kyros doctor"
     readable = arguments.config is not None and not is_remote(arguments.config)
     config = load_config(arguments.config, arguments.set) if readable else None
 
     def session_and_config() -> tuple[SparkSession, Config | None]:
-        return (get_session(app=app), None) if not arguments.config else _open(arguments, app)
+        return (
+            (get_session(app=app, short=True), None)
+            if not arguments.config
+            else _open(arguments, app)
+        )
 
     checks = []
     for check in examine(config, session_and_config):
@@ -205,6 +213,21 @@ def run_doctor(arguments: argparse.Namespace) -> dict[str, Any]:
         sys.stdout.flush()
         checks.append(check.as_dict())
     return doctor_line(checks)
+
+
+def run_session(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Start, stop or show the session that stays."""
+    from kyros_spark.cli.session import control
+    from kyros_spark.config import SparkSettings, load_config
+
+    if arguments.action == "stop":
+        return control.stop()
+    if arguments.action == "status":
+        return control.status()
+    settings = SparkSettings()
+    if arguments.config is not None:
+        settings = load_config(arguments.config, arguments.set).spark
+    return control.start(settings, arguments.idle_minutes)
 
 
 def run_sql(arguments: argparse.Namespace) -> None:

@@ -14,18 +14,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from kyros_spark.cli.parser import parser
+from kyros_spark.cli.session.client import run_in_session
 from kyros_spark.errors import KyrosError, spark_is_gone, spark_lost
 from kyros_spark.log import configure_logging, event
 from kyros_spark.profiler import FOLDER, profiled
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command, in the session that stays if there is one, and return its exit code."""
     configure_logging()
-    words = list(sys.argv[1:] if argv is None else argv)
+    return _run_words(list(sys.argv[1:] if argv is None else argv), may_delegate=True)
+
+
+def run_here(words: Sequence[str]) -> int:
+    """Run one command in this process and return its exit code."""
+    configure_logging()
+    return _run_words(list(words), may_delegate=False)
+
+
+def _run_words(words: list[str], may_delegate: bool) -> int:
     stage = words[0] if words else ""
     try:
         arguments = parser().parse_args(words)
+        if may_delegate and (code := run_in_session(words, arguments)) is not None:
+            return code
         line = _run(arguments)
     except KyrosError as error:
         return _fail(stage, error, error.exit_code)
@@ -72,7 +84,7 @@ def job_main() -> None:
 
 
 def _job(words: Sequence[str]) -> None:
-    code = main(words)
+    code = run_here(words)
     if code:
         sys.exit(code)
 

@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     _add_suggest(stages)
     _add_upkeep(stages)
     _add_doctor(stages)
+    _add_session(stages)
     sql = stages.add_parser("sql", help="ask the tables in SQL")
     _add_settings(sql)
     sql.add_argument("-e", "--execute", help="one query; without it a prompt opens")
@@ -127,7 +128,19 @@ def _add_doctor(stages: Any) -> None:
     command = _add_command(stages, "doctor", help_text, example)
     command.add_argument("--config", help="settings, for tables and memory too (default: none)")
     command.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    command.add_argument("--mend", action="store_true", help="make what is missing and can be made")
     command.set_defaults(work=commands.run_doctor)
+
+
+def _add_session(stages: Any) -> None:
+    help_text = "keep Spark running in the background, so that commands need not start it"
+    example = "example: kyros session start --config conf/demo.yaml"
+    command = _add_command(stages, "session", help_text, example)
+    command.add_argument("action", choices=("start", "stop", "status"))
+    command.add_argument("--config", help="settings: its section spark: starts the session")
+    command.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    command.add_argument("--idle-minutes", type=float, default=30, help="it ends after so many")
+    command.set_defaults(work=commands.run_session)
 
 
 def _add_import(stages: Any) -> None:

@@ -30,12 +30,13 @@ class GlmSettings(Section):
 
 
 class BoostingSettings(Section):
-    """How xgboost.spark grows the trees.
+    """How xgboost grows the trees, in the driver's process or, with many rows, on Spark.
 
     monotone      numeric features along which the score only rises (1) or only falls (-1)
     categorical   levels are categories, split by sets, rather than codes in order of exposure
     interactions  groups of features; a path down a tree stays within one group
     workers       Spark tasks that fit together; auto: one locally, all slots on a cluster
+    rows          the most rows to fit on; of more, a weighted sample is drawn by a hash of the key
     """
 
     rounds: int = Field(default=300, ge=1)
@@ -52,6 +53,7 @@ class BoostingSettings(Section):
     categorical: bool = False
     interactions: tuple[tuple[str, ...], ...] = ()
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    rows: int | None = Field(default=None, ge=100)
 
 
 class IntervalSettings(Section):

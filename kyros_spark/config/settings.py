@@ -52,7 +52,7 @@ class TableSettings(Section):
 class SparkSettings(Section):
     """The settings of a local session; on a cluster, the cluster's own settings always win.
 
-    local_rows  everywhere: a step of at most so many rows computes its sums in the driver's process
+    local_rows  everywhere: a step of at most so many rows holds them in the driver's process
     """
 
     driver_memory: str = "3g"

@@ -109,7 +109,7 @@ def translate_constraint_errors(table: Table) -> Iterator[None]:
     """
     try:
         yield
-    except PySparkException as error:
+    except Exception as error:  # Delta's own class may reach Python as a bare Java error
         message = str(error)
         if "DELTA_VIOLATE_CONSTRAINT" not in message and "DELTA_NOT_NULL_CONSTRAINT" not in message:
             raise

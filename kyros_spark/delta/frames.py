@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
+from kyros_spark.spark_version import has_to_arrow
 from kyros_spark.tables.contract import Table
 from kyros_spark.tables.ddl import quoted
 
@@ -22,3 +25,21 @@ def rows_as_frame(
     schema = ", ".join(f"{quoted(column.name)} {column.type}" for column in table.columns)
     values = [tuple(row.get(name) for name in table.names) for row in rows]
     return spark.createDataFrame(values, schema).coalesce(1)
+
+
+def arrow_as_frame(
+    spark: SparkSession, table: Table, batches: Iterable[pa.Table | pa.RecordBatch]
+) -> DataFrame:
+    """Return rows that the driver holds as Arrow as a DataFrame of the table's columns."""
+    batches = list(batches)
+    if has_to_arrow(spark.version) and batches:  # such a Spark takes Arrow, too
+        parts = [b if isinstance(b, pa.Table) else pa.Table.from_batches([b]) for b in batches]
+        frame = spark.createDataFrame(pa.concat_tables(parts))
+        columns = (
+            (F.col(quoted(c.name)) if c.name in frame.columns else F.lit(None)).cast(c.type)
+            for c in table.columns
+        )
+        named = zip(columns, table.names, strict=True)
+        return frame.select(*(column.alias(name) for column, name in named)).coalesce(1)
+    rows = (row for batch in batches for row in batch.to_pylist(maps_as_pydicts="strict"))
+    return rows_as_frame(spark, table, rows)

@@ -5,9 +5,14 @@ Spark Connect has no JVM to ask, and Databricks' Delta has other classes.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark.sql import SparkSession
+
+from kyros_spark.delta.layout import TableLayout
+from kyros_spark.tables.contract import Column
 
 
 def is_reachable(spark: SparkSession) -> bool:
@@ -28,6 +33,32 @@ def transaction(spark: SparkSession, location: str) -> Any:
     classic: Any = spark
     log = classic._jvm.org.apache.spark.sql.delta.DeltaLog
     return log.forTable(classic._jsparkSession, location).startTransaction()
+
+
+def layout_of(transaction: Any) -> TableLayout:
+    """Return how a transaction's table is described in its log."""
+    metadata = json.loads(transaction.metadata().json())["metaData"]
+    return TableLayout(metadata, json.loads(transaction.protocol().json())["protocol"])
+
+
+def layout(spark: SparkSession, location: str) -> TableLayout | None:
+    """Return how the table in a folder is described in its log, or None if there is no table."""
+    opened = transaction(spark, location)
+    return layout_of(opened) if int(opened.readVersion()) >= 0 else None
+
+
+def folder(spark: SparkSession, location: str) -> str:
+    """Return a table's folder as Hadoop qualifies it."""
+    classic: Any = spark
+    path = classic._jvm.org.apache.hadoop.fs.Path(location)
+    system = path.getFileSystem(classic._jsparkSession.sessionState().newHadoopConf())
+    return str(system.makeQualified(path).toString())
+
+
+def sequence(spark: SparkSession, values: list[Any]) -> Any:
+    """Return values as a Scala sequence."""
+    classic: Any = spark
+    return classic._jvm.org.apache.spark.api.python.PythonUtils.toSeq(values)
 
 
 def version(spark: SparkSession, location: str) -> int | None:
@@ -54,3 +85,61 @@ def forget(spark: SparkSession, location: str) -> None:
     path = classic._jvm.org.apache.hadoop.fs.Path(location)
     log = classic._jvm.org.apache.spark.sql.delta.DeltaLog
     log.invalidateCache(classic._jsparkSession, path)
+
+
+def action(spark: SparkSession, kind: str, content: Mapping[str, Any]) -> Any:
+    """Return an entry of the log, given as its JSON object, as Delta's own class."""
+    classic: Any = spark
+    actions = classic._jvm.org.apache.spark.sql.delta.actions.Action
+    return actions.fromJson(json.dumps({kind: content}))
+
+
+def condition(spark: SparkSession, sql: str) -> Any:
+    """Return a SQL condition as Spark's own class."""
+    classic: Any = spark
+    return classic._jsparkSession.sessionState().sqlParser().parseExpression(sql)
+
+
+def column(spark: SparkSession, column: Column) -> dict[str, Any]:
+    """Return a contract's column as Delta's JSON describes it."""
+    classic: Any = spark
+    kind = classic._jvm.org.apache.spark.sql.types.DataType.fromDDL(column.type)
+    return {
+        "name": column.name,
+        "type": json.loads(kind.json()),
+        "nullable": True,
+        "metadata": {"comment": column.comment},
+    }
+
+
+def write_operation(
+    spark: SparkSession, mode: str, partition_by: list[str], where: str | None, run_id: str
+) -> Any:
+    """Return what Delta's history calls the commit; later releases of Delta have more options."""
+    classic: Any = spark
+    jvm = classic._jvm
+    name = "org.apache.spark.sql.delta.DeltaOperations$Write"
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    constructor = jvm.java.lang.Class.forName(name, False, loader).getConstructors()[0]
+    some, none = jvm.scala.Option.apply, jvm.scala.Option.empty()
+    options = [
+        getattr(jvm.org.apache.spark.sql.SaveMode, mode),
+        some(sequence(spark, partition_by)),
+        some(where) if where is not None else none,
+        some(run_id),
+    ]
+    options += [none] * (constructor.getParameterCount() - len(options))
+    return getattr(jvm.org.apache.spark.sql.delta, "DeltaOperations$Write")(*options)
+
+
+def report(spark: SparkSession, transaction: Any, numbers: Mapping[str, int]) -> None:
+    """Give a transaction's commit its metrics."""
+    classic: Any = spark
+    metrics = classic._jvm.java.util.HashMap()
+    for name, number in numbers.items():
+        make = classic._jvm.org.apache.spark.sql.execution.metric.SQLMetrics.createMetric
+        metric = make(classic._jsc.sc(), name)
+        metric.set(number)
+        metrics.put(name, metric)
+    as_map = classic._jvm.org.apache.spark.api.python.PythonUtils.toScalaMap(metrics)
+    transaction.registerSQLMetrics(classic._jsparkSession, as_map)

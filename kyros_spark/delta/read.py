@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from kyros_spark.config import TableSettings
 from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.failures import is_missing, translate_access_errors
+from kyros_spark.delta.layout import TableLayout
 from kyros_spark.delta.version_cache import VersionCache
 from kyros_spark.errors import BatchMissingError
 from kyros_spark.spark_version import condition_of
@@ -79,6 +80,21 @@ class DeltaReader:
             return None
         self._seen[name] = int(row["version"])
         return self._seen[name]
+
+    def layout(self, name: str) -> TableLayout | None:
+        """Return how a table is described in its log, if that can be read without a query."""
+        if self.by_path and delta_log.is_reachable(self.spark):
+            with suppress(Exception):  # whatever is wrong with the table, its reader names it
+                return delta_log.layout(self.spark, self.location(name))
+        return None
+
+    def features(self, name: str) -> set[str]:
+        """Return the features of Delta that a table's readers and writers must know."""
+        layout = self.layout(name)
+        if layout is not None:
+            return layout.features
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.reference(name)}").first()
+        return set() if detail is None else set(detail["tableFeatures"] or ())
 
     def has(self, name: str, version: int) -> bool:
         """Return whether the table exists and has reached a version."""

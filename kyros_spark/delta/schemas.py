@@ -127,8 +127,9 @@ class DeltaSchemas(DeltaReader):
         Raises:
             TableSchemaError: the table has a column of another type.
         """
-        fields = self.read(table.name).schema.fields
-        types = {field.name: field.dataType.simpleString() for field in fields}
+        layout = self.layout(table.name)
+        schema = layout.spark_schema() if layout is not None else self.read(table.name).schema
+        types = {field.name: field.dataType.simpleString() for field in schema.fields}
         for column in table.columns:
             if column.name in types and types[column.name] != column.type:
                 raise TableSchemaError(

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark.delta.tables import DeltaTables
 
-_NOT_PLAIN = ("deletionVectors", "columnMapping")  # a file's content then differs from the table's
+_NOT_PLAIN = {"deletionVectors", "columnMapping"}  # a file's content then differs from the table's
 _GLOB = frozenset("*?[]{}\\")
 
 
@@ -23,8 +23,7 @@ def slices(tables: DeltaTables, name: str, version: int, batch: str, rows: int) 
     whole = tables.read(name, version, [batch])
     if not tables.by_path or _GLOB & set(tables.location(name)):
         return [whole]
-    detail = tables.spark.sql(f"DESCRIBE DETAIL {tables.reference(name)}").first()
-    if detail is None or set(_NOT_PLAIN) & set(detail["tableFeatures"] or ()):
+    if _NOT_PLAIN & tables.features(name):
         return [whole]
     counts = whole.groupBy(F.col("_metadata.file_path").alias("path")).count().collect()
     groups = _groups(sorted((row["path"], row["count"]) for row in counts), rows)

@@ -26,6 +26,7 @@ from pyspark.sql import functions as F
 from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.failures import translate_concurrency_errors
 from kyros_spark.delta.tables import DeltaTables, Written
+from kyros_spark.delta.where import Where
 from kyros_spark.errors import machine_failed
 from kyros_spark.log import event
 from kyros_spark.storage.files import folder_exists, remove_folder
@@ -133,7 +134,7 @@ class StagedWrite:
         """Return the rows gathered so far."""
         return self._tables.read(self._staging.name)
 
-    def publish(self, run_id: str, where: str) -> Written:
+    def publish(self, run_id: str, where: Where) -> Written:
         """Replace the target's rows that match ``where`` by the gathered files, in one commit.
 
         where: a condition on the target's partition columns.
@@ -146,7 +147,7 @@ class StagedWrite:
         adds = list(self._gathered_files())
         gathered = {add["path"] for add in adds}
         with _transaction(self._tables, name, run_id) as (transaction, jvm, parse):
-            current = _files(jvm, transaction, parse(where))
+            current = _files(jvm, transaction, parse(where.sql()))
             # If all are there already, a killed run has published them.
             if not gathered <= {file.path() for file in current}:
                 actions = [file.remove() for file in current if file.path() not in gathered]
@@ -188,8 +189,7 @@ def can_stage(tables: DeltaTables, name: str) -> bool:
         return False
     if tables.version(name) is None:
         return True
-    detail = tables.spark.sql(f"DESCRIBE DETAIL {tables.reference(name)}").first()
-    return detail is not None and "columnMapping" not in (detail["tableFeatures"] or ())
+    return "columnMapping" not in tables.features(name)
 
 
 def _micro_batch(commit: Row) -> MicroBatch:

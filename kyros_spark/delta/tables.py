@@ -1,152 +1,148 @@
-"""Write Delta tables; no other module does.
+"""Write Delta tables, from DataFrames or from rows that the driver holds.
 
-Every write replaces whole batches or appends, in one commit that carries the run id, and is first
-checked against the table's contract. Only plain SQL and the DataFrame reader and writer are used,
-so the same code runs on a Connect session.
+Rows that Spark computes are written by the DataFrame writer. Rows that the driver holds are written
+by this process where it can (`file_commit`), else by the DataFrame writer as well: the guarantees
+are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from pyspark.sql import DataFrame, DataFrameWriter
-from pyspark.sql import functions as F
+import pyarrow as pa
 
-from kyros_spark.delta.failures import translate_concurrency_errors, translate_constraint_errors
-from kyros_spark.delta.schemas import DeltaSchemas
-from kyros_spark.spark_version import on_databricks
-from kyros_spark.tables.contract import Column, Table
-from kyros_spark.tables.ddl import quoted
+from kyros_spark.delta.arrow_rows import arrow_as_table, rows_as_arrow
+from kyros_spark.delta.failures import translate_concurrency_errors
+from kyros_spark.delta.file_commit import FileCommit, TooLarge, begin
+from kyros_spark.delta.frame_writer import FrameWriter, Written
+from kyros_spark.delta.frames import arrow_as_frame, rows_as_frame
+from kyros_spark.delta.where import Where
+from kyros_spark.tables.contract import Table
 
-
-@dataclass(frozen=True)
-class Written:
-    """A commit: the table's location, its version after the commit, and the rows it added."""
-
-    location: str
-    version: int
-    rows: int
+__all__ = ["DeltaTables", "Written"]
 
 
-class DeltaTables(DeltaSchemas):
+class DeltaTables(FrameWriter):
     """Read and write access to the tables of one portfolio."""
 
-    def replace(
-        self,
-        table: Table,
-        rows: DataFrame,
-        run_id: str,
-        where: str,
-        rows_per_file: int | None = None,
+    def replace_rows(
+        self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str, where: Where
     ) -> Written:
-        """Replace the rows that match ``where`` by ``rows``, in one commit.
+        """Replace the rows that match ``where`` by rows that the driver holds, in one commit.
 
-        rows_per_file: the most rows per file; by default one file per task and partition.
+        Nothing by nothing is no commit. rows: column name -> value; a missing column is NULL.
 
         Raises:
             TableSchemaError: the table has a column of another type.
             TableConstraintError: a row breaks a constraint; nothing was written.
+            ConcurrentRunError: another run changed the same rows meanwhile.
         """
-        new = self._ensure(table, run_id)
-        before = self._seen[table.name]
-        writer = _selected(rows, table, new).write.mode("overwrite").option("replaceWhere", where)
-        self._save(writer, table, run_id, new, rows_per_file)
-        return self._committed(table.name, run_id, before)
 
-    def append(
+        def write(commit: FileCommit) -> None:
+            commit.remove(where)
+            commit.add([rows_as_arrow(table, rows, commit.layout.schema())] if rows else [])
+
+        written = self._by_files(table, run_id, write, where)
+        if written is None:
+            written = self.replace(table, rows_as_frame(self.spark, table, rows), run_id, where)
+        # Delta's writer counts the rows that it copied as well.
+        return Written(written.location, written.version, len(rows))
+
+    def append_rows(self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str) -> Written:
+        """Append rows that the driver holds, in one commit.
+
+        Raises:
+            TableSchemaError, TableConstraintError, ConcurrentRunError: as for ``replace_rows``.
+        """
+
+        def write(commit: FileCommit) -> None:
+            commit.add([rows_as_arrow(table, rows, commit.layout.schema())] if rows else [])
+
+        written = self._by_files(table, run_id, write, None)
+        if written is None:
+            self._ensure(table, run_id)
+            before = self._seen[table.name]
+            self.append(table, rows_as_frame(self.spark, table, rows), run_id)
+            written = self._committed(table.name, run_id, before)
+        return written
+
+    def replace_arrow(
         self,
         table: Table,
-        rows: DataFrame,
-        metadata: str,
-        once: Mapping[str, str] | None = None,
+        rows: pa.Table | Iterable[pa.RecordBatch],
+        run_id: str,
+        where: Where,
         rows_per_file: int | None = None,
-    ) -> None:
-        """Append rows, in one commit.
-
-        metadata: the commit's user metadata: the run id, or a JSON text that holds it.
-        once: Delta's txnAppId and txnVersion, which keep it from committing the same rows twice.
-        rows_per_file: the most rows per file; by default one file per task and partition.
-        """
-        new = self._ensure(table, metadata)
-        writer = _selected(rows, table, new).write.mode("append").options(**(once or {}))
-        self._save(writer, table, metadata, new, rows_per_file)
-
-    def merge(
-        self, table: Table, rows: DataFrame, run_id: str, match: str, clauses: Sequence[str]
     ) -> Written:
-        """Merge rows into the table, in one commit.
+        """Replace the rows that match ``where`` by rows that the driver holds as Arrow.
 
-        match: the condition that pairs a row s of ``rows`` with a row t of the table.
-        clauses: MERGE's WHEN clauses, which say what becomes of pairs and of single rows.
+        rows: with at least the contract's columns; batches are written as they come, each into
+        files of its own. rows_per_file: the most rows per file.
+
+        Raises:
+            TableSchemaError, TableConstraintError, ConcurrentRunError: as for ``replace_rows``.
         """
-        self.make(table, run_id)
-        before = self._seen[table.name]
-        view = f"kyros_merge_{table.name}"
-        rows.createOrReplaceTempView(view)
-        into = f"MERGE INTO {self.reference(table.name)} t USING {view} s ON {match}"
-        try:
-            with (
-                translate_constraint_errors(table),
-                translate_concurrency_errors(table.name),
-                self.stamped(run_id),
-            ):
-                self.spark.sql(" ".join([into, *clauses]))
-        finally:
-            self.spark.catalog.dropTempView(view)
-        return self._committed(table.name, run_id, before)
+        batches = [rows] if isinstance(rows, pa.Table) else rows
 
-    def delete(self, name: str, where: str) -> None:
-        """Delete the rows that match ``where``, in one commit."""
-        self.spark.sql(f"DELETE FROM {self.reference(name)} WHERE {where}")
-        self.forget(name)
+        def write(commit: FileCommit) -> None:
+            commit.remove(where)
+            schema = commit.layout.schema()
+            commit.add((arrow_as_table(table, rows, schema) for rows in batches), rows_per_file)
 
-    def _save(
+        written = self._by_files(table, run_id, write, where)
+        if written is None:
+            frame = arrow_as_frame(self.spark, table, batches)
+            written = self.replace(table, frame, run_id, where, rows_per_file)
+        return written
+
+    def rewrite_rows(
         self,
-        writer: DataFrameWriter,
         table: Table,
-        metadata: str,
-        new: Sequence[Column],
-        rows_per_file: int | None,
-    ) -> None:
-        self.hold(metadata)
-        writer = writer.format("delta").option("userMetadata", metadata)
-        if rows_per_file is not None:
-            writer = writer.option("maxRecordsPerFile", rows_per_file)
-        if new:  # in the same commit as the rows, so that a failed write adds no column either
-            writer = writer.option("mergeSchema", "true")
-        with translate_constraint_errors(table), translate_concurrency_errors(table.name):
-            if not self.by_path and on_databricks():
-                writer.saveAsTable(self.location(table.name))
-            else:
-                writer.save(self._folder(table.name))
-        self._complete[table.name] = table
+        run_id: str,
+        change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+    ) -> Written | None:
+        """Replace all rows of a small table by what ``change`` makes of them, in one commit.
 
-    def _folder(self, name: str) -> str:
-        """Return a table's folder, in a catalog too: writes by name report no row counts."""
-        if self.by_path:
-            return self.location(name)
-        detail = self.spark.sql(f"DESCRIBE DETAIL {self.reference(name)}").collect()[0]
-        return str(detail["location"])
+        None where this process cannot: nothing was done then.
 
-    def _committed(self, name: str, run_id: str, before: int) -> Written:
-        """Return the newest commit of a run after version ``before``."""
-        history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 20").collect()
-        self._seen[name] = max(int(commit["version"]) for commit in history)
-        # A run id may be given again for another batch, so older commits may carry it too.
-        for commit in sorted(history, key=lambda commit: int(commit["version"]), reverse=True):
-            if commit["userMetadata"] == run_id and commit["version"] > before:
-                rows = int(commit["operationMetrics"].get("numOutputRows", "0"))
-                return Written(self.location(name), int(commit["version"]), rows)
-        # Delta makes no commit where nothing is removed and nothing is added.
-        return Written(self.location(name), self._seen[name], 0)
+        Raises:
+            ConcurrentRunError: the table was changed meanwhile; nothing was written.
+        """
 
+        def write(commit: FileCommit) -> None:
+            rows = change(commit.read_all().to_pylist())
+            commit.add([rows_as_arrow(table, rows, commit.layout.schema())])
 
-def _selected(rows: DataFrame, table: Table, new: Sequence[Column]) -> DataFrame:
-    """Return the table's columns in order; those that the write adds carry their comment."""
-    metadata = {column.name: {"comment": column.comment} for column in new}
-    return rows.select(
-        *(F.col(quoted(name)).alias(name, metadata=metadata[name])
-          if name in metadata else quoted(name)
-          for name in table.names)
-    )  # fmt: skip
+        return self._by_files(table, run_id, write, Where(()))
+
+    def _by_files(
+        self,
+        table: Table,
+        run_id: str,
+        write: Callable[[FileCommit], None],
+        where: Where | None,
+    ) -> Written | None:
+        """Write in this process, or return None if that is for Delta's own writer.
+
+        where: what the commit replaces; None if it appends.
+        """
+        if not self.by_path:
+            return None
+        new = self._ensure(table, run_id)
+        self.hold(run_id)
+        commit = begin(self.spark, self.location(table.name), table.name, new)
+        if commit is None:
+            return None
+        try:
+            write(commit)
+        except BaseException as error:
+            commit.abandon()
+            if isinstance(error, TooLarge):
+                return None
+            raise
+        with translate_concurrency_errors(table.name):
+            mode = "Append" if where is None else "Overwrite"
+            version = commit.end(run_id, mode, where.sql() or None if where is not None else None)
+        self._seen[table.name], self._complete[table.name] = version, table
+        return Written(self.location(table.name), version, commit.rows)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pyspark
 
 from kyros_spark.config import Config, SparkSettings
+from kyros_spark.doctor.archive import archive_check
 from kyros_spark.doctor.memory import local_memory, machine_bytes
 from kyros_spark.doctor.verdict import Check, fail, ok, warn
 from kyros_spark.errors import PlatformError
@@ -25,7 +26,7 @@ def machine_checks(config: Config | None) -> Iterator[Check]:
     yield _spark()
     if "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ:
         return  # the session's own checks show what it runs on
-    yield _java()
+    yield from _java()
     yield _delta_jars()
     yield local_memory((config.spark if config else SparkSettings()).driver_memory, machine_bytes())
 
@@ -38,12 +39,14 @@ def _spark() -> Check:
     return ok("spark", f"{pyspark.__version__}, with {coordinates.rpartition(':')[0]}")
 
 
-def _java() -> Check:
+def _java() -> Iterator[Check]:
     try:
         java = runtime.find_java()
     except PlatformError as error:
-        return fail("java", "none that Spark runs on", str(error))
-    return ok("java", f"Java {java.version} in {java.home}")
+        yield fail("java", "none that Spark runs on", str(error))
+        return
+    yield ok("java", f"Java {java.version} in {java.home}")
+    yield archive_check(java)
 
 
 def _delta_jars() -> Check:

@@ -1,1 +1,1 @@
-"""Judge stored predictions: Spark computes sums, and the driver turns them into metrics."""
+"""Judge stored predictions: sums over their rows, and the metrics and charts made of them."""

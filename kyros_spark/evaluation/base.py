@@ -6,28 +6,44 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import numpy as np
+import pyarrow as pa
 
+from kyros_spark.aggregates.rows import RowSource
 from kyros_spark.errors import BatchMissingError, PredictionValueError
-from kyros_spark.evaluation.rows import STANDS_FOR, WHOLE
+from kyros_spark.evaluation.arrays import Numbers
+from kyros_spark.evaluation.measures import Measures
+from kyros_spark.evaluation.rows import WHOLE, row_columns
 from kyros_spark.evaluation.subjects import EvaluatedModel
-from kyros_spark.fitting.rows import is_usable
+from kyros_spark.evaluation.sums_by_group import ROW_COUNT, SumsByGroup
+
+_TOTALS = ("missing", "bad", "bad_target", "known", "units", "observed")
+
+
+class PartTotals(SumsByGroup):
+    """Counts and sums by part: columns NAME_n of _TOTALS for model number n."""
+
+    def __init__(self, models: Sequence[EvaluatedModel]) -> None:
+        """Take the models, before it is known whether they have labels."""
+        super().__init__(("part",), [f"{name}_{m.number}" for m in models for name in _TOTALS])
+        self._models = models
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Add the rows of a batch."""
+        measures, columns = Measures(batch), {}
+        for model in self._models:
+            for name, column in _model_totals(measures, model).items():
+                columns[f"{name}_{model.number}"] = column
+        self.add_groups([measures.parts.codes], [measures.parts.texts], columns)
 
 
 class BatchTotals:
     """Counts and sums of a batch by part and model."""
 
-    def __init__(self, wide: DataFrame, models: Sequence[EvaluatedModel]) -> None:
+    def __init__(self, rows: RowSource, models: Sequence[EvaluatedModel]) -> None:
         """Compute all of them in one pass."""
-        totals = [
-            column.alias(f"{name}_{model.number}")
-            for model in models
-            for name, column in _model_totals(model)
-        ]
-        rows = F.count(F.lit(1)).alias("rows")
-        by_part = wide.groupBy("split").agg(rows, F.sum("exposure").alias("exposure"), *totals)
-        self.parts = {row["split"]: row.asDict() for row in by_part.collect()}
+        state = rows.aggregate(row_columns(models), lambda: PartTotals(models))
+        self.parts = {row["part"]: row for row in state.result()}
 
     def total(self, name: str, model: EvaluatedModel) -> float:
         """Return one of a model's totals, summed over all parts."""
@@ -36,7 +52,7 @@ class BatchTotals:
     @property
     def rows(self) -> int:
         """Return the number of rows in the batch, or in the sample if one was drawn."""
-        return sum(row["rows"] for row in self.parts.values())
+        return sum(row[ROW_COUNT] for row in self.parts.values())
 
     def null_means(self, model: EvaluatedModel) -> dict[tuple[int, str], float]:
         """Return the model's mean target per unit, by part and overall, where there are units."""
@@ -85,24 +101,26 @@ class BatchTotals:
                 )
 
 
-def _model_totals(model: EvaluatedModel) -> list[tuple[str, Column]]:
-    """Return the aggregates of one model by name; a model without settings has only counts."""
-    value = F.col(model.prediction)
+def _model_totals(measures: Measures, model: EvaluatedModel) -> dict[str, Numbers]:
+    """Return the columns of _TOTALS of one model; without settings it has counts alone."""
+    rows, value = measures.rows, measures.prediction(model)
     bad = _is_not_finite(value)
     if model.settings is None:
-        return [("missing", F.count_if(value.isNull())), ("bad", F.count_if(bad))]
-    target, per = F.col(model.settings.target), F.col(model.settings.per)
-    bad_target = _is_not_finite(target) | _is_not_finite(per) | (target < 0) | (per < 0)
-    weight = F.when(is_usable(model.settings), F.col(STANDS_FOR))
-    return [
-        ("missing", F.count_if(value.isNull())),
-        ("bad", F.count_if(bad | (value <= 0))),
-        ("bad_target", F.count_if(bad_target)),
-        ("known", F.count(target)),
-        ("units", F.sum(weight * per)),
-        ("observed", F.sum(weight * target)),
-    ]
+        columns = {name: rows.constant(0.0) for name in _TOTALS}
+        return columns | {"missing": rows.indicator(~value.given), "bad": rows.indicator(bad)}
+    target, per = (rows.numbers(name) for name in (model.settings.target, model.settings.per))
+    negative = [column.given & (column.values < 0) for column in (target, per)]
+    bad_target = _is_not_finite(target) | _is_not_finite(per) | negative[0] | negative[1]
+    judging = measures.usable(replace(model, labelled=True))
+    return {
+        "missing": rows.indicator(~value.given),
+        "bad": rows.indicator(bad | (value.given & (value.values <= 0))),
+        "bad_target": rows.indicator(bad_target),
+        "known": rows.indicator(target.given),
+        "units": rows.stands_for.times(per).where(judging),
+        "observed": rows.stands_for.times(target).where(judging),
+    }
 
 
-def _is_not_finite(value: Column) -> Column:
-    return F.isnan(value) | (F.abs(value) == math.inf)
+def _is_not_finite(column: Numbers) -> np.ndarray:
+    return column.given & ~np.isfinite(column.values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -53,6 +53,17 @@ class Pair:
         return F.col(self.new.prediction) / F.col(self.old.prediction)
 
 
+class Curves(NamedTuple):
+    """What is known of curves: a curve is the number of a model, or of a pair.
+
+    ginis   by (curve, part, group); None where there is none
+    points  fine quantiles of each (curve, part), in order
+    """
+
+    ginis: dict[tuple[Any, ...], float | None]
+    points: list[dict[str, Any]]
+
+
 def curve_groups(
     wide: DataFrame,
     models: Sequence[EvaluatedModel],
@@ -78,18 +89,16 @@ def curve_groups(
     return cumulated(reduce(DataFrame.unionByName, frames), CURVE, CURVE_SUMS)
 
 
-def curve_points(
-    groups: DataFrame, count: int
-) -> tuple[dict[tuple[Any, ...], float | None], list[dict[str, Any]]]:
-    """Return the Gini of each (curve, part, group), and fine quantiles of each (curve, part).
+def curve_points(groups: DataFrame, count: int) -> Curves:
+    """Return the Ginis, and ``count`` x LORENZ_POINTS fine quantiles of each curve and part.
 
-    There are ``count`` x LORENZ_POINTS fine quantiles; they nest in the ``count`` that charts show.
+    They nest in the ``count`` quantiles that charts show.
     """
     totals = range_totals(groups, CURVE)
     whole_totals = [row for row in totals if row["group"] == NO_GROUP]
     whole = groups.where(F.col("group") == NO_GROUP)
     points = quantiles(whole, whole_totals, CURVE, CURVE_SUMS, count * LORENZ_POINTS)
-    return ginis(totals, CURVE), points
+    return Curves(ginis(totals, CURVE), points)
 
 
 def _rows(

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Window
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.rows import RowSource
+from kyros_spark.evaluation.arrays import BatchArrays, Numbers
 from kyros_spark.evaluation.curves import Pair
-from kyros_spark.evaluation.rows import STANDS_FOR, SUMS, claims_of, measures, usable
+from kyros_spark.evaluation.measures import Measures
+from kyros_spark.evaluation.numbers import NumberGroups
+from kyros_spark.evaluation.rows import STANDS_FOR, SUMS, row_columns
 from kyros_spark.evaluation.subjects import EvaluatedModel
+from kyros_spark.evaluation.sums_by_group import SumsByGroup
 from kyros_spark.transforms.encode import MISSING_LEVEL
 
 OTHER_LEVELS = "(other levels)"
@@ -25,68 +32,127 @@ BANDS = (
     (float("inf"), "above +25 %"),
 )
 _BY = ("factor", "level", "part")
+Factors = Mapping[str, NumberGroups | None]  # a number's groups by name; None for a text
+LargeLevels = Mapping[str, frozenset[str]]
+Models = Sequence[EvaluatedModel]
 
 
-def factor_sums(
-    wide: DataFrame,
-    levels: Mapping[str, Column],
-    models: Sequence[EvaluatedModel],
-    pairs: Sequence[Pair],
-    max_levels: int,
-) -> list[dict[str, Any]]:
-    """Return the sums of each factor, level and part.
+class FactorSums(SumsByGroup):
+    """Sums by factor, level and part.
 
     Besides these three, a row has ``_size`` (exposure), the SUMS as ``NAME_n`` for model number n,
-    and for each pair the columns of _price_moves.
-
-    levels: the expression of each factor's level. The levels of least exposure beyond
-    ``max_levels`` are merged into one, so that a factor brings few levels to the driver.
+    and for each pair ``moved_n`` (exposure x ratio) and ``bandK_n`` (exposure by band).
     """
-    values: dict[str, Column] = {"_size": F.col("exposure")}
-    for model in models:
-        columns = zip(SUMS, measures(model, claims_of(wide)), strict=True)
-        values |= {
-            f"{name}_{model.number}": F.when(usable(model), value) for name, value in columns
-        }
-    for pair in pairs:
-        values |= _price_moves(pair)
-    factors = [
-        F.struct(
-            F.lit(name).alias("factor"), F.coalesce(level, F.lit(MISSING_LEVEL)).alias("level")
-        )
-        for name, level in levels.items()
-    ]
-    rows = wide.select(
-        F.array(*factors).alias("_factors"),
-        F.col("split").alias("part"),
-        *((value * F.col(STANDS_FOR)).alias(name) for name, value in values.items()),
-    )
-    rows = rows.select(F.inline("_factors"), "part", *values)
-    sums = [F.sum(name).alias(name) for name in values]
-    by_level = rows.groupBy(*_BY).agg(*sums)
-    merged = _merge_small_levels(by_level, max_levels).groupBy(*_BY).agg(*sums)
-    return [row.asDict() for row in merged.collect()]
+
+    def __init__(
+        self, factors: Factors, large: LargeLevels, models: Models, pairs: Sequence[Pair]
+    ) -> None:
+        """Take the factors, the levels that keep their names, the models and the pairs."""
+        names = [f"{name}_{model.number}" for model in models for name in SUMS]
+        for pair in pairs:
+            names += [f"moved_{pair.number}"]
+            names += [f"band{number}_{pair.number}" for number in range(len(BANDS))]
+        super().__init__(_BY, ["_size", *names])
+        self._factors, self._large = factors, large
+        self._models, self._pairs = models, pairs
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Add the rows of a batch."""
+        measures = Measures(batch)
+        size = measures.rows.numbers("exposure").times(measures.rows.stands_for)
+        columns = {"_size": size}
+        for model in self._models:
+            sums = measures.sums(model).items()
+            columns |= {f"{name}_{model.number}": column for name, column in sums}
+        for pair in self._pairs:
+            columns |= _price_moves(measures.price_ratio(pair), size, pair.number)
+        parts, factor = measures.parts, np.zeros(measures.rows.count, dtype=np.int64)
+        for name, groups in self._factors.items():
+            codes, levels = level_codes(measures.rows, name, groups)
+            large = self._large[name]
+            shown = [level if level in large else OTHER_LEVELS for level in levels]
+            self.add_groups([factor, codes, parts.codes], [[name], shown, parts.texts], columns)
 
 
-def _price_moves(pair: Pair) -> dict[str, Column]:
+def _price_moves(ratio: Numbers, size: Numbers, pair: int) -> dict[str, Numbers]:
     """Return the columns to sum for a pair: exposure x ratio, and exposure by band."""
-    exposure, ratio = F.col("exposure"), pair.ratio
-    moves = {f"moved_{pair.number}": exposure * ratio}
-    below = F.lit(False)
-    for number, (most, _) in enumerate(BANDS):
-        inside = ratio <= most
-        moves[f"band{number}_{pair.number}"] = F.when(inside & ~below, exposure).otherwise(0.0)
-        below = inside
+    moves = {f"moved_{pair}": size.times(ratio)}
+    band = np.searchsorted([most for most, _ in BANDS], ratio.values, side="left")
+    for number in range(len(BANDS)):
+        inside = ratio.given & (band == number)
+        moves[f"band{number}_{pair}"] = Numbers(np.where(inside, size.values, 0.0), size.given)
     return moves
 
 
-def _merge_small_levels(sums: DataFrame, max_levels: int) -> DataFrame:
-    """Give one common name to a factor's levels beyond the ``max_levels`` of most exposure."""
-    whole = F.sum("_size").over(Window.partitionBy("factor", "level"))
-    by_size = Window.partitionBy("factor").orderBy(F.desc("_level_size"), "level")
-    ranked = sums.withColumn("_level_size", whole).withColumn("_rank", F.dense_rank().over(by_size))
-    is_large = F.col("_rank") <= max_levels
-    return ranked.withColumn("level", F.when(is_large, F.col("level")).otherwise(OTHER_LEVELS))
+def level_codes(
+    rows: BatchArrays, name: str, groups: NumberGroups | None
+) -> tuple[np.ndarray, list[str]]:
+    """Return each row's level of a factor as a position among levels, and the levels.
+
+    groups: those of a number; None for a factor that is text.
+    """
+    if groups is not None:
+        return groups.codes(rows.numbers(name)), [*groups.labels, MISSING_LEVEL]
+    texts = rows.texts(name)
+    codes = np.where(texts.codes < 0, len(texts.texts), texts.codes)
+    return codes, [*texts.texts, MISSING_LEVEL]
+
+
+def factor_sums(
+    rows: RowSource,
+    extra: Sequence[str],
+    factors: Factors,
+    large: LargeLevels,
+    models: Models,
+    pairs: Sequence[Pair],
+) -> list[dict[str, Any]]:
+    """Return the FactorSums of all rows, one dictionary per factor, level and part.
+
+    extra: columns that judging needs besides the models' own and the factors.
+    large: the levels of each factor that keep their names; the others are summed as OTHER_LEVELS.
+    """
+    compared = [model for pair in pairs for model in (pair.new, pair.old)]
+    needed = row_columns([*models, *compared], *extra, *factors)
+    return rows.aggregate(needed, lambda: FactorSums(factors, large, models, pairs)).result()
+
+
+def largest_levels(wide: DataFrame, factors: Factors, most: int) -> dict[str, frozenset[str]]:
+    """Return the ``most`` levels of largest exposure of each factor, of rows on the executors.
+
+    The levels of one factor may be millions, so they are ranked where they are.
+    """
+    levels = [
+        F.struct(
+            F.lit(name).alias("factor"),
+            F.coalesce(
+                F.col(name) if groups is None else groups.level(name), F.lit(MISSING_LEVEL)
+            ).alias("level"),
+        )
+        for name, groups in factors.items()
+    ]
+    size = (F.col("exposure") * F.col(STANDS_FOR)).alias("_size")
+    sizes = wide.select(F.inline(F.array(*levels)), size).groupBy("factor", "level")
+    by_size = Window.partitionBy("factor").orderBy(F.desc("_size"), "level")
+    ranked = sizes.agg(F.sum("_size").alias("_size")).withColumn("_rank", F.rank().over(by_size))
+    rows = ranked.where(F.col("_rank") <= most).collect()
+    return {
+        name: frozenset(row["level"] for row in rows if row["factor"] == name) for name in factors
+    }
+
+
+def local_largest_levels(table: pa.Table, factors: Factors, most: int) -> dict[str, frozenset[str]]:
+    """Return the ``most`` levels of largest exposure of each factor, of rows in this process."""
+    rows, largest = BatchArrays(table), {}
+    size = rows.numbers("exposure").times(rows.stands_for).values
+    for name, groups in factors.items():
+        codes, levels = level_codes(rows, name, groups)
+        sizes = np.bincount(codes, size, minlength=len(levels)).tolist()
+        filled = np.bincount(codes, minlength=len(levels))
+        ranked = sorted(
+            (-value, level) for value, level, n in zip(sizes, levels, filled, strict=True) if n
+        )
+        largest[name] = frozenset(level for _, level in ranked[:most])
+    return largest
 
 
 def ordered_levels(

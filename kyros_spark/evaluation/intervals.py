@@ -22,14 +22,14 @@ class ConfidenceInterval:
             PlatformError: SciPy is not installed.
         """
         try:
-            from scipy import stats
+            from scipy import special  # stats takes a second to import, and more for each number
         except ImportError as error:
             raise PlatformError(
                 "evaluate needs SciPy for its intervals; found none: pip install scipy"
             ) from error
         self._tail = (1 - confidence) / 2
-        self._chi2: Any = stats.chi2
-        self._z = float(stats.norm.ppf(1 - self._tail))
+        self._gamma_quantile: Any = special.gammaincinv  # of shape a: half of chi-square's, 2a
+        self._z = float(special.ndtri(1 - self._tail))
 
     def ratio(
         self, observed: float, expected: float, spread: float, is_count: bool
@@ -41,8 +41,8 @@ class ConfidenceInterval:
         if not expected or not math.isfinite(expected):
             return None, None
         if is_count:
-            upper = self._chi2.ppf(1 - self._tail, 2 * observed + 2) / 2
-            lower = self._chi2.ppf(self._tail, 2 * observed) / 2 if observed > 0 else 0.0
+            upper = self._gamma_quantile(observed + 1, 1 - self._tail)
+            lower = self._gamma_quantile(observed, self._tail) if observed > 0 else 0.0
             return float(lower / expected), float(upper / expected)
         half = self._z * math.sqrt(spread)
         return max(0.0, (observed - half) / expected), (observed + half) / expected

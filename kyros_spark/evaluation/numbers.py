@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from kyros_spark.evaluation.arrays import BatchArrays, Numbers
 from kyros_spark.evaluation.ordered import (
     ROWS_PER_RANGE,
     VALUE,
@@ -17,6 +20,7 @@ from kyros_spark.evaluation.ordered import (
     range_of,
     range_totals,
 )
+from kyros_spark.evaluation.ordered_arrays import OrderedRows
 from kyros_spark.evaluation.rows import STANDS_FOR
 from kyros_spark.transforms.encode import MISSING_LEVEL
 
@@ -36,6 +40,13 @@ class NumberGroups:
         for bound, label in list(zip(self.most, self.labels, strict=True))[-2::-1]:
             level = F.when(F.col(name) <= bound, label).otherwise(level)
         return F.when(F.col(name).isNull(), MISSING_LEVEL).otherwise(level)
+
+    def codes(self, values: Numbers) -> np.ndarray:
+        """Return the position of each number's label among ``labels`` and MISSING_LEVEL."""
+        if not self.labels:
+            return np.zeros(values.values.size, dtype=np.int64)
+        group = np.searchsorted(np.array(self.most[:-1]), values.values, side="left")
+        return np.where(values.given, group, len(self.labels))
 
 
 def number_values(
@@ -70,6 +81,24 @@ def number_groups(
     groups = {}
     for name in names:
         ends = [(row["least"], row["most"]) for row in rows if row["factor"] == name]
+        groups[name] = NumberGroups(tuple(most for _, most in ends), _labels(ends))
+    return groups
+
+
+def local_number_groups(
+    table: pa.Table, names: Sequence[str], count: int
+) -> Mapping[str, NumberGroups]:
+    """Return the groups of each factor, of rows in this process."""
+    rows = BatchArrays(table)
+    units = rows.numbers("exposure").times(rows.stands_for)
+    groups = {}
+    for name in names:
+        values = rows.numbers(name)
+        given = np.flatnonzero(values.given)
+        ties = OrderedRows(values.values[given]).tie_groups(
+            {"units": units.chosen(given)}, np.arange(given.size)
+        )
+        ends = [(row["least"], row["most"]) for row in ties.quantiles(count)]
         groups[name] = NumberGroups(tuple(most for _, most in ends), _labels(ends))
     return groups
 

@@ -18,7 +18,7 @@ RANGE, VALUE = "_range", "value"
 ROWS_PER_RANGE = 1_000_000
 # A group's midpoint this close below a boundary counts as beyond it. Otherwise rounding, which
 # varies with the order of summation, would decide.
-_TOLERANCE = 1e-9
+TOLERANCE = 1e-9
 
 
 def range_of(value: Column, bounds: Sequence[float]) -> Column:
@@ -123,7 +123,7 @@ def quantiles(
     schema = ", ".join(f"{n} {types[n]}" for n in names) + ", _below double, _total double"
     below = F.broadcast(spark.createDataFrame(rows, schema))
     share = (F.col("_below") + F.col("_units_to_middle")) / F.col("_total")
-    number = F.least(F.floor(share * count + _TOLERANCE), F.lit(count - 1)).cast("int") + 1
+    number = F.least(F.floor(share * count + TOLERANCE), F.lit(count - 1)).cast("int") + 1
     numbered = groups.join(below, on=list(names)).withColumn("quantile", number)
     return [
         row.asDict()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.evaluation.subjects import WITH_EXCESS, EvaluatedModel
-from kyros_spark.fitting.metrics import unit_deviance
-from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, is_usable, model_rows
+from kyros_spark.fitting.rows import is_usable, model_rows
 
 STANDS_FOR, GROUP = "_stands_for", "_group"
 WHOLE = "all"
 # Families whose interval takes the number of units as given.
-_GIVEN = ("gamma", "negative_binomial")
+GIVEN = ("gamma", "negative_binomial")
 SUMS = ("rows", "units", "exposure", "claims", "observed", "expected", "spread")
 
 
@@ -61,7 +60,7 @@ def spread(model: EvaluatedModel) -> Column:
     """
     if model.judged.family == "poisson":
         return F.lit(0.0)
-    is_given = model.judged.family in _GIVEN
+    is_given = model.judged.family in GIVEN
     deviation = observed(model) - expected(model) if is_given else observed(model)
     return deviation * deviation
 
@@ -91,48 +90,11 @@ def judged_rows(wide: DataFrame, model: EvaluatedModel) -> DataFrame:
     return wide.where(usable(model))
 
 
-def loss_rows(
-    wide: DataFrame, models: Sequence[EvaluatedModel], null_means: Mapping[tuple[int, str], float]
-) -> DataFrame:
-    """Return one row per labelled model and policy: deviance, null deviances, errors.
-
-    null_means: the mean target per unit, by model number and part (and WHOLE).
-    """
-    return reduce(DataFrame.unionByName, [_losses(wide, model, null_means) for model in models])
-
-
-def _losses(
-    wide: DataFrame, model: EvaluatedModel, null_means: Mapping[tuple[int, str], float]
-) -> DataFrame:
-    rows, settings = model_rows(wide, model.judged), model.judged
-    unit = F.exp(OFFSET)
-    means = {part: mean for (number, part), mean in null_means.items() if number == model.number}
-    part_mean = F.lit(None).cast("double")
-    for part, mean in means.items():
-        part_mean = F.when(F.col("split") == part, mean).otherwise(part_mean)
-    error = observed(model) - expected(model)
-
-    def loss(rate: Column) -> Column:
-        return F.col(WEIGHT) * unit_deviance(F.col(LABEL), rate * unit, settings)
-
-    return rows.select(
-        F.lit(model.number).alias("subject"),
-        F.col("split").alias("part"),
-        STANDS_FOR,
-        GROUP,
-        *measures(model, claims_of(wide)),
-        loss(F.col(model.prediction)).alias("deviance"),
-        loss(part_mean).alias("null_deviance"),
-        loss(F.lit(means[WHOLE])).alias("null_deviance_whole"),
-        F.abs(error).alias("absolute"),
-        (error * error).alias("square"),
-    )
-
-
-def summed(rows: DataFrame, by: Sequence[str], columns: Sequence[str]) -> DataFrame:
-    """Return the groups' sums of columns, weighted by STANDS_FOR, and their plain row counts.
-
-    Column ``sampled`` holds the row count.
-    """
-    sums = [F.sum(F.col(c) * F.col(STANDS_FOR)).alias(c) for c in columns]
-    return rows.groupBy(*by).agg(*sums, F.count(F.lit(1)).alias("sampled"))
+def row_columns(models: Sequence[EvaluatedModel], *more: str) -> list[str]:
+    """Return the columns of the joined rows that judging models needs, and more columns."""
+    names = ["split", "exposure", STANDS_FOR, GROUP, *more]
+    for model in models:
+        names.append(model.prediction)
+        if model.settings is not None:
+            names += [model.settings.target, model.settings.per]
+    return list(dict.fromkeys(names))

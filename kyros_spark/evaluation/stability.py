@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.rows import RowSource
+from kyros_spark.evaluation.arrays import BatchArrays
+from kyros_spark.evaluation.measures import Measures
 from kyros_spark.evaluation.metrics import psi
 from kyros_spark.evaluation.ordered import (
     ROWS_PER_RANGE,
@@ -19,10 +24,13 @@ from kyros_spark.evaluation.ordered import (
     range_of,
     range_totals,
 )
-from kyros_spark.evaluation.rows import STANDS_FOR, WHOLE
+from kyros_spark.evaluation.ordered_arrays import OrderedRows
+from kyros_spark.evaluation.rows import WHOLE, row_columns
 from kyros_spark.evaluation.subjects import EvaluatedModel
+from kyros_spark.evaluation.sums_by_group import SumsByGroup
 
 _CURVE = ("subject",)
+Bins = Sequence[Mapping[str, Any]]
 
 
 def reference_values(
@@ -52,29 +60,51 @@ def reference_bins(values: DataFrame, count: int) -> list[dict[str, Any]]:
     return quantiles(values, range_totals(values, _CURVE), _CURVE, ("units",), count)
 
 
+def local_reference_bins(model: EvaluatedModel, rows: pa.Table, count: int) -> list[dict[str, Any]]:
+    """Return the bins of one model's training batch, from predictions in this process."""
+    arrays = BatchArrays(rows)
+    ties = OrderedRows(arrays.numbers("prediction").values).tie_groups(
+        {"units": arrays.numbers("exposure")}, np.arange(arrays.count)
+    )
+    return [{"subject": model.number, **row} for row in ties.quantiles(count)]
+
+
+class BinExposures(SumsByGroup):
+    """Exposure (``units``) by model, bin of its training batch and part."""
+
+    def __init__(self, models: Sequence[EvaluatedModel], bins: Bins) -> None:
+        """Take the models and their bins, from reference_bins."""
+        super().__init__(("subject", "bin", "part"), ("units",))
+        most = [[row["most"] for row in bins if row["subject"] == m.number] for m in models]
+        self._bounds = [(m, np.array(ends)) for m, ends in zip(models, most, strict=True) if ends]
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Add the rows of a batch; the last bin has no upper end."""
+        measures = Measures(batch)
+        units = measures.rows.numbers("exposure").times(measures.rows.stands_for)
+        subject = np.zeros(measures.rows.count, dtype=np.int64)
+        for model, most in self._bounds:
+            number = np.searchsorted(most[:-1], measures.prediction(model).values, side="left")
+            keys = ([model.number], range(most.size), measures.parts.texts)
+            self.add_groups([subject, number, measures.parts.codes], keys, {"units": units})
+
+
 def stability(
-    wide: DataFrame, models: Sequence[EvaluatedModel], bins: Sequence[Mapping[str, Any]]
+    rows: RowSource, models: Sequence[EvaluatedModel], bins: Bins
 ) -> dict[tuple[int, str], float]:
     """Return the PSI of each (model number, part), by exposure, in one pass."""
-    bins_of = {model.number: [b for b in bins if b["subject"] == model.number] for model in models}
-    sums = []
-    for model in models:
-        value, most = F.col(model.prediction), [b["most"] for b in bins_of[model.number]]
-        for number in range(len(most)):
-            inside = value > most[number - 1] if number else F.lit(True)
-            if number < len(most) - 1:  # the last bin has no upper end
-                inside = inside & (value <= most[number])
-            exposure = F.when(inside, F.col("exposure") * F.col(STANDS_FOR)).otherwise(0.0)
-            sums.append(F.sum(exposure).alias(f"b{number}_{model.number}"))
-    parts = {row["split"]: row.asDict() for row in wide.groupBy("split").agg(*sums).collect()}
+    sums = rows.aggregate(row_columns(models), lambda: BinExposures(models, bins)).result()
     result = {}
     for model in models:
-        reference = [b["units"] for b in bins_of[model.number]]
-        names = [f"b{n}_{model.number}" for n in range(len(reference))]
-        exposures = {part: [row[name] for name in names] for part, row in parts.items()}
-        exposures[WHOLE] = [sum(bin_parts) for bin_parts in zip(*exposures.values(), strict=True)]
+        reference = [row["units"] for row in bins if row["subject"] == model.number]
+        exposures: dict[str, list[float]] = {}
+        for row in sums:
+            if row["subject"] == model.number:
+                for part in (row["part"], WHOLE):
+                    by_bin = exposures.setdefault(part, [0.0] * len(reference))
+                    by_bin[row["bin"]] += row["units"] or 0.0
         for part, current in exposures.items():
-            if reference and sum(current):
+            if sum(current):
                 result[model.number, part] = psi(_shares(current), _shares(reference))
     return result
 

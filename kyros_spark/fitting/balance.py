@@ -7,21 +7,24 @@ excess is spread evenly over all units. Source: domain rules of motor pricing; s
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.keyed_sums import Grouped, sums_of
+from kyros_spark.aggregates.rows import RowSource, rows_of
 from kyros_spark.config import ModelSettings
 from kyros_spark.errors import FitError
-from kyros_spark.fitting.metrics import PREDICTED
-from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
-from kyros_spark.transforms.exact import exact_sum
+from kyros_spark.fitting.metrics import PREDICTED, by_split
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, unit_of
+from kyros_spark.scoring.arrow_features import as_doubles
 
 EXCESS = "claim_excess"
 FURTHEST = 10.0  # a fit that is off by more than this factor on its training part has diverged
 
 
-def rebalance_factor(name: str, scored: DataFrame) -> float:
+def rebalance_factor(name: str, scored: RowSource | DataFrame) -> float:
     """Return the training part's observed sum over its predicted sum.
 
     scored: model rows with PREDICTED, the response per unit
@@ -29,31 +32,32 @@ def rebalance_factor(name: str, scored: DataFrame) -> float:
     Raises:
         FitError: the factor is outside 1 / FURTHEST to FURTHEST, so the solver has diverged.
     """
-    row = (
-        scored.where(F.col("split") == "train")
-        .agg(
-            exact_sum(F.col(LABEL) * F.col(WEIGHT)).alias("observed"),
-            exact_sum(F.col(PREDICTED) * F.exp(OFFSET) * F.col(WEIGHT)).alias("predicted"),
-        )
-        .first()
-    )
-    assert row is not None
-    predicted = row["predicted"]
-    factor = row["observed"] / predicted if predicted else math.inf
+
+    def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
+        label, weight, rate = (as_doubles(batch.column(n)) for n in (LABEL, WEIGHT, PREDICTED))
+        measures = {"observed": label * weight, "predicted": rate * unit_of(batch) * weight}
+        yield by_split(batch, measures)
+
+    columns = ("split", LABEL, WEIGHT, OFFSET, PREDICTED)
+    train = sums_of(rows_of(scored), columns, ("observed", "predicted"), grouping)["split"]["train"]
+    observed, predicted = train["observed"], train["predicted"]
+    factor = observed / predicted if predicted else math.inf
     if not 1 / FURTHEST <= factor <= FURTHEST:
         raise FitError(
             f"model {name}: expected a sum of predictions on the training part near "
-            f"{row['observed']:g}, found {predicted or 0.0:g}: the solver diverged; use fewer "
+            f"{observed:g}, found {predicted:g}: the solver diverged; use fewer "
             f"levels, or set train.models.{name}.glm.alpha"
         )
     return float(factor)
 
 
-def flat_load(rows: DataFrame, settings: ModelSettings) -> float:
+def flat_load(rows: RowSource, settings: ModelSettings) -> float:
     """Return the training part's excess over the cap, per unit of the model's ``per``."""
-    train = rows.where(F.col("split") == "train")
-    row = train.agg(
-        exact_sum(F.col(EXCESS)).alias("excess"), exact_sum(F.col(settings.per)).alias("units")
-    ).first()
-    assert row is not None
-    return float((row["excess"] or 0.0) / row["units"])
+
+    def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
+        excess, units = (batch.column(name).fill_null(0.0) for name in (EXCESS, settings.per))
+        yield by_split(batch, {"excess": as_doubles(excess), "units": as_doubles(units)})
+
+    columns = ("split", EXCESS, settings.per)
+    train = sums_of(rows, columns, ("excess", "units"), grouping)["split"]["train"]
+    return train["excess"] / train["units"]

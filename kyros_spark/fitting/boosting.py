@@ -1,36 +1,30 @@
-"""Boost trees with xgboost.spark: base margins for offsets, early stopping by validation part."""
+"""Boost trees with xgboost: base margins for offsets, early stopping by the validation part."""
 
 from __future__ import annotations
 
-import logging
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.errors import PySparkException
+import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.batches import is_text, with_columns
+from kyros_spark.aggregates.keyed_sums import Grouped, sums_of
+from kyros_spark.aggregates.rows import DriverRows, ExecutorRows, RowSource, rows_of
 from kyros_spark.config import BoostingSettings, ModelSettings
 from kyros_spark.errors import (
     ConfigError,
-    FitError,
-    PlatformError,
-    WorkerLostError,
-    lost_worker,
+    TrainingDataError,
 )
-from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
-from kyros_spark.log import event
+from kyros_spark.fitting.local_boosting import MARGIN, VALIDATION, boosted, library
+from kyros_spark.fitting.metrics import by_split
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, of_split, unit_of
+from kyros_spark.fitting.spark_boosting import boosted_on_executors
 from kyros_spark.model.manifest import Feature
-from kyros_spark.spark.session import fitting_tasks
-from kyros_spark.transforms.encode import encoded
-from kyros_spark.transforms.exact import exact_sum
+from kyros_spark.scoring.arrow_features import as_doubles, encoded
 
-MARGIN, VALIDATION = "_margin", "_validation"
-ATTEMPTS = 4  # as often as Spark tries a task
-_XGBOOST_ERROR = re.compile(r"XGBoostError: (.*)")
 _OBJECTIVES = {"poisson": "count:poisson", "gamma": "reg:gamma", "tweedie": "reg:tweedie"}
 _METRICS = {"poisson": "poisson-nloglik", "gamma": "gamma-deviance", "tweedie": "tweedie-nloglik"}
 
@@ -44,27 +38,29 @@ class BoostingFit:
     rounds: int
 
 
-def boosting_rows(rows: DataFrame, features: Sequence[Feature], start: float) -> DataFrame:
+def boosting_rows(rows: RowSource, features: Sequence[Feature], start: float) -> RowSource:
     """Return the columns that xgboost reads: features, label, weight, margin, validation flag.
 
     Missing values are NaN. Feature columns are numbered (x0, x1, ...), because xgboost.spark
     reserves names such as 'weight'.
     """
-    nan = F.lit(float("nan"))
-    return rows.select(
-        *(
-            F.coalesce(encoded(feature, impute=False).cast("double"), nan).alias(f"x{number}")
+
+    def columns_of(batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns = {
+            f"x{number}": encoded(feature, batch.column(feature.name), impute=False).astype(float)
             for number, feature in enumerate(features)
-        ),
-        LABEL,
-        WEIGHT,
-        (F.col(OFFSET) + F.lit(start)).alias(MARGIN),
-        (F.col("split") == "valid").alias(VALIDATION),
-    )
+        }
+        label, weight, offset = (as_doubles(batch.column(n)) for n in (LABEL, WEIGHT, OFFSET))
+        ends = {LABEL: label, WEIGHT: weight, MARGIN: offset + start}
+        valid = is_text(batch.column("split"), ("valid",))
+        return with_columns(batch, (), columns | ends | {VALIDATION: valid})
+
+    names = [feature.name for feature in features]
+    return rows.changed([*names, LABEL, WEIGHT, OFFSET, "split"], columns_of)
 
 
 def fit_boosting(
-    rows: DataFrame, features: Sequence[Feature], settings: ModelSettings
+    training: RowSource | DataFrame, features: Sequence[Feature], settings: ModelSettings
 ) -> BoostingFit:
     """Boost on the training part and stop by the validation part.
 
@@ -74,83 +70,45 @@ def fit_boosting(
     Raises:
         PlatformError: xgboost is not installed.
         ConfigError: the settings constrain the trees by features that the model does not have.
+        TrainingDataError: early stopping without a validation part.
         FitError: xgboost stopped without a model.
         WorkerLostError: its Python workers died in every attempt.
     """
-    try:
-        from xgboost.spark import SparkXGBRegressor
-    except ImportError as error:
-        raise PlatformError(
-            f"boosting needs xgboost and scikit-learn ({error}); pip install 'kyros-spark[local]'"
-        ) from error
-    logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
-    start = _mean_score(rows)
-    configured = settings.boosting.workers
-    workers = fitting_tasks(rows.sparkSession) if configured == "auto" else configured
+    rows = rows_of(training)
+    library()  # refuses here, by name, where there is none
+    options = {**_options(settings), **_constraints(features, settings.boosting)}
     if not settings.boosting.early_stopping:
         # xgboost.spark fails on an empty validation part, which a split into folds has.
-        rows = rows.where(F.col("split") == "train")
-    rows = in_order(boosting_rows(rows, features, start), workers)
-    regressor = SparkXGBRegressor(
-        features_col=[f"x{number}" for number in range(len(features))],
-        label_col=LABEL,
-        weight_col=WEIGHT,
-        base_margin_col=MARGIN,
-        tree_method="hist",
-        num_workers=workers,
-        verbosity=0,
-        verbose=False,
-        **_options(settings),
-        **_constraints(features, settings.boosting),
-    )
-    model = _fitted(regressor, rows)
-    booster = model.get_booster()
-    rounds = int(getattr(booster, "best_iteration", booster.num_boosted_rounds() - 1)) + 1
+        names = [feature.name for feature in features]
+        rows = of_split(rows, [*names, LABEL, WEIGHT, OFFSET, "split"], ("train",))
+    start = _mean_score(rows, settings.boosting)
+    rows = boosting_rows(rows, features, start)
+    if isinstance(rows, DriverRows):
+        booster = boosted(rows.table, len(features), options)
+    else:
+        assert isinstance(rows, ExecutorRows)
+        booster = boosted_on_executors(
+            rows.as_frame(), len(features), options, settings.boosting.workers
+        )
+    rounds = int(booster.num_boosted_rounds())
+    if settings.boosting.early_stopping:
+        rounds = int(booster.best_iteration) + 1
     return BoostingFit(bytes(booster.save_raw("ubj")), start, rounds)
-
-
-def _fitted(regressor: Any, rows: DataFrame) -> Any:
-    """Fit, and fit again when a worker died.
-
-    Spark does not retry these tasks itself, because they wait for each other (barrier stage). The
-    same rows in the same order give the same model in every attempt.
-    """
-    from py4j.protocol import Py4JJavaError
-
-    attempt = 1
-    while True:
-        try:
-            return regressor.fit(rows)
-        except (PySparkException, Py4JJavaError) as error:
-            messages = _XGBOOST_ERROR.findall(str(error))
-            cause = lost_worker(error)
-            if not cause and messages:
-                raise FitError(f"xgboost stopped without a model: {messages[-1]}") from error
-            if not cause:
-                raise  # a full device, a damaged file: the stage translates these
-            if attempt == ATTEMPTS:
-                raise WorkerLostError(
-                    f"boosting: expected Python workers to live, found them killed {ATTEMPTS} "
-                    f"times ({cause}): often for memory, since xgboost holds its rows; train on "
-                    "fewer rows, or give the workers more memory, then give the same command again"
-                ) from error
-            event(f"a Python worker died while xgboost fitted ({cause}), fitting again")
-            attempt += 1
 
 
 def _options(settings: ModelSettings) -> dict[str, Any]:
     boosting, metric = settings.boosting, _METRICS[settings.family]
     options: dict[str, Any] = {}
-    if boosting.early_stopping:
-        options["early_stopping_rounds"] = boosting.early_stopping
-        options["validation_indicator_col"] = VALIDATION
     if settings.family == "tweedie":
         options["tweedie_variance_power"] = settings.tweedie_power
         metric = f"{metric}@{settings.tweedie_power}"
     return {
         "objective": _OBJECTIVES[settings.family],
         "eval_metric": metric,
-        "n_estimators": boosting.rounds,
+        "tree_method": "hist",
+        "verbosity": 0,
+        "rounds": boosting.rounds,
+        "early_stopping": boosting.early_stopping,
         "max_depth": boosting.max_depth,
         "learning_rate": boosting.eta,
         "min_child_weight": boosting.min_child_weight,
@@ -200,27 +158,18 @@ def _constraints(features: Sequence[Feature], boosting: BoostingSettings) -> dic
     return options
 
 
-def in_order(rows: DataFrame, workers: int) -> DataFrame:
-    """Distribute rows over the workers in an order that depends on their content alone.
+def _mean_score(rows: RowSource, boosting: BoostingSettings) -> float:
+    """Return the log of the training part's mean response per unit; check the validation part."""
 
-    xgboost adds float32 gradients in the order of the rows, so another order changes the last
-    digits of the model. Rows that are equal in all columns are interchangeable.
-    """
-    columns = [F.col(name) for name in rows.columns]
-    key = F.xxhash64(*columns)
-    return rows.repartition(workers, key).sortWithinPartitions(key, *columns)
+    def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
+        label, weight = (as_doubles(batch.column(name)) for name in (LABEL, WEIGHT))
+        yield by_split(batch, {"claims": label * weight, "units": weight * unit_of(batch)})
 
-
-def _mean_score(rows: DataFrame) -> float:
-    """Return the log of the training part's weighted mean response per unit."""
-    weight = F.col(WEIGHT) * F.exp(OFFSET)
-    row = (
-        rows.where(F.col("split") == "train")
-        .agg(
-            exact_sum(F.col(LABEL) * F.col(WEIGHT)).alias("claims"),
-            exact_sum(weight).alias("weight"),
+    columns = ("split", LABEL, WEIGHT, OFFSET)
+    parts = sums_of(rows, columns, ("claims", "units"), grouping)["split"]
+    if boosting.early_stopping and "valid" not in parts:
+        raise TrainingDataError(
+            "boosting: expected rows in the validation part, which decides when to stop, found "
+            "none; give prepare.split.valid a share, or set boosting.early_stopping: 0"
         )
-        .first()
-    )
-    assert row is not None
-    return math.log(row["claims"] / row["weight"])
+    return math.log(parts["train"]["claims"] / parts["train"]["units"])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pyspark.sql import DataFrame
 
+from kyros_spark.aggregates.rows import ExecutorRows, RowSource, rows_of
 from kyros_spark.config import ModelSettings
 from kyros_spark.fitting.glm_fit import GlmFit, fit_rows
 from kyros_spark.fitting.glm_rows import glm_rows
@@ -13,14 +14,18 @@ from kyros_spark.fitting.mllib_glm import fit_mllib
 from kyros_spark.model.manifest import Feature
 
 
-def fit_glm(rows: DataFrame, features: Sequence[Feature], settings: ModelSettings) -> GlmFit:
+def fit_glm(
+    training: RowSource | DataFrame, features: Sequence[Feature], settings: ModelSettings
+) -> GlmFit:
     """Fit the model on rows that carry label, weight and offset.
 
     Raises:
         TrainingDataError: the rows cannot carry the model.
         FitError: the solver did not converge to a model.
     """
+    rows = rows_of(training)
     if settings.glm.solver == "mllib":
-        return fit_mllib(rows, features, settings)
+        assert isinstance(rows, ExecutorRows), "MLlib fits on the executors: see is_local"
+        return fit_mllib(rows.as_frame(), features, settings)
     with glm_rows(rows, features, settings) as design:
         return fit_rows(design.fitted, settings, design.judged, design.where)

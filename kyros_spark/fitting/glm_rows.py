@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from pyspark.sql import Column, DataFrame
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.batches import with_columns
+from kyros_spark.aggregates.keyed_sums import ROWS, Grouped, sums_of, whole
+from kyros_spark.aggregates.rows import DriverRows, ExecutorRows, RowSource
 from kyros_spark.config import ModelSettings
 from kyros_spark.errors import TrainingDataError
-from kyros_spark.fitting.design import layout_of
+from kyros_spark.fitting.design import Block, Layout, layout_of
 from kyros_spark.fitting.irls import Rows
 from kyros_spark.fitting.local_rows import LocalRows
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.fitting.spark_rows import SparkRows
 from kyros_spark.model.manifest import Feature
+from kyros_spark.scoring.arrow_features import as_doubles, encoded
 from kyros_spark.spark.persisted import persisted
-from kyros_spark.transforms.encode import encoded
+from kyros_spark.tables.ddl import quoted
 
 MAX_COLUMNS = 5_000  # beyond it X'WX takes more than 200 MB, on the driver and on each worker
 LOCAL_ROWS, LOCAL_CELLS = 2_000_000, 50_000_000  # at most 400 MB on the driver
@@ -39,7 +45,7 @@ class GlmRows:
 
 @contextmanager
 def glm_rows(
-    rows: DataFrame, features: Sequence[Feature], settings: ModelSettings
+    rows: RowSource, features: Sequence[Feature], settings: ModelSettings
 ) -> Iterator[GlmRows]:
     """Encode the rows as scoring does, and hold them until the fit is done.
 
@@ -51,26 +57,29 @@ def glm_rows(
         TrainingDataError: the design has more columns than the solver accepts.
     """
     _check_size(features)
-    design = _design(rows, features)
-    summary = _summary(design, features, settings)
-    names = [feature.name for feature in features if feature.kind == "numeric"]
-    layout = layout_of(
-        features,
-        {name: summary[f"_mean_{name}"] or 0.0 for name in names},
-        {name: summary[f"_scale_{name}"] or 0.0 for name in names},
-    )
-    all_rows = SparkRows(design, layout, summary["rows"])
-    if _is_small(summary["rows"], len(features)):
+    names = [feature.name for feature in features]
+    columns = [*names, LABEL, WEIGHT, OFFSET]
+    design = rows.changed(columns, lambda batch: _design(batch, features))
+    count, centre, scale = _moments(design, features)
+    layout = layout_of(features, centre, scale)
+    if isinstance(design, DriverRows):
+        local = LocalRows(_block(design, layout), layout)
+        yield GlmRows(local, local, "driver")
+        return
+    assert isinstance(design, ExecutorRows)
+    frame = design.as_frame()
+    all_rows = SparkRows(frame, layout, count)
+    if _is_small(count, len(features)):
         local = LocalRows(all_rows.collected(), layout)
         yield GlmRows(local, local, "driver")
-    elif _is_small(int(summary["distinct"] * 1.1), len(features)):
-        collapsed = SparkRows(_collapsed(design, features, settings), layout, summary["rows"])
+    elif _is_small(int(_distinct(frame, features, settings) * 1.1), len(features)):
+        collapsed = SparkRows(_collapsed(frame, features, settings), layout, count)
         fitted = LocalRows(collapsed.collected(), layout)
-        fitted.count = summary["rows"]
-        yield GlmRows(fitted, all_rows, f"driver, {summary['rows']} rows collapsed")
+        fitted.count = count
+        yield GlmRows(fitted, all_rows, f"driver, {count} rows collapsed")
     else:
-        with persisted(design) as stored:
-            on_cluster = SparkRows(stored, layout, summary["rows"])
+        with persisted(frame) as stored:
+            on_cluster = SparkRows(stored, layout, count)
             yield GlmRows(on_cluster, on_cluster, "cluster")
 
 
@@ -89,35 +98,67 @@ def _is_small(rows: int, width: int) -> bool:
     return rows <= LOCAL_ROWS and rows * (width + 3) <= LOCAL_CELLS
 
 
-def _design(rows: DataFrame, features: Sequence[Feature]) -> DataFrame:
-    nan = F.lit(float("nan"))
-    columns = []
+def _design(batch: pa.RecordBatch, features: Sequence[Feature]) -> pa.RecordBatch:
+    """Return level codes and numbers as scoring encodes them, with label, weight and offset."""
+    columns = {}
     for feature in features:
-        value = encoded(feature, impute=True)
-        numeric = feature.kind == "numeric"
-        columns.append(F.coalesce(value, nan).alias(feature.name) if numeric else value)
-    response = [F.col(name).cast("double").alias(name) for name in (LABEL, WEIGHT, OFFSET)]
-    return rows.select(*columns, *response)
+        values = encoded(feature, batch.column(feature.name), impute=True)
+        columns[feature.name] = values if feature.kind == "numeric" else values.astype(np.int32)
+    ends = {name: as_doubles(batch.column(name)) for name in (LABEL, WEIGHT, OFFSET)}
+    return with_columns(batch, (), columns | ends)
 
 
-def _summary(
-    design: DataFrame, features: Sequence[Feature], settings: ModelSettings
-) -> dict[str, Any]:
-    """Return the counts of rows and distinct rows, and each number's mean and scale."""
-    numbers = {f.name: _finite(F.col(f.name)) for f in features if f.kind == "numeric"}
-    keys = _group_columns(features, settings)
-    row = design.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.approx_count_distinct(F.xxhash64(*keys), 0.02).alias("distinct"),
-        *(F.avg(value).alias(f"_mean_{name}") for name, value in numbers.items()),
-        *(F.stddev_pop(value).alias(f"_scale_{name}") for name, value in numbers.items()),
-    ).first()
+def _moments(
+    design: RowSource, features: Sequence[Feature]
+) -> tuple[int, dict[str, float], dict[str, float]]:
+    """Return the number of rows, and each number's mean and standard deviation.
+
+    Rows without a finite number are left out of its own two.
+    """
+    names = [feature.name for feature in features if feature.kind == "numeric"]
+
+    def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
+        yield whole(batch, "", {})
+        for name in names:
+            values = as_doubles(batch.column(name))
+            finite = np.isfinite(values)
+            values = np.where(finite, values, 0.0)
+            measures = {"count": finite.astype(float), "sum": values, "square": values * values}
+            yield whole(batch, f"number {name}", measures)
+
+    sums = sums_of(design, [*names, LABEL], ("count", "sum", "square"), grouping)
+    centre, scale = {}, {}
+    for name in names:
+        totals = sums.get(f"number {name}", {"": dict.fromkeys(("count", "sum", "square"), 0.0)})
+        count = totals[""]["count"] or 1.0
+        centre[name] = totals[""]["sum"] / count
+        scale[name] = math.sqrt(max(totals[""]["square"] / count - centre[name] ** 2, 0.0))
+        # What is left of a constant's square after rounding is no spread.
+        if scale[name] < 1e-7 * abs(centre[name]):
+            scale[name] = 0.0
+    return int(sums.get("", {"": {ROWS: 0.0}})[""][ROWS]), centre, scale
+
+
+def _block(design: DriverRows, layout: Layout) -> Block:
+    """Return all rows of a design as the kernels read them."""
+
+    def columns(names: Sequence[str], kind: type) -> np.ndarray:
+        values = np.empty((design.table.num_rows, len(names)), kind)
+        for k, name in enumerate(names):
+            values[:, k] = design.table.column(name).to_numpy()
+        return values
+
+    vectors = columns((LABEL, WEIGHT, OFFSET), np.float64)
+    codes, numbers = columns(layout.factors, np.int32), columns(layout.numbers, np.float64)
+    return layout.block(codes, numbers, *vectors.T)
+
+
+def _distinct(frame: DataFrame, features: Sequence[Feature], settings: ModelSettings) -> int:
+    """Return roughly how many rows are left if equal ones are collapsed."""
+    key = F.xxhash64(*map(quoted, _group_columns(features, settings)))
+    row = frame.agg(F.approx_count_distinct(key, 0.02).alias("distinct")).first()
     assert row is not None
-    return row.asDict()
-
-
-def _finite(value: Column) -> Column:
-    return F.when(F.abs(value) < F.lit(float("inf")), value)
+    return int(row["distinct"])
 
 
 def _absorbs_offset(settings: ModelSettings) -> bool:

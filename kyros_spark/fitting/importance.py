@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kyros_spark.fitting.local_boosting import library
+
 
 def total_gain(booster: bytes, rounds: int, names: Sequence[str]) -> dict[str, float]:
     """Return the reduction of the loss by all splits of each feature, over the first rounds.
@@ -12,8 +14,7 @@ def total_gain(booster: bytes, rounds: int, names: Sequence[str]) -> dict[str, f
     names: the features in the booster's order. A feature without a split has 0.
     Source: xgboost, Booster.get_score, importance_type total_gain.
     """
-    import xgboost
-
+    xgboost = library()
     ensemble = xgboost.Booster()
     ensemble.load_model(bytearray(booster))
     first_rounds = ensemble[:rounds]

@@ -14,20 +14,22 @@ Source: McCullagh and Nelder, Generalized Linear Models; Guisan and Zimmermann, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
 
+from kyros_spark.aggregates.keyed_sums import ROWS, Grouped, sums_of
+from kyros_spark.aggregates.rows import RowSource, rows_of
 from kyros_spark.config import ModelSettings, TrainSettings
 from kyros_spark.errors import LeakageError
-from kyros_spark.fitting.quantiles import spreads
-from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, unit_of
+from kyros_spark.fitting.spec import exposure_spreads
 from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
-from kyros_spark.transforms.bins import bin_label
-from kyros_spark.transforms.encode import MISSING_LEVEL, encoded
+from kyros_spark.scoring.arrow_features import MISSING, as_doubles, bins_of, encoded
 
 GROUPS, ROWS_PER_GROUP = 20, 20
 
@@ -43,36 +45,45 @@ class _LeakageSums:
 
 
 def one_way_d2(
-    rows: DataFrame, count: int, features: Sequence[Feature], settings: ModelSettings
+    training: RowSource | DataFrame,
+    count: int,
+    features: Sequence[Feature],
+    settings: ModelSettings,
 ) -> dict[str, float]:
     """Return each feature's one-way D2 on the rows; it needs more rows than groups.
 
     count: the number of rows. Features whose D2 is undefined are left out.
     """
-    groups = _groups(rows, features, min(GROUPS, max(2, count // ROWS_PER_GROUP)))
-    if not groups:
+    rows = rows_of(training)
+    cuts = _cuts(rows, features, min(GROUPS, max(2, count // ROWS_PER_GROUP)))
+    grouped = [f for f in features if f.kind == "levels" or f.name in cuts]
+    if not grouped:
         return {}
-    pairs = F.array(
-        *(
-            F.struct(F.lit(name).alias("name"), group.alias("level"))
-            for name, group in groups.items()
-        )
-    )
-    sums = (
-        rows.select(
-            F.explode(pairs).alias("pair"),
-            (F.col(WEIGHT) * F.col(LABEL)).alias("observed"),
-            (F.col(WEIGHT) * F.exp(OFFSET)).alias("units"),
-            (F.col(WEIGHT) * _fixed(settings)).alias("fixed"),
-        )
-        .groupBy("pair.name", "pair.level")
-        .agg(F.count(F.lit(1)).alias("rows"), *map(F.sum, ("observed", "units", "fixed")))
-        .collect()
-    )
-    by_feature: dict[str, list[_LeakageSums]] = {}
-    for name, _, *totals in sums:
-        by_feature.setdefault(name, []).append(_LeakageSums(*totals))
-    strengths = {name: _adjusted_d2(by_feature[name], settings) for name in groups}
+
+    def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
+        measures = _measures(batch, settings)
+        for feature in grouped:
+            column = batch.column(feature.name)
+            if feature.kind == "levels":
+                codes = encoded(feature, column, impute=False)
+                # The last group is of the rows without a level or number.
+                codes, last = np.nan_to_num(codes, nan=len(feature.levels)), len(feature.levels)
+            else:
+                of_feature = cuts[feature.name]
+                codes, last = bins_of(column, of_feature), len(of_feature) + 1
+                missing = (codes == MISSING) | np.isnan(as_doubles(column))
+                codes = np.where(missing, last, codes)
+            levels = list(map(str, range(last + 1)))
+            yield Grouped(feature.name, levels, codes.astype(np.int64), measures)
+
+    names = ("observed", "units", "fixed")
+    columns = [*(f.name for f in grouped), LABEL, WEIGHT, OFFSET]
+    sums = sums_of(rows, columns, names, grouping)
+    strengths = {}
+    for feature in grouped:
+        of_level = sums.get(feature.name, {}).values()
+        groups = [_LeakageSums(int(t[ROWS]), *(t[name] for name in names)) for t in of_level]
+        strengths[feature.name] = _adjusted_d2(groups, settings) if groups else None
     return {name: d2 for name, d2 in strengths.items() if d2 is not None}
 
 
@@ -103,28 +114,29 @@ def check_leakage(model: str, strengths: Mapping[str, float], settings: TrainSet
           level=30)  # fmt: skip
 
 
-def _groups(rows: DataFrame, features: Sequence[Feature], most: int) -> dict[str, Column]:
-    """Return each feature's group as an expression; numbers that never vary have none."""
+def _cuts(rows: RowSource, features: Sequence[Feature], most: int) -> dict[str, tuple[float, ...]]:
+    """Return the cuts of each number into groups; numbers that never vary have none."""
     numbers = [feature.name for feature in features if feature.kind == "numeric"]
-    groups: dict[str, Column] = {}
-    cuts = {name: spread.cuts(most) for name, spread in spreads(rows, numbers).items()}
-    for feature in features:
-        if feature.kind == "levels":
-            groups[feature.name] = encoded(feature, impute=False).cast("string")
-        elif cuts.get(feature.name):
-            text = bin_label(F.col(feature.name), cuts[feature.name])
-            groups[feature.name] = F.coalesce(text, F.lit(MISSING_LEVEL))
-    return groups
+    spreads = exposure_spreads(rows, numbers)
+    cuts = {name: spread.cuts(most) for name, spread in spreads.items()}
+    return {name: of_name for name, of_name in cuts.items() if of_name}
 
 
-def _fixed(settings: ModelSettings) -> Column:
-    """Return the part of a row's deviance that does not depend on the mean, before its weight."""
-    label = F.col(LABEL)
-    if settings.family in ("poisson", "negative_binomial"):
-        return F.when(label > 0, label * (F.log(label) - F.col(OFFSET))).otherwise(0.0)
-    return (
-        F.log(label) if settings.family == "gamma" else F.pow(label, 2 - settings.screening_power)
-    )
+def _measures(batch: pa.RecordBatch, settings: ModelSettings) -> dict[str, np.ndarray]:
+    """Return observed, units, and the part of the deviance that does not depend on the mean."""
+    label, weight, offset = (as_doubles(batch.column(n)) for n in (LABEL, WEIGHT, OFFSET))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if settings.family in ("poisson", "negative_binomial"):
+            fixed = np.where(label > 0, label * (np.log(label) - offset), 0.0)
+        elif settings.family == "gamma":
+            fixed = np.log(label)
+        else:
+            fixed = np.power(label, 2 - settings.screening_power)
+    return {
+        "observed": weight * label,
+        "units": weight * unit_of(batch),
+        "fixed": weight * fixed,
+    }
 
 
 def _deviance(groups: Sequence[_LeakageSums], settings: ModelSettings) -> float:

@@ -10,14 +10,21 @@ Source: McCullagh and Nelder, Generalized Linear Models, 2nd edition; Joergensen
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.keyed_sums import ROWS, Grouped, sums_of
+from kyros_spark.aggregates.rows import RowSource, rows_of
 from kyros_spark.config import ModelSettings
-from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, unit_of
+from kyros_spark.scoring.arrow_features import as_doubles, levels_of
 
 PREDICTED = "_predicted"
+_SPLIT = "split"
 
 
 def unit_deviance(label: Column, mean: Column, settings: ModelSettings) -> Column:
@@ -36,41 +43,72 @@ def unit_deviance(label: Column, mean: Column, settings: ModelSettings) -> Colum
     return 2 * (first - second + F.pow(mean, 2 - p) / (2 - p))
 
 
-def quality(scored: DataFrame, settings: ModelSettings) -> dict[str, float]:
+def deviances(label: np.ndarray, mean: np.ndarray, settings: ModelSettings) -> np.ndarray:
+    """Return the unit deviance of each row, float64[n], as `unit_deviance` does."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_part = np.where(label > 0, label * np.log(label / mean), 0.0)
+        if settings.family == "poisson":
+            result = 2 * (log_part - (label - mean))
+        elif settings.family == "negative_binomial":
+            theta = float(settings.theta)
+            spread = (label + theta) * np.log((label + theta) / (mean + theta))
+            result = 2 * (log_part - spread)
+        elif settings.family == "gamma":
+            result = 2 * (-np.log(label / mean) + (label - mean) / mean)
+        else:
+            p = float(settings.tweedie_power)
+            first = np.power(label, 2 - p) / ((1 - p) * (2 - p))
+            second = label * np.power(mean, 1 - p) / (1 - p)
+            result = 2 * (first - second + np.power(mean, 2 - p) / (2 - p))
+    deviance: np.ndarray = result
+    return deviance
+
+
+def quality(scored: RowSource | DataFrame, settings: ModelSettings) -> dict[str, float]:
     """Return the metrics of each part (train, valid, test).
 
     scored: model rows with PREDICTED, the response per unit
     deviance and null_deviance are means per row (Poisson) or per unit of weight. The null model
     predicts the training part's mean everywhere. balance is predicted over observed.
     """
-    unit = F.exp(OFFSET)
-    sums = (
-        scored.groupBy("split")
-        .agg(
-            F.count(F.lit(1)).alias("rows"),
-            F.sum(F.col(LABEL) * F.col(WEIGHT)).alias("observed"),
-            F.sum(unit * F.col(WEIGHT)).alias("units"),
-        )
-        .collect()
-    )
-    parts = {row["split"]: row for row in sums}
-    train = parts["train"]
-    null_mean = train["observed"] / train["units"]
-    label, weight = F.col(LABEL), F.col(WEIGHT)
-    mean = F.col(PREDICTED) * unit
-    deviances = scored.groupBy("split").agg(
-        F.sum(weight * unit_deviance(label, mean, settings)).alias("model"),
-        F.sum(weight * unit_deviance(label, F.lit(null_mean) * unit, settings)).alias("null"),
-        F.sum(weight * mean).alias("predicted"),
-        F.sum(weight).alias("weight"),
-    )
+    rows, columns = rows_of(scored), ("split", LABEL, WEIGHT, OFFSET, PREDICTED)
+    parts = sums_of(rows, columns, ("observed", "units", "weight"), _totals)[_SPLIT]
+    null_mean = parts["train"]["observed"] / parts["train"]["units"]
+
+    def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
+        label, weight, mean, unit = _ends(batch)
+        yield by_split(batch, {
+            "model": weight * deviances(label, mean, settings),
+            "null": weight * deviances(label, null_mean * unit, settings),
+            "predicted": weight * mean,
+        })  # fmt: skip
+
+    judged = sums_of(rows, columns, ("model", "null", "predicted"), grouping)[_SPLIT]
     metrics: dict[str, float] = {}
-    for row in deviances.collect():
-        part, total = row["split"], row["weight"]
-        metrics[f"{part}_rows"] = float(parts[part]["rows"])
-        metrics[f"{part}_deviance"] = row["model"] / total
-        metrics[f"{part}_null_deviance"] = row["null"] / total
-        metrics[f"{part}_d2"] = 1 - row["model"] / row["null"] if row["null"] else math.nan
-        observed = parts[part]["observed"]
-        metrics[f"{part}_balance"] = row["predicted"] / observed if observed else math.nan
+    for part, totals in judged.items():
+        total, observed = parts[part]["weight"], parts[part]["observed"]
+        metrics[f"{part}_rows"] = parts[part][ROWS]
+        metrics[f"{part}_deviance"] = totals["model"] / total
+        metrics[f"{part}_null_deviance"] = totals["null"] / total
+        metrics[f"{part}_d2"] = 1 - totals["model"] / totals["null"] if totals["null"] else math.nan
+        metrics[f"{part}_balance"] = totals["predicted"] / observed if observed else math.nan
     return metrics
+
+
+def by_split(batch: pa.RecordBatch, measures: Mapping[str, np.ndarray]) -> Grouped:
+    """Return a batch's rows by the part of the split that they are in."""
+    levels, codes = levels_of(batch.column("split"), ())
+    return Grouped(_SPLIT, [*levels, str(None)], codes % (len(levels) + 1), measures)
+
+
+def _totals(batch: pa.RecordBatch) -> Iterator[Grouped]:
+    label, weight, _, unit = _ends(batch)
+    measures = {"observed": label * weight, "units": unit * weight, "weight": weight}
+    yield by_split(batch, measures)
+
+
+def _ends(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return label, weight, predicted mean and unit, float64[n] each."""
+    label, weight, predicted = (as_doubles(batch.column(n)) for n in (LABEL, WEIGHT, PREDICTED))
+    unit = unit_of(batch)
+    return label, weight, predicted * unit, unit

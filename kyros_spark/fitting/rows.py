@@ -8,12 +8,57 @@ Source: domain rules of motor pricing; see docs/models.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.batches import above_zero, is_text, selected, with_columns
+from kyros_spark.aggregates.rows import RowSource
 from kyros_spark.config import ModelSettings
+from kyros_spark.kernels.elementary import exp, log
+from kyros_spark.scoring.arrow_features import as_doubles, is_null
 
 LABEL, WEIGHT, OFFSET = "_label", "_weight", "_offset"
+
+
+def modelled(prepared: RowSource, settings: ModelSettings, keep: Sequence[str]) -> RowSource:
+    """Return the rows that can train or judge the model: label, weight, offset, and `keep`."""
+    columns = list(dict.fromkeys([*keep, settings.target, settings.per]))
+    return prepared.changed(columns, _modelling(settings, keep))
+
+
+def of_split(rows: RowSource, columns: Sequence[str], parts: Sequence[str]) -> RowSource:
+    """Return the rows of parts of the split, with these columns, `split` among them."""
+    return rows.changed(columns, lambda batch: selected(batch, is_text(batch["split"], parts)))
+
+
+def unit_of(batch: pa.RecordBatch) -> np.ndarray:
+    """Return exp(offset), float64[n]: the units of `per` where they are an offset, else 1."""
+    return exp(as_doubles(batch.column(OFFSET)))
+
+
+def _modelling(
+    settings: ModelSettings, keep: Sequence[str]
+) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    by_offset = settings.family in ("poisson", "negative_binomial") and settings.glm.link == "log"
+
+    def modelled(batch: pa.RecordBatch) -> pa.RecordBatch:
+        target, per = (as_doubles(batch.column(n)) for n in (settings.target, settings.per))
+        usable = ~is_null(batch.column(settings.target)) & ~is_null(batch.column(settings.per))
+        usable &= above_zero(per)
+        if settings.family == "gamma":
+            usable &= above_zero(target)
+        batch, target, per = selected(batch, usable), target[usable], per[usable]
+        if by_offset:
+            ends = {LABEL: target, WEIGHT: np.ones(per.size), OFFSET: log(per)}
+        else:
+            ends = {LABEL: target / per, WEIGHT: per, OFFSET: np.zeros(per.size)}
+        return with_columns(batch, keep, ends)
+
+    return modelled
 
 
 def model_rows(prepared: DataFrame, settings: ModelSettings) -> DataFrame:

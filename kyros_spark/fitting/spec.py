@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
 
+from kyros_spark.aggregates.keyed_sums import Grouped, sums_of, whole
+from kyros_spark.aggregates.rows import RowSource, rows_of
+from kyros_spark.aggregates.spread import Spread, spreads
 from kyros_spark.config import FeatureSettings, ModelSettings, PrepareSettings
 from kyros_spark.digest import digest
 from kyros_spark.errors import TrainingDataError
-from kyros_spark.fitting.quantiles import Spread, spreads
-from kyros_spark.model.manifest import OTHER_LEVEL, Feature
-from kyros_spark.transforms.bins import bin_labels
+from kyros_spark.model.bin_labels import bin_labels
+from kyros_spark.model.manifest import MISSING_LEVEL, OTHER_LEVEL, Feature
+from kyros_spark.scoring.arrow_features import MISSING, as_doubles, is_null, levels_of
 from kyros_spark.transforms.definitions import definition_hash
-from kyros_spark.transforms.encode import MISSING_LEVEL, level_text
-from kyros_spark.transforms.exact import exact_sum
 
 Levels = list[tuple[str, float]]  # levels with their exposure, the largest first
 
 
 def fit_features(
-    training: DataFrame, settings: PrepareSettings, names: Sequence[str], model: ModelSettings
+    training: RowSource | DataFrame,
+    settings: PrepareSettings,
+    names: Sequence[str],
+    model: ModelSettings,
 ) -> tuple[Feature, ...]:
     """Return the frozen features; the base level is the one of largest exposure.
 
@@ -36,13 +41,12 @@ def fit_features(
     """
     chosen = {name: settings.features[name] for name in names}
     numbers = [name for name, feature in chosen.items() if feature.kind == "numeric"]
-    spread = spreads(
-        training, [n for n, f in chosen.items() if f.quantiles or f.impute == "median"]
+    rows = rows_of(training)
+    spread = exposure_spreads(
+        rows, [n for n, f in chosen.items() if f.quantiles or f.impute == "median"]
     )
     cuts = {n: _cut_points(n, f.quantiles, spread) for n, f in chosen.items() if f.quantiles}
-    texts = {n: level_text(n, cuts.get(n, ())) for n in names if n not in numbers}
-    levels = _levels_by_exposure(training, texts)
-    means = _means(training, numbers)
+    levels, means = _levels_and_means(rows, names, numbers, cuts)
     features = []
     for name, feature in chosen.items():
         if name in numbers:
@@ -120,38 +124,60 @@ def _levels(
     )
 
 
-def _levels_by_exposure(training: DataFrame, texts: Mapping[str, Column]) -> dict[str, Levels]:
-    levels: dict[str, Levels] = {name: [] for name in texts}
-    if not texts:
-        return levels
-    pairs = F.array(
-        *(
-            F.struct(
-                F.lit(name).alias("name"), F.coalesce(text, F.lit(MISSING_LEVEL)).alias("level")
-            )
-            for name, text in texts.items()
-        )
-    )
-    sums = (
-        training.select(F.explode(pairs).alias("pair"), "exposure")
-        .groupBy("pair.name", "pair.level")
-        .agg(exact_sum(F.col("exposure")).alias("exposure"))
-        .orderBy("name", F.desc("exposure"), "level")
-    )
-    for row in sums.collect():
-        levels[row["name"]].append((row["level"], row["exposure"]))
-    return levels
+def exposure_spreads(rows: RowSource, names: Sequence[str]) -> dict[str, Spread]:
+    """Return how exposure is spread over each number; numbers without a value are left out."""
+
+    def weighed(batch: pa.RecordBatch) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        exposure = _exposure(batch)
+        return {name: (as_doubles(batch.column(name)), exposure) for name in names}
+
+    return spreads(rows, [*names, "exposure"], names, weighed)
 
 
-def _means(training: DataFrame, names: Sequence[str]) -> dict[str, float | None]:
-    """Return each number's exposure-weighted mean; None where it has no value."""
-    if not names:
-        return {}
-    sums = []
+def _levels_and_means(
+    rows: RowSource,
+    names: Sequence[str],
+    numbers: Sequence[str],
+    cuts: Mapping[str, Sequence[float]],
+) -> tuple[dict[str, Levels], dict[str, float | None]]:
+    """Return the levels of each feature that has some, and each number's exposure-weighted mean.
+
+    The mean is None where a number has no value.
+    """
+
+    def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
+        exposure = _exposure(batch)
+        for name in names:
+            column = batch.column(name)
+            if name in numbers:
+                known = ~is_null(column)
+                of_known = {
+                    "exposure": np.where(known, exposure, 0.0),
+                    "weighted": np.where(known, as_doubles(column) * exposure, 0.0),
+                    "known": known.astype(np.float64),
+                }
+                yield whole(batch, name, of_known)
+            else:
+                levels, codes = levels_of(column, cuts.get(name, ()))
+                codes = np.where(codes == MISSING, len(levels), codes)
+                yield Grouped(name, [*levels, MISSING_LEVEL], codes, {"exposure": exposure})
+
+    sums = sums_of(rows, [*names, "exposure"], ("exposure", "weighted", "known"), grouping)
+    levels: dict[str, Levels] = {}
+    means: dict[str, float | None] = {}
     for name in names:
-        exposure = F.when(F.col(name).isNotNull(), F.col("exposure"))
-        total = exact_sum(F.col(name) * F.col("exposure"))
-        sums.append((total / exact_sum(exposure)).alias(name))
-    row = training.agg(*sums).first()
-    assert row is not None
-    return {name: row[name] for name in names}
+        totals = sums.get(name, {})
+        if name not in numbers:
+            by_exposure = [(level, of_level["exposure"]) for level, of_level in totals.items()]
+            levels[name] = sorted(by_exposure, key=lambda pair: (-pair[1], pair[0].encode()))
+        elif totals and totals[""]["known"]:
+            means[name] = totals[""]["weighted"] / totals[""]["exposure"]
+        else:
+            means[name] = None
+    return levels, means
+
+
+def _exposure(batch: pa.RecordBatch) -> np.ndarray:
+    """Return the exposure, float64[n]; a row without one counts nothing."""
+    column = batch.column("exposure")
+    return np.where(is_null(column), 0.0, as_doubles(column))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from kyros_spark import environment
+from kyros_spark.aggregates.keyed_sums import ROWS, Grouped, sums_of, whole
+from kyros_spark.aggregates.rows import RowSource, rows_of
 from kyros_spark.config import ModelSettings, PrepareSettings, TrainSettings
 from kyros_spark.errors import ConfigError, TrainingDataError
 from kyros_spark.fitting.boosting import fit_boosting
@@ -16,17 +18,19 @@ from kyros_spark.fitting.glm import fit_glm
 from kyros_spark.fitting.importance import total_gain
 from kyros_spark.fitting.leakage import check_leakage, one_way_d2
 from kyros_spark.fitting.relativities import training_record
-from kyros_spark.fitting.rows import LABEL, WEIGHT, model_rows
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, modelled, of_split
+from kyros_spark.fitting.sample import DRAW, drawn
 from kyros_spark.fitting.spec import fit_features, spec_hash
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.glm import glm_model
 from kyros_spark.model.importers.xgboost import trees_from_xgboost
 from kyros_spark.model.manifest import Feature, Manifest, Source
+from kyros_spark.scoring.arrow_features import as_doubles
 
 
 def train_model(
     name: str,
-    prepared: DataFrame,
+    prepared: RowSource | DataFrame,
     settings: ModelSettings,
     features: PrepareSettings,
     training: Mapping[str, Any],
@@ -43,8 +47,11 @@ def train_model(
         FitError: the solver did not converge to a model.
     """
     names = chosen_features(name, settings, features)
-    rows = model_rows(prepared, settings)
-    train_part = rows.where(F.col("split") == "train")
+    keep = list(dict.fromkeys([*names, "exposure", "split"]))
+    keep += [DRAW] if settings.boosting.rows else []
+    rows = modelled(rows_of(prepared), settings, keep)
+    columns = [*keep, LABEL, WEIGHT, OFFSET]
+    train_part = of_split(rows, columns, ("train",))
     count = _check_rows(name, train_part, settings)
     spec = fit_features(train_part, features, names, settings)
     if limits is not None:
@@ -64,7 +71,9 @@ def train_model(
     }
     if settings.method == "glm":
         return _glm(common, train_part, spec, settings, training)
-    return _boosted(common, rows, spec, settings, training)
+    most = settings.boosting.rows
+    parts = drawn(rows, keep, most) if most else of_split(rows, columns, ("train", "valid"))
+    return _boosted(common, parts, spec, settings, training)
 
 
 def chosen_features(name: str, settings: ModelSettings, features: PrepareSettings) -> list[str]:
@@ -93,7 +102,7 @@ def chosen_features(name: str, settings: ModelSettings, features: PrepareSetting
 
 def _glm(
     common: dict[str, Any],
-    train_part: DataFrame,
+    train_part: RowSource,
     spec: tuple[Feature, ...],
     settings: ModelSettings,
     training: Mapping[str, Any],
@@ -115,12 +124,11 @@ def _glm(
 
 def _boosted(
     common: dict[str, Any],
-    rows: DataFrame,
+    parts: RowSource,
     spec: tuple[Feature, ...],
     settings: ModelSettings,
     training: Mapping[str, Any],
 ) -> Model:
-    parts = rows.where(F.col("split").isin("train", "valid"))
     fit = fit_boosting(parts, spec, settings)
     imported = trees_from_xgboost(fit.booster, fit.rounds)
     manifest = Manifest(
@@ -139,17 +147,20 @@ def _boosted(
     return Model(manifest, imported.trees.as_dict())
 
 
-def _check_rows(name: str, train_part: DataFrame, settings: ModelSettings) -> int:
+def _check_rows(name: str, train_part: RowSource, settings: ModelSettings) -> int:
     """Return the number of rows to train on; refuse a training part without rows or target."""
-    row = train_part.agg(
-        F.count(F.lit(1)).alias("rows"), F.sum(F.col(LABEL) * F.col(WEIGHT)).alias("observed")
-    ).first()
-    assert row is not None
-    if not row["rows"] or not row["observed"] or row["observed"] <= 0:
+
+    def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
+        label, weight = (as_doubles(batch.column(name)) for name in (LABEL, WEIGHT))
+        yield whole(batch, "", {"observed": label * weight})
+
+    sums = sums_of(train_part, (LABEL, WEIGHT), ("observed",), grouping)
+    totals = sums.get("", {"": {ROWS: 0.0, "observed": 0.0}})[""]
+    count, observed = int(totals[ROWS]), totals["observed"]
+    if not count or observed <= 0:
         raise TrainingDataError(
             f"model {name}: expected rows with {settings.target} above zero and {settings.per} in "
-            f"the training part of table prepared, found {row['rows']} rows with a total of "
-            f"{row['observed'] or 0:g}; are the claims of these batches known "
-            "(sources.claims.batches)?"
+            f"the training part of table prepared, found {count} rows with a total of "
+            f"{observed:g}; are the claims of these batches known (sources.claims.batches)?"
         )
-    return int(row["rows"])
+    return count

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 # load, composites, interval, cuts, base_code and `unseen: other`.
 FORMAT_VERSION = 3
 OTHER_LEVEL = "(other)"
+MISSING_LEVEL = "(missing)"
 
 Family = Literal[
     "poisson", "gamma", "tweedie", "negative_binomial", "binomial", "gaussian", "multinomial"

@@ -1,8 +1,10 @@
-"""Make changes of table models in one MERGE: new versions, a new champion, the old one's end.
+"""Make changes of table models in one commit: new versions, a new champion, the old one's end.
 
-The statement is its own lock. It fails, and nothing is written, if a version number is taken or the
-champion is not the one that the gate compared with. Two processes that change the table at the same
-time can therefore neither leave two champions of a name nor overwrite a version.
+The commit is its own lock. It fails, and nothing is written, if a version number is taken, the
+champion is not the one that the gate compared with, or the table was changed since it was read. Two
+processes that change the table at the same time can therefore neither leave two champions of a name
+nor overwrite a version. Where this process cannot write the table's file, a MERGE of the same
+meaning does it.
 """
 
 from __future__ import annotations
@@ -71,8 +73,53 @@ def stamp(reason: str) -> Row:
     return dict(zip(_STAMP, (datetime.now(UTC), user, reason), strict=True))
 
 
+class _Overtaken(Exception):
+    """The table is not as the changes expect: another process changed it."""
+
+    def __init__(self) -> None:
+        super().__init__(_OVERTAKEN)
+
+
 def write(tables: DeltaTables, changes: Iterable[Row], run_id: str) -> Written:
     """Make all changes in one commit, or none of them."""
+    changes = list(changes)
+    written = tables.rewrite_rows(MODELS, run_id, lambda rows: changed(rows, changes))
+    return written if written is not None else _merge(tables, changes, run_id)
+
+
+def changed(rows: list[Row], changes: Iterable[Row]) -> list[Row]:
+    """Return the rows of the table after the changes, which all see it as it is before them.
+
+    Raises:
+        Exception: the table is not as the changes expect.
+    """
+    after = {(row["model_name"], row["model_version"]): row for row in rows}
+    for change in changes:
+        name, version = change["model_name"], change.get("model_version")
+        if change["action"] == "new":
+            if (name, version) in after:
+                raise _Overtaken
+            after[name, version] = {column: change.get(column) for column in MODELS.names}
+        elif change["action"] == "promote" and (name, version) in after:
+            stamp = {column: change[column] for column in _STAMP}
+            after[name, version] = {**after[name, version], **stamp, "status": "champion"}
+        elif change["action"] == "retire":
+            for row in rows:
+                if _reigns(row, name, change["keep"]):
+                    if row["model_version"] != change["reigning"]:
+                        raise _Overtaken
+                    after[name, row["model_version"]] = {**row, "status": "retired"}
+    return list(after.values())
+
+
+def _reigns(row: Row, name: str, besides: int) -> bool:
+    """Return whether a row is the champion of a name, besides the version that succeeds it."""
+    is_champion = row["model_name"] == name and row["status"] == "champion"
+    return is_champion and row["model_version"] != besides
+
+
+def _merge(tables: DeltaTables, changes: Iterable[Row], run_id: str) -> Written:
+    """Make all changes by a MERGE."""
     schema = ", ".join(f"`{column.name}` {column.type}" for column in MODELS.columns)
     schema += ", action string, keep int, reigning int"
     names = [*MODELS.names, "action", "keep", "reigning"]

@@ -11,7 +11,6 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from kyros_spark import environment
-from kyros_spark.delta.frames import rows_as_frame
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.delta.version_cache import TableVersion
 from kyros_spark.runs.run import LastFailure, LastRun, Run, error_line, last_run_from_json
@@ -20,7 +19,7 @@ from kyros_spark.tables.runs import RUNS
 
 # What later runs need of the last run that ended well.
 _LAST_RUN = ("run_id", "fingerprint", "outputs", "rows_out", "details", "started_at", "inputs",
-             "settings_hash", "code_hash")  # fmt: skip
+             "settings_hash", "code_hash", "seconds")  # fmt: skip
 
 
 class Ledger:
@@ -93,8 +92,7 @@ class Ledger:
         last_runs, before = self._all_last_runs(), self._cache.now()
         rows = [{**self._row(run), "ordinal": self._newest + n} for n, run in enumerate(runs, 1)]
         self._newest += len(rows)
-        frame = rows_as_frame(self._tables.spark, RUNS, rows)
-        self._tables.append(RUNS, frame, runs[-1].run_id)
+        self._tables.append_rows(RUNS, rows, runs[-1].run_id)
         for run, row in zip(runs, rows, strict=True):
             if run.status == "done":
                 last_runs[run.stage, run.batch] = _last_run_of(row)
@@ -164,4 +162,5 @@ def _last_run_of(row: Mapping[str, Any] | Row) -> LastRun:
         row["settings_hash"],
         row["code_hash"],
         row["ordinal"],
+        row["seconds"],
     )

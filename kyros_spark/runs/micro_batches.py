@@ -10,6 +10,7 @@ from kyros_spark.config import Config
 from kyros_spark.delta.slices import slices
 from kyros_spark.delta.staging import StagedWrite, can_stage
 from kyros_spark.delta.tables import Written
+from kyros_spark.delta.where import Where
 from kyros_spark.digest import digest
 from kyros_spark.log import event
 from kyros_spark.runs.portfolio import Portfolio
@@ -59,7 +60,7 @@ def in_micro_batches(
     staged: StagedWrite,
     parts: Sequence[DataFrame],
     transform: Callable[[DataFrame], DataFrame],
-    where: str,
+    where: Where,
 ) -> Written:
     """Write the slices that earlier runs of the same work have not, then publish all in one commit.
 

@@ -110,6 +110,7 @@ class LastRun:
     settings_hash: str
     code_hash: str
     ordinal: int
+    seconds: float
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON takes it; ``last_run_from_json`` reads it."""

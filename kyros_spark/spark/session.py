@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from typing import Any
 
 from pyspark.errors import PySparkException
@@ -23,15 +22,21 @@ from kyros_spark.config import SparkSettings
 from kyros_spark.errors import PlatformError, first_line
 from kyros_spark.log import event
 from kyros_spark.spark import runtime
+from kyros_spark.spark.archive import remove_archive_of, use_empty_conf_folder, without_archive
 from kyros_spark.spark.default_settings import DELTA, LOCAL
+from kyros_spark.spark.java_options import OPTIONS, java_options
 from kyros_spark.spark_version import SAME_RULES
 
 # The seconds this process took to start the session, until `start_seconds` has returned them.
 _START_SECONDS: list[float] = []
 
 
-def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark") -> SparkSession:
+def get_session(
+    settings: SparkSettings | None = None, app: str = "kyros-spark", short: bool = False
+) -> SparkSession:
     """Return the running session, or start one.
+
+    short: the work is a matter of seconds; Java then leaves out the compiler that pays later.
 
     Raises:
         PlatformError: there is no Java, Spark does not start, or the session has no Delta.
@@ -51,13 +56,13 @@ def get_session(settings: SparkSettings | None = None, app: str = "kyros-spark")
         **_profiling(),
         **DELTA,
         **SAME_RULES,
-        **({} if submitted else _local(chosen)),
+        **({} if submitted else _local(chosen, short)),
         **chosen.conf,
     }
     for key, value in conf.items():
         if key not in submitted_conf:
             builder = builder.config(key, value)
-    session = _started(builder)
+    session = _started(builder) if submitted else _started_here(builder, conf[OPTIONS])
     if not submitted:
         session.sparkContext.setLogLevel(
             os.environ.get("KYROS_SPARK_LOG", chosen.log_level).upper()
@@ -81,6 +86,17 @@ def _started(builder: Any) -> SparkSession:
     return session
 
 
+def _started_here(builder: Any, options: str) -> SparkSession:
+    """Start a local session; if Java dies of its archive, remove that and start without."""
+    try:
+        return _started(builder)
+    except PlatformError:
+        if not remove_archive_of(options):
+            raise
+        event("Java did not start with its class archive, which is now removed", level=30)
+        return _started(builder.config(OPTIONS, without_archive(options)))
+
+
 def _is_remote() -> bool:
     """Return whether the session will be a Connect server's, which has settings of its own."""
     return "SPARK_REMOTE" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ
@@ -99,20 +115,21 @@ def _submitted_conf() -> dict[str, str]:
     return dict(SparkConf().getAll())
 
 
-def _local(settings: SparkSettings) -> dict[str, str]:
+def _local(settings: SparkSettings, short: bool) -> dict[str, str]:
     """Return a local session's settings, and point this process at Java and its own Python."""
-    os.environ["JAVA_HOME"] = str(runtime.find_java().home)
+    java = runtime.find_java()
+    os.environ["JAVA_HOME"] = str(java.home)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    log4j = resources.files("kyros_spark.spark") / "log4j2.properties"
+    spark = runtime.installation(java)
+    use_empty_conf_folder(spark)
     return {
         **LOCAL,
         **_delta_on_class_path(),
         "spark.driver.memory": settings.driver_memory,
         "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
-        # A concurrent collector competes with rows for two cores: 3 % of a small pipeline's time.
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j} -XX:+UseParallelGC",
+        OPTIONS: java_options(spark, short),
     }
 
 
@@ -183,8 +200,9 @@ def fitting_tasks(session: SparkSession) -> int:
     if _is_connect(session):
         raise PlatformError(
             "method: boosting: expected a classic Spark session, found Spark Connect, on which "
-            "xgboost.spark does not run; train on a job cluster, or import a fitted model "
-            "(kyros import); it is applied here all the same"
+            "xgboost.spark does not run; raise spark.local_rows to the number of rows, so that they"
+            " are fitted in this process, train on a job cluster, or import a fitted model (kyros "
+            "import); it is applied here all the same"
         )
     context = session.sparkContext
     if (context.master or "").startswith("local"):

@@ -32,7 +32,7 @@ def write_file(spark: SparkSession, address: str, data: bytes) -> None:
     if is_remote(address):
         _write_remote(spark, address, data)
         return
-    path = _local(address)
+    path = local_path(address)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def read_file(spark: SparkSession, address: str) -> bytes:
     """
     if not is_remote(address):
         try:
-            return _local(address).read_bytes()
+            return local_path(address).read_bytes()
         except OSError as error:
             raise ModelFileError(
                 f"model file {address}: expected a file, found none ({error.strerror}); restore it "
@@ -76,7 +76,7 @@ def read_file(spark: SparkSession, address: str) -> bytes:
 def remove_folder(spark: SparkSession, address: str) -> None:
     """Remove a folder and its content, if it exists."""
     if not is_remote(address):
-        shutil.rmtree(_local(address), ignore_errors=True)
+        shutil.rmtree(local_path(address), ignore_errors=True)
         return
     path, system = hadoop(spark, address)
     system.delete(path, True)
@@ -85,7 +85,7 @@ def remove_folder(spark: SparkSession, address: str) -> None:
 def folder_exists(spark: SparkSession, address: str) -> bool:
     """Return whether there is a folder at an address."""
     if not is_remote(address):
-        return _local(address).is_dir()
+        return local_path(address).is_dir()
     path, system = hadoop(spark, address)
     return bool(system.exists(path))
 
@@ -93,7 +93,7 @@ def folder_exists(spark: SparkSession, address: str) -> bool:
 def files_below(spark: SparkSession, address: str) -> Iterator[tuple[str, str, str]]:
     """Yield each file below a folder: its folder's name, its own name, and its address."""
     if not is_remote(address):
-        files = (path for path in _local(address).rglob("*") if path.is_file())
+        files = (path for path in local_path(address).rglob("*") if path.is_file())
         yield from ((path.parent.name, path.name, str(path)) for path in files)
         return
     folder, system = hadoop(spark, address)
@@ -108,7 +108,7 @@ def remove_if_empty(spark: SparkSession, address: str) -> None:
     # Either file system raises an error for a folder that is missing or not empty.
     with contextlib.suppress(Exception):
         if not is_remote(address):
-            _local(address).rmdir()
+            local_path(address).rmdir()
             return
         path, system = hadoop(spark, address)
         system.delete(path, False)
@@ -118,7 +118,7 @@ def folders_older_than(spark: SparkSession, pattern: str, age: timedelta) -> lis
     """Return the folders that match a pattern (* within names) and are unchanged for ``age``."""
     before = time.time() - age.total_seconds()
     if not is_remote(pattern):
-        folders = _local("/").glob(str(_local(pattern)).lstrip("/"))
+        folders = local_path("/").glob(str(local_path(pattern)).lstrip("/"))
         return sorted(str(folder) for folder in folders if folder.stat().st_mtime < before)
     path, system = hadoop(spark, pattern)
     statuses = system.globStatus(path) or []
@@ -129,13 +129,14 @@ def folders_older_than(spark: SparkSession, pattern: str, age: timedelta) -> lis
 def remove_file(spark: SparkSession, address: str) -> None:
     """Remove a file; a missing one is no error."""
     if not is_remote(address):
-        _local(address).unlink(missing_ok=True)
+        local_path(address).unlink(missing_ok=True)
         return
     path, system = hadoop(spark, address)
     system.delete(path, False)
 
 
-def _local(address: str) -> Path:
+def local_path(address: str) -> Path:
+    """Return an address of this machine as a path."""
     return Path(address.removeprefix("file://").removeprefix("file:"))
 
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from kyros_spark.model.manifest import Feature
+from kyros_spark.model.manifest import MISSING_LEVEL, Feature
 from kyros_spark.tables.ddl import number_text, quoted, text
 from kyros_spark.transforms.bins import bin_case
 
-MISSING_LEVEL = "(missing)"
+__all__ = ["MISSING_LEVEL", "encoded", "encoded_sql", "input_hash", "is_unseen"]
 
 
 def encoded(feature: Feature, impute: bool) -> Column:
@@ -43,11 +43,6 @@ def encoded_sql(feature: Feature, impute: bool) -> str:
 def is_unseen(feature: Feature) -> Column:
     """Tell whether a row's level is absent from the fitted specification."""
     return F.expr(f"{quoted(feature.name)} IS NOT NULL AND {_code(feature)} IS NULL")
-
-
-def level_text(name: str, cuts: Sequence[float]) -> Column:
-    """Return a row's level: the text of the column, or the label of a number's bin."""
-    return F.expr(_level(name, cuts))
 
 
 def input_hash(names: Sequence[str]) -> Column:

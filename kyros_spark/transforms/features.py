@@ -7,7 +7,8 @@ no information from claims can enter a feature.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
@@ -25,6 +26,16 @@ _NOT_ROW_WISE = re.compile(
     re.IGNORECASE,
 )
 _STAR = re.compile(r"(?:^|[(,.])\s*\*\s*(?:$|[,)])")
+
+
+@dataclass(frozen=True)
+class _Expression:
+    """An expression over policies, the setting it comes from, and the type it is cast to."""
+
+    setting: str
+    sql: str
+    kind: str = "string"
+    is_feature: bool = False
 
 
 def exposure_value(settings: PrepareSettings) -> Column:
@@ -104,20 +115,18 @@ def check_definitions(
     Raises:
         FeatureDefinitionError: an expression is refused; it names the setting and the reason.
     """
-    _check_computable(policies, "prepare.exposure", settings.exposure, "double")
-    if settings.split.sql is not None:
-        _check_computable(policies, "prepare.split.sql", settings.split.sql)
-    for column in settings.split.by:
-        _check_computable(policies, "prepare.split.by", f"`{column}`")
+    expressions = list(_expressions(settings))
+    # Spark analyses all at once in little more time than one, but does not say which is at fault.
+    each = not _computable(policies, *expressions)
     forbidden = _never_features(settings, derived) & {c.lower() for c in policies.columns}
-    for name, feature in settings.features.items():
-        sql = expression_of(name, feature)
-        kind = "string" if feature.kind == "levels" else "double"
-        _check_computable(policies, f"prepare.features.{name}", sql, kind)
-        used = sorted(_words(sql) & forbidden)
+    for expression in expressions:
+        _check_columns_named(expression)
+        if each:
+            _check_computable(policies, expression)
+        used = sorted(_words(expression.sql) & forbidden) if expression.is_feature else []
         if used:
             raise FeatureDefinitionError(
-                f"prepare.features.{name}: expected columns known before the year, found "
+                f"{expression.setting}: expected columns known before the year, found "
                 f"{', '.join(used)}, from which exposure or a target is made; exposure is an "
                 "offset or a weight, never a feature"
             )
@@ -134,15 +143,48 @@ def _never_features(settings: PrepareSettings, derived: Mapping[str, str]) -> se
     return forbidden
 
 
-def _check_computable(policies: DataFrame, setting: str, sql: str, kind: str = "string") -> None:
-    if _STAR.search(_without_texts(sql)):
+def _expressions(settings: PrepareSettings) -> Iterator[_Expression]:
+    """Yield the expressions over policies, in the order of the settings."""
+    yield _Expression("prepare.exposure", settings.exposure, "double")
+    if settings.split.sql is not None:
+        yield _Expression("prepare.split.sql", settings.split.sql)
+    for column in settings.split.by:
+        yield _Expression("prepare.split.by", f"`{column}`")
+    for name, feature in settings.features.items():
+        sql = expression_of(name, feature)
+        kind = "string" if feature.kind == "levels" else "double"
+        yield _Expression(f"prepare.features.{name}", sql, kind, is_feature=True)
+
+
+def _check_columns_named(expression: _Expression) -> None:
+    if _STAR.search(_without_texts(expression.sql)):
         raise FeatureDefinitionError(
-            f"{setting}: '{sql}': expected columns by name, found *, which is whatever the rows "
-            "happen to hold; name the columns"
+            f"{expression.setting}: '{expression.sql}': expected columns by name, found *, which "
+            "is whatever the rows happen to hold; name the columns"
         )
+
+
+def _computable(policies: DataFrame, *expressions: _Expression) -> bool:
+    """Tell whether all can be computed together."""
     try:
-        # Added as a column, as it will be: this also refuses aggregates and generators of rows.
-        _ = policies.withColumn("_computed", F.expr(sql).cast(kind)).schema
+        _analyse(policies, *expressions)
+    except Exception as error:  # a parse error is not an AnalysisException on every Spark
+        if machine_failed(error):
+            raise
+        return False
+    return True
+
+
+def _analyse(policies: DataFrame, *expressions: _Expression) -> None:
+    # Added as columns, as they will be: this also refuses aggregates and generators of rows.
+    computed = {f"_computed_{n}": F.expr(e.sql).cast(e.kind) for n, e in enumerate(expressions)}
+    _ = policies.withColumns(computed).schema
+
+
+def _check_computable(policies: DataFrame, expression: _Expression) -> None:
+    setting, sql = expression.setting, expression.sql
+    try:
+        _analyse(policies, expression)
     except AnalysisException as error:
         line = first_line(error)
         raise FeatureDefinitionError(

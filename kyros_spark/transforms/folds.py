@@ -14,8 +14,3 @@ def with_fold(rows: DataFrame, by: Sequence[str], folds: int) -> DataFrame:
     """Add the fold, 0 to folds - 1, by a hash that is not the split's, equal on every cluster."""
     key = [F.col(name).cast("string") for name in by]
     return rows.withColumn(FOLD, F.pmod(F.xxhash64(F.lit("kyros fold"), *key), F.lit(folds)))
-
-
-def with_fold_held_out(rows: DataFrame, fold: int) -> DataFrame:
-    """Make one fold the validation part and the others the training part."""
-    return rows.withColumn("split", F.when(F.col(FOLD) == fold, "valid").otherwise("train"))

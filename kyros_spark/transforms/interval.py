@@ -13,11 +13,6 @@ from pyspark.sql import functions as F
 from kyros_spark.model.manifest import PredictionInterval
 
 
-def scaled_residual(observed: Column, predicted: Column, units: Column, power: float) -> Column:
-    """Return (observed - predicted) / spread, with observed and predicted per unit."""
-    return (observed - predicted) / _spread(predicted, units, power)
-
-
 def bounds(predicted: Column, units: Column, interval: PredictionInterval) -> tuple[Column, Column]:
     """Return the lower and upper end around predictions per unit, neither of them below zero."""
     spread = _spread(predicted, units, interval.power)

@@ -13,6 +13,8 @@ from pyspark.sql import functions as F
 from kyros_spark.config import SourceSettings
 from kyros_spark.tables.ddl import quoted
 
+SAMPLE_STEP = "_step"  # a hash of the key, 0 to 2^20 - 1
+SAMPLED_AS_THEY_ARE = ("string", "int", "long", "double")
 _STEPS = 1 << 20
 
 
@@ -42,11 +44,38 @@ def sample(clean: DataFrame, source: SourceSettings, rows: int, total: int) -> D
     """Return about ``rows`` of ``total`` rows, chosen by a hash of the key; numbers are doubles."""
     chosen = clean
     if total > rows:
-        key = ", ".join(quoted(name) for name in source.key or tuple(source.columns))
-        chosen = clean.where(f"pmod(xxhash64({key}), {_STEPS}) < {round(_STEPS * rows / total)}")
+        chosen = clean.where(f"{_step(source)} < {sample_steps(rows, total)}")
     return chosen.selectExpr(
         *(f"{_sample_value(n, c.type)} AS {quoted(n)}" for n, c in source.columns.items())
     )
+
+
+def sample_steps(rows: int, total: int) -> int:
+    """Return the value of SAMPLE_STEP below which a row belongs to a sample."""
+    return round(_STEPS * rows / total)
+
+
+def sampled_values(source: SourceSettings) -> list[str]:
+    """Return as SQL what a sample takes of each row besides the source's columns.
+
+    That is SAMPLE_STEP, and `sample_value` of the columns for which only Spark can compute it.
+    """
+    values = (
+        f"{_sample_value(name, column.type)} AS {quoted(sample_value(name))}"
+        for name, column in source.columns.items()
+        if column.type not in SAMPLED_AS_THEY_ARE
+    )
+    return [f"{_step(source)} AS {SAMPLE_STEP}", *values]
+
+
+def sample_value(name: str) -> str:
+    """Return the name of the column that holds another column's value as a sample has it."""
+    return f"_sample_{name}"
+
+
+def _step(source: SourceSettings) -> str:
+    key = ", ".join(quoted(name) for name in source.key or tuple(source.columns))
+    return f"pmod(xxhash64({key}), {_STEPS})"
 
 
 def _sample_value(name: str, type_: str) -> str:

@@ -11,11 +11,13 @@ from kyros_spark.config import SourceSettings
 from kyros_spark.tables.ddl import quoted, text
 from kyros_spark.tables.rejects import REJECTS
 from kyros_spark.transforms.duplicates import COPY
-from kyros_spark.transforms.profile import totals
+from kyros_spark.transforms.profile import sampled_values, totals
 from kyros_spark.transforms.reference import PERIOD
 from kyros_spark.transforms.rules import BROKEN, NOTED, Rule, broken_sql, reasons
 from kyros_spark.transforms.values import RAW, as_read
 
+FIRST = "_first"  # the number of the rule for which a row is refused, or NULL
+REASONS, RECORD = "_reasons", "_record"
 _REFUSED = f"NOT {COPY} AND {BROKEN} IS NOT NULL"
 
 
@@ -44,13 +46,59 @@ def accepted(judged: DataFrame) -> DataFrame:
 
 def clean_rows(judged: DataFrame, source: SourceSettings, batch: str, run_id: str) -> DataFrame:
     """Return the accepted rows as their table holds them; the excess above a cap is separate."""
-    capped = {n: f"least({quoted(n)}, {cap!r}D)" for n, cap in caps(source).items()}
-    values = (f"{capped.get(n, quoted(n))} AS {quoted(n)}" for n in source.columns)
-    excess = (f"round(greatest({quoted(n)} - {c!r}D, 0D), 6) AS {quoted(f'{n}_excess')}"
-              for n, c in caps(source).items())  # fmt: skip
-    return accepted(judged).selectExpr(
-        *values, *excess, f"{text(batch)} AS batch_id", f"{text(run_id)} AS run_id"
+    below = _capped_values(source)
+    values = (f"{below.get(n, quoted(n))} AS {quoted(n)}" for n in source.columns)
+    provenance = (f"{text(batch)} AS batch_id", f"{text(run_id)} AS run_id")
+    return accepted(judged).selectExpr(*values, *_excess_values(source), *provenance)
+
+
+def _capped_values(source: SourceSettings) -> dict[str, str]:
+    return {n: f"least({quoted(n)}, {cap!r}D)" for n, cap in caps(source).items()}
+
+
+def _excess_values(source: SourceSettings) -> list[str]:
+    return [
+        f"round(greatest({quoted(n)} - {cap!r}D, 0D), 6) AS {quoted(f'{n}_excess')}"
+        for n, cap in caps(source).items()
+    ]
+
+
+def rows_for_driver(
+    judged: DataFrame, source: SourceSettings, rules: Sequence[Rule], profiled: bool
+) -> DataFrame:
+    """Return all rows with what the driver needs to count, profile and write them.
+
+    That is the source's columns, COPY, FIRST, NOTED, the reasons and the record of refused rows,
+    the parts of amounts (`amount_part`), capped values (`capped`) and excess, and with
+    ``profiled`` what a sample takes.
+    """
+    refused = F.expr(_REFUSED)
+    parts = (
+        f"CAST({sql} AS DECIMAL(24, 6)) AS {amount_part(kind, n)}"
+        for n, (name, amount) in enumerate(source.amounts.items())
+        for kind, sql in _amount_parts(name, amount.cap).items()
     )
+    below = (f"{sql} AS {quoted(capped(n))}" for n, sql in _capped_values(source).items())
+    return judged.select(
+        *(F.col(quoted(name)) for name in source.columns),
+        F.col(COPY),
+        F.when(refused, F.col(BROKEN)[0]).alias(FIRST),
+        F.col(NOTED),
+        F.when(refused, reasons(rules)).alias(REASONS),
+        F.to_json(RAW).alias(RECORD),
+        *map(F.expr, (*parts, *below, *_excess_values(source))),
+        *(map(F.expr, sampled_values(source)) if profiled else ()),
+    )
+
+
+def amount_part(kind: str, number: int) -> str:
+    """Return the name of the column that holds what of an amount came in, stays, or is excess."""
+    return f"_{kind}_{number}"
+
+
+def capped(name: str) -> str:
+    """Return the name of the column that holds an amount cut at its cap."""
+    return f"_capped_{name}"
 
 
 def caps(source: SourceSettings) -> dict[str, float]:

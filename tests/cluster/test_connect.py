@@ -113,6 +113,11 @@ def test_what_connect_cannot_do_is_named(remote, portfolio, tmp_path):
     boosted = Portfolio(tmp_path / "other").settings["train"]["models"]["boosted"]
     twin.set("train.models", {"boosted": boosted})
     twin.set("predict", {"models": ["boosted"]})
+    twin.set("spark.local_rows", 0)
     code, line = kyros(remote, twin, "train")
     assert code == 2
     assert "found Spark Connect, on which xgboost.spark does not run" in line["error"]["message"]
+    assert "spark.local_rows" in line["error"]["message"]
+    twin.set("spark.local_rows", 120)  # as many as there are: then xgboost runs in this process
+    code, line = kyros(remote, twin, "train")
+    assert (code, line["details"]["boosted"]["how"]) == (0, "trained")

@@ -38,7 +38,7 @@ def test_a_sound_machine_passes_and_nothing_is_left_in_the_store(settings):
     path, base = settings
     code, checks, told = doctor("--config", path)
     assert (code, told["status"]) == (0, "done")
-    assert {"python", "spark", "java", "delta jars", "memory", "session", "delta", "workers",
+    assert {"python", "spark", "java", "class archive", "delta jars", "memory", "session", "delta", "workers",
             "package", "numba", "cpus", "kernel cache", "store"} == set(checks)  # fmt: skip
     assert not [one for one in checks.values() if one["verdict"] == "fail"]
     assert list(base.iterdir()) == []

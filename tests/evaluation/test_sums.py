@@ -1,6 +1,7 @@
 """Metrics, Gini, quantiles and A/E of generated rows: scikit-learn's, and independent NumPy twins'.
 
 The rows have ties, zero exposures, zero claims, a part without any claim and a level of one row.
+Every test runs twice: with the rows on the executors, and with the rows in this process.
 """
 
 from types import SimpleNamespace
@@ -13,19 +14,24 @@ from pyspark.sql import functions as F
 from scipy import stats
 from sklearn import metrics as sk
 
+from kyros_spark.aggregates.rows import collected
 from kyros_spark.config import ModelSettings
 from kyros_spark.errors import BatchMissingError, PredictionValueError
 from kyros_spark.evaluation.base import BatchTotals
 from kyros_spark.evaluation.charts import curve_rows, dislocation_rows, factor_rows
-from kyros_spark.evaluation.curves import Pair, curve_groups, curve_points
+from kyros_spark.evaluation.curves import Pair
 from kyros_spark.evaluation.factors import OTHER_LEVELS, factor_sums, ordered_levels
 from kyros_spark.evaluation.intervals import ConfidenceInterval
-from kyros_spark.evaluation.metrics import LOSSES
-from kyros_spark.evaluation.numbers import number_groups, number_values
+from kyros_spark.evaluation.judged_rows import ExecutorJudgedRows, LocalJudgedRows
+from kyros_spark.evaluation.losses import loss_sums
 from kyros_spark.evaluation.results import PARTS, EvaluationContext, metric_rows
-from kyros_spark.evaluation.rows import SUMS, loss_rows, summed
 from kyros_spark.evaluation.sample import whole
-from kyros_spark.evaluation.stability import reference_bins, reference_values, stability
+from kyros_spark.evaluation.stability import (
+    local_reference_bins,
+    reference_bins,
+    reference_values,
+    stability,
+)
 from kyros_spark.evaluation.subjects import EvaluatedModel
 
 ROWS, QUANTILES = 3000, 10
@@ -55,46 +61,77 @@ def generated():
     })  # fmt: skip
 
 
+def rows_of(runner, wide):
+    if runner == "driver":
+        return LocalJudgedRows(collected(wide).table)
+    return ExecutorJudgedRows(wide, ROWS, rows_per_range=1000)
+
+
 @pytest.fixture(scope="module")
-def judged(spark):
-    """Everything evaluate computes of the generated rows, in three ranges and two partitions."""
-    data = generated()
-    frame = spark.createDataFrame(data).repartition(2, "key")
-    wide = whole(frame.withColumn("power", F.when(~F.isnan("power"), F.col("power")))).cache()
+def wide(spark):
+    """The generated rows as a DataFrame of two partitions."""
+    frame = spark.createDataFrame(generated()).repartition(2, "key")
+    return whole(frame.withColumn("power", F.when(~F.isnan("power"), F.col("power")))).cache()
+
+
+def judge(runner, wide):
+    """Everything evaluate computes of the generated rows; on the executors in three ranges."""
+    rows = rows_of(runner, wide)
     subjects = [
         EvaluatedModel(n, name, "1", ModelSettings(method="glm", family=f, target=t, per=p),
                 used=frozenset({"area"}), labelled=True)
         for n, (name, (f, t, p)) in enumerate(FAMILIES.items())
     ]  # fmt: skip
-    base = BatchTotals(wide, subjects)
+    base = BatchTotals(rows, subjects)
     base.check("b", subjects)
     means = {of: mean for one in subjects for of, mean in base.null_means(one).items()}
-    by = ("subject", "part", "_group")
-    sums = summed(loss_rows(wide, subjects, means), by, (*SUMS, *LOSSES))
-    losses = [row.asDict() for row in sums.withColumnRenamed("_group", "group").collect()]
+    losses = loss_sums(rows, rows.extra, subjects, means)
     pair = Pair(len(subjects), subjects[3], subjects[0])
-    groups = curve_groups(wide, subjects, [pair], ROWS, rows_per_range=1000).cache()
-    ginis, points = curve_points(groups, QUANTILES)
+    curves = rows.curves(subjects, [pair], QUANTILES)
     judging = EvaluationContext("b", "r", "full", ConfidenceInterval(0.95), None, PARTS)
-    rows = [
+    metrics = [
         row
         for one in subjects
         for row in metric_rows(
-            judging, one, [r for r in losses if r["subject"] == one.number], ginis, {}, "none", {}
+            judging, one, [r for r in losses if r["subject"] == one.number], curves.ginis, {},
+            "none", {}
         )
-    ]
-    values = number_values(wide, ["power"], ROWS, rows_per_range=1000)
-    numbers = number_groups(values, ["power"], QUANTILES)
-    levels = {"area": F.col("area"), "power": numbers["power"].level("power")}
-    found = factor_sums(wide, levels, subjects, [pair], max_levels=50)
-    order = ordered_levels(found, {"power": numbers["power"].labels})
+    ]  # fmt: skip
+    factors = {"area": None, **rows.number_groups(["power"], QUANTILES)}
+    large = rows.largest_levels(factors, 50)
+    found = factor_sums(rows, rows.extra, factors, large, subjects, [pair])
+    order = ordered_levels(found, {"power": factors["power"].labels})
     return SimpleNamespace(
-        data=data, wide=wide, subjects=subjects, pair=pair, levels=levels,
-        metrics={(r["model_name"], r["part"]): r for r in rows},
-        lift=list(curve_rows(judging, points, subjects, [pair])),
+        data=generated(), wide=wide, rows=rows, subjects=subjects, pair=pair, runner=runner,
+        metrics={(r["model_name"], r["part"]): r for r in metrics},
+        lift=list(curve_rows(judging, curves.points, subjects, [pair])),
         factors=[r for one in subjects for r in factor_rows(judging, one, found, order)],
         moves=list(dislocation_rows(judging, pair, found, order)),
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["executors", "driver"])
+def judged(request, wide):
+    return judge(request.param, wide)
+
+
+def close(first, second):
+    """Whether two results are the same up to the last digits of sums."""
+    if isinstance(first, dict):
+        return list(first) == list(second) and all(close(first[k], second[k]) for k in first)
+    if isinstance(first, float) and second is not None:
+        return first == pytest.approx(second, rel=1e-12, abs=1e-12)
+    return first == second
+
+
+def test_both_runners_give_the_same_rows_in_the_same_order(wide):
+    on_executors, on_driver = judge("executors", wide), judge("driver", wide)
+    for name in ("metrics", "lift", "factors", "moves"):
+        first, second = getattr(on_executors, name), getattr(on_driver, name)
+        first, second = (list(r.values()) if name == "metrics" else r for r in (first, second))
+        assert len(first) == len(second) > 5
+        for row, other in zip(first, second, strict=True):
+            assert close(row, other), (row, other)
 
 
 def usable(data, name, part):
@@ -235,11 +272,15 @@ def test_a_part_without_claims_says_why_it_has_no_gini(judged):
 
 
 def test_levels_beyond_the_largest_are_put_together(judged):
-    found = factor_sums(judged.wide, judged.levels, judged.subjects[:1], [], max_levels=2)
+    large = judged.rows.largest_levels({"area": None}, 2)
+    one = judged.subjects[:1]
+    found = factor_sums(judged.rows, judged.rows.extra, {"area": None}, large, one, [])
     order = ordered_levels(found, {})["area"]
     assert len(order) == 3 and order[-1] == OTHER_LEVELS
     exposure = sum(r["_size"] for r in found if r["factor"] == "area")
     assert exposure == pytest.approx(judged.data.exposure.sum())
+    sizes = judged.data.groupby("area").exposure.sum()
+    assert large["area"] == set(sizes.nlargest(2).index)
 
 
 def test_psi_is_the_twins(judged, spark):
@@ -247,8 +288,11 @@ def test_psi_is_the_twins(judged, spark):
     draw = np.random.default_rng(3)
     value, units = np.round(draw.gamma(2.5, 0.1, 2000) + 0.01, 2), draw.random(2000)
     reference = spark.createDataFrame(pd.DataFrame({"prediction": value, "exposure": units}))
-    bins = reference_bins(reference_values([(one, reference)], 10), QUANTILES)
-    found = stability(judged.wide, [one], bins)
+    if judged.runner == "driver":
+        bins = local_reference_bins(one, collected(reference).table, QUANTILES)
+    else:
+        bins = reference_bins(reference_values([(one, reference)], 10), QUANTILES)
+    found = stability(judged.rows, [one], bins)
     for part in ("test", "all"):
         rows = data if part == "all" else data[data.split == part]
         told = twins.psi(rows._p0.to_numpy(), rows.exposure.to_numpy(), value, units, QUANTILES)
@@ -259,14 +303,16 @@ def test_psi_is_the_twins(judged, spark):
 def test_a_prediction_that_is_no_positive_number_is_refused(judged, value):
     spoilt = judged.wide.withColumn("_p0", F.when(F.col("key") < 3, F.expr(value)).otherwise(1.0))
     with pytest.raises(PredictionValueError, match=r"frequency@1.*found 3 rows"):
-        BatchTotals(spoilt, judged.subjects[:1]).check("b", judged.subjects[:1])
+        BatchTotals(rows_of(judged.runner, spoilt), judged.subjects[:1]).check(
+            "b", judged.subjects[:1]
+        )
 
 
 def test_a_target_that_is_nan_is_refused_and_a_missing_prediction_named(judged):
     one = judged.subjects[:1]
     nan = judged.wide.withColumn("claim_count", F.when(F.col("key") == 5, F.lit(float("nan"))))
     with pytest.raises(PredictionValueError, match=r"claim_count.*found 1 rows"):
-        BatchTotals(nan, one).check("b", one)
+        BatchTotals(rows_of(judged.runner, nan), one).check("b", one)
     gone = judged.wide.withColumn("_p0", F.when(F.col("key") > 0, F.col("_p0")))
     with pytest.raises(BatchMissingError, match="kyros predict --batch b"):
-        BatchTotals(gone, one).check("b", one)
+        BatchTotals(rows_of(judged.runner, gone), one).check("b", one)

@@ -16,9 +16,10 @@ from portfolio import FIRST
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.rows import collected
 from kyros_spark.config import ModelSettings, load_config
-from kyros_spark.errors import ConfigError, FitError, WorkerLostError
-from kyros_spark.fitting import boosting
+from kyros_spark.errors import ConfigError, FitError, TrainingDataError, WorkerLostError
+from kyros_spark.fitting import spark_boosting
 from kyros_spark.fitting.boosting import fit_boosting
 from kyros_spark.fitting.calibrate import calibrate
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
@@ -27,7 +28,6 @@ from kyros_spark.model.artefact import Model, model_hash, model_to_bytes, read_m
 from kyros_spark.model.importers.xgboost import trees_from_xgboost
 from kyros_spark.model.manifest import Feature, Manifest, Source
 from kyros_spark.scoring.scorer import Scorer
-from kyros_spark.scoring.udf import ScoringModel, predictions
 
 ROWS = 3000
 LEVELS = tuple("abcdefgh")
@@ -108,8 +108,7 @@ def test_the_registered_file_is_what_the_same_rows_give_on_other_partitions(fini
     prepared = finished.read(spark, "prepared", FIRST).orderBy("log_bonus").repartition(2, "power")
     told = {k: v for k, v in stored.manifest.training.items() if k not in ("rounds", "importance")}
     model = train_model("boosted", prepared, asked, config.prepare, told)
-    score = predictions(spark, [ScoringModel("boosted", model, model_to_bytes(model))])
-    model, _ = calibrate("boosted", model, score.getField("boosted"), prepared, asked)
+    model, _ = calibrate("boosted", model, [model], prepared, asked)
     assert model_hash(model_to_bytes(model)) == row["sha256"]
 
 
@@ -169,6 +168,28 @@ def test_a_shape_of_features_that_cannot_have_it_is_refused(rows, shape, said):
         fit_boosting(rows, FEATURES, settings(**shape))
 
 
+def test_stopping_early_without_a_validation_part_is_refused(rows):
+    train = rows.where("split = 'train'")
+    for source in (train, collected(train)):
+        with pytest.raises(TrainingDataError, match="found none; .* early_stopping: 0"):
+            fit_boosting(source, FEATURES, settings(early_stopping=5))
+
+
+def test_rows_in_this_process_give_the_booster_of_one_worker(rows, plain, shaped):
+    """Bit for bit: xgboost.spark with one worker is the truth here."""
+    for fit, options in ((plain, {}), (shaped, SHAPE)):
+        here = fit_boosting(collected(rows), FEATURES, settings(**options))
+        ours, theirs = (
+            trees_from_xgboost(f.booster, f.rounds).trees.as_dict() for f in (here, fit)
+        )
+        assert (here.start, here.rounds, set(ours)) == (fit.start, fit.rounds, set(theirs))
+        for name, array in ours.items():
+            np.testing.assert_array_equal(array, theirs[name])
+    stopped = [fit_boosting(s, FEATURES, settings(rounds=200, early_stopping=3))
+               for s in (rows, collected(rows))]  # fmt: skip
+    assert stopped[0].rounds == stopped[1].rounds < 200
+
+
 def spent_by_workers():
     """Return the processor time that Spark's Python workers below this process had, by pid."""
     parents, spent, workers = {}, {}, set()
@@ -192,7 +213,7 @@ def test_a_worker_killed_in_a_fit_costs_that_attempt_and_the_model_is_the_same(r
     """Spark itself gives up there: tasks that wait for each other are not tried again."""
     chosen, told, over = settings(rounds=400), [], threading.Event()
     undisturbed, killed = fit_boosting(rows, FEATURES, chosen), []
-    monkeypatch.setattr(boosting, "event", told.append)
+    monkeypatch.setattr(spark_boosting, "event", told.append)
 
     def kill():
         before = spent_by_workers()

@@ -5,15 +5,16 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
+from kyros_spark.aggregates.rows import ExecutorRows, collected
 from kyros_spark.config import ModelSettings, PrepareSettings
 from kyros_spark.errors import TrainingDataError
 from kyros_spark.fitting.calibrate import calibrate
 from kyros_spark.fitting.glm import fit_glm
-from kyros_spark.fitting.quantiles import spreads
-from kyros_spark.fitting.rows import model_rows
-from kyros_spark.fitting.spec import fit_features
+from kyros_spark.fitting.rows import modelled
+from kyros_spark.fitting.spec import exposure_spreads, fit_features
 from kyros_spark.model.artefact import model_to_bytes, read_model
 from kyros_spark.model.manifest import Feature, Manifest
+from kyros_spark.scoring import arrow_features
 from kyros_spark.scoring.udf import ScoringModel, predictions
 from kyros_spark.transforms import encode
 from kyros_spark.transforms.encode import encoded, is_unseen
@@ -57,7 +58,7 @@ def test_cut_points_are_the_exposure_weighted_quantiles(spark, rows):
     tied = random.choice([0.0, 0.0, 0.0, 50.0, 51.0, 75.0], rows)
     table = np.column_stack([skewed, tied, exposure])
     frame = spark.createDataFrame(table.tolist(), "skewed double, tied double, exposure double")
-    found = spreads(frame, ["skewed", "tied"])
+    found = exposure_spreads(ExecutorRows(frame), ["skewed", "tied"])
     assert list(found["tied"].cuts(10)) == exactly(tied, exposure, 10) == [50.0, 51.0, 75.0]
     cuts = found["skewed"].cuts(10)
     if rows < 1000:
@@ -192,26 +193,28 @@ def test_trees_see_levels_and_bins_in_their_order(trained):
 def test_a_changed_encoding_reaches_the_fit_the_judgement_and_the_prediction(
     finished, spark, monkeypatch
 ):
-    """One code path: what is done to it shows in training's fit, in its metrics, in scores."""
+    """Training has one encoding of batches, and scoring one of SQL; test_arrow_features: alike."""
     (path,) = (finished.base / "artefacts" / "frequency").glob("*.kyros")
     model = read_model(path.read_bytes())
     settings = ModelSettings(**finished.settings["train"]["models"]["frequency"])
     prepared = finished.read(spark, "prepared", "2023").cache()
     features = model.manifest.features
+    here = collected(prepared)
 
     def all_three():
-        rows = model_rows(prepared, settings)
+        rows = modelled(here, settings, [*(feature.name for feature in features), "split"])
         score = predictions(spark, [ScoringModel("frequency", model, model_to_bytes(model))])
         return (
             fit_glm(rows, features, settings).tables,
-            calibrate("frequency", model, score["frequency"], prepared, settings)[1][
-                "train_deviance"
-            ],
+            calibrate("frequency", model, [model], here, settings)[1]["train_deviance"],
             [row[0] for row in prepared.select(score["frequency"]).collect()],
         )
 
-    before, code = all_three(), encode._code
+    before, code, codes = all_three(), encode._code, arrow_features._codes
     monkeypatch.setattr(encode, "_code", lambda f: f"(({code(f)}) + 1) % {len(f.levels)}")
+    monkeypatch.setattr(
+        arrow_features, "_codes", lambda f, column: (codes(f, column) + 1) % len(f.levels)
+    )
     after = all_three()
     assert all(one != other for one, other in zip(before, after, strict=True))
     monkeypatch.undo()

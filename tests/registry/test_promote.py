@@ -4,12 +4,13 @@ import getpass
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from portfolio import FIRST, SETTINGS
 
 import kyros_spark
 from kyros_spark.config import load_config
 from kyros_spark.delta.tables import DeltaTables
-from kyros_spark.registry import Registry, Trained
+from kyros_spark.registry import Registry, Trained, changes
 from kyros_spark.tables.models import MODELS
 
 EARLIER = (
@@ -140,19 +141,24 @@ def test_promoted_at_the_same_time_one_reigns_and_none_is_lost(portfolio, spark)
     assert sorted(statuses(portfolio, spark).values()) == ["champion", "retired", "retired"]
 
 
-def test_overtaken_between_judging_and_writing_it_is_judged_again(portfolio, spark, monkeypatch):
+@pytest.mark.parametrize("by", ["file", "merge"])
+def test_overtaken_between_judging_and_writing_it_is_judged_again(
+    portfolio, spark, monkeypatch, by
+):
     """Another process promotes version 2 and adds 4, after this one read the registry."""
     registry = add_candidates(portfolio, spark, 2)
-    merge, others = DeltaTables.merge, [True]
+    write, others = changes.write, [True]
 
     def overtaken(tables, *arguments):
         if others:
             others.clear()
             registry.promote("frequency@2", "first", "other")
             add_candidates(portfolio, spark)
-        return merge(tables, *arguments)
+        return write(tables, *arguments)
 
-    monkeypatch.setattr(DeltaTables, "merge", overtaken)
+    monkeypatch.setattr(changes, "write", overtaken)
+    if by == "merge":
+        monkeypatch.setattr(DeltaTables, "rewrite_rows", lambda *_: None)
     done = registry.promote("frequency@3", "second", "mine")
     assert done.before.version == 2, "judged against the champion that it replaces"
     assert statuses(portfolio, spark) == {

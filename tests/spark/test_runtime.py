@@ -51,7 +51,7 @@ def spark(monkeypatch, tmp_path):
     monkeypatch.setenv("KYROS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("JAVA_HOME", str(java_home(tmp_path / "java", "17.0.15")))
     monkeypatch.setattr(runtime, "_pyspark_folder", lambda: folder)
-    monkeypatch.setattr(runtime, "_spark_version", lambda: "4.1.4")
+    monkeypatch.setattr(runtime, "spark_version", lambda: "4.1.4")
     return folder
 
 

@@ -7,53 +7,16 @@ few or too many fields keeps its text in `MALFORMED` and is refused later, as a 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from kyros_spark.config import ListSettings, SourceSettings
-from kyros_spark.digest import digest
-from kyros_spark.errors import EmptySourceError, SourceNotFoundError, SourceSchemaError
-from kyros_spark.spark_version import condition_of
+from kyros_spark.errors import SourceSchemaError
+from kyros_spark.stages.clean.source_files import source_path, translate_source_errors
 from kyros_spark.tables.ddl import quoted
 from kyros_spark.transforms.values import MALFORMED
-
-
-def source_path(source: SourceSettings, batch: str) -> str:
-    """Return the source's path for a batch."""
-    return source.path.replace("{batch}", batch)
-
-
-def _version(spark: SparkSession, path: str) -> int:
-    """Return the latest version of a source that is a Delta table."""
-    row = spark.sql(f"DESCRIBE HISTORY delta.{quoted(path)} LIMIT 1").first()
-    return -1 if row is None else int(row["version"])
-
-
-def source_fingerprint(spark: SparkSession, name: str, source: SourceSettings, batch: str) -> str:
-    """Return the identity of the source's content: its files' names, sizes and times, or version.
-
-    Raises:
-        SourceNotFoundError: there is nothing at the path.
-    """
-    path = source_path(source, batch)
-    with _translate_errors(name, path):
-        if source.format == "delta":
-            return f"{path}@{_version(spark, path)}"
-        # Only the listing is read: Spark prunes the content column.
-        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
-        rows = files.select("path", "length", "modificationTime").collect()
-    listed = sorted((f["path"], f["length"], str(f["modificationTime"])) for f in rows)
-    if not listed or not sum(length for _, length, _ in listed):
-        raise EmptySourceError(
-            f"{name}: expected rows at {path}, found none: no file there holds "
-            "anything; check the extract, nothing was written"
-        )
-    return digest(listed)
 
 
 def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str) -> DataFrame:
@@ -64,7 +27,7 @@ def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str)
         SourceSchemaError: a column is missing, or there is one that is not declared.
     """
     path = source_path(source, batch)
-    with _translate_errors(name, path):
+    with translate_source_errors(name, path):
         frame, header = _read(spark, source, path)
     wanted = {c.source or n: n for n, c in source.columns.items() if c.sql is None}
     _check_header(name, source, path, header, list(wanted))
@@ -93,7 +56,7 @@ def read_list(spark: SparkSession, rule: str, listed: ListSettings, batch: str) 
         SourceSchemaError: a column of the list is missing.
     """
     path = listed.path.replace("{batch}", batch)
-    with _translate_errors(f"rule {rule}", path):
+    with translate_source_errors(f"rule {rule}", path):
         reader = spark.read.format(listed.format).options(**listed.options)
         if listed.format == "csv":
             reader = reader.option("header", "true")
@@ -113,7 +76,7 @@ def read_undeclared(spark: SparkSession, path: str, format_: str) -> DataFrame:
     Raises:
         SourceNotFoundError: there is nothing at the path, or it cannot be read.
     """
-    with _translate_errors("source", path):
+    with translate_source_errors("source", path):
         reader = spark.read.format(format_)
         if format_ == "csv":
             reader = reader.option("header", "true")
@@ -177,17 +140,3 @@ def _renamed(missing: list[str], extra: list[str]) -> str:
     others = [column for column in extra if column not in pairs.values()]
     hints += [f"new: {', '.join(others)}"] if others else []
     return "".join(f"; {hint}" for hint in hints)
-
-
-@contextmanager
-def _translate_errors(name: str, path: str) -> Iterator[None]:
-    try:
-        yield
-    except PySparkException as error:
-        condition = condition_of(error) or type(error).__name__
-        if "UNABLE_TO_INFER_SCHEMA" in condition:
-            raise EmptySourceError(f"{name}: expected rows at {path}, found none") from error
-        raise SourceNotFoundError(
-            f"{name}: expected files at {path}, found none that can be read ({condition}); "
-            f"check sources.{name}.path and the batch id"
-        ) from error

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 MOST_LEVELS = 100
+_MOST_SORTED = 10_000  # values; more are hardly levels, of which any hundred will do
 _SMALL = 50  # levels of a column that is compared with others: more are hardly a category
 
 
@@ -32,13 +33,14 @@ def profile(
     rules: the number of rows per name of the rule they broke.
     """
     total = sum(row["rows"] for row in counts)
-    aliases = _aliases(sampled)
+    level_counts = {name: _level_counts(sampled[name]) for name in source.columns}
+    aliases = _aliases(sampled, {name: len(each) for name, each in level_counts.items()})
     rows = []
     for n, (name, column) in enumerate(source.columns.items()):
         values = sampled[name].dropna()
         number = is_number(column.type)
         whole = _whole(n, counts, total)
-        levels = values.value_counts().head(MOST_LEVELS)
+        levels = level_counts[name].head(MOST_LEVELS)
         if number and len(levels) and levels.iloc[0] == 1:
             levels = levels.head(0)  # a number that never repeats has no levels
         least, most = (
@@ -48,7 +50,7 @@ def profile(
             "source": source_name, "column": name, "type": column.type, "row_count": total,
             "null_count": total - whole["given"], "least": least, "most": most,
             "mean": whole["mean"], "sampled_rows": len(sampled),
-            "distinct_count": int(values.nunique()),
+            "distinct_count": len(level_counts[name]),
             "quantiles": {f"{q:g}": float(v) for q, v in values.quantile(list(QUANTILES)).items()}
             if number and len(values) else {},
             "levels": {_text(level): int(count) for level, count in levels.items()},
@@ -57,6 +59,14 @@ def profile(
         row["findings"] = [*_findings(row, values, number), *aliases.get(name, [])]
         rows.append(row)
     return rows
+
+
+def _level_counts(values: pd.Series) -> pd.Series:
+    """Return the rows per value, the commonest first; the order of the rows does not matter."""
+    counts = values.value_counts()
+    if len(counts) > _MOST_SORTED:
+        return counts
+    return counts.sort_index().sort_values(ascending=False, kind="stable")
 
 
 def _whole(n: int, counts: Sequence[Mapping[str, Any]], total: int) -> dict[str, Any]:
@@ -97,9 +107,12 @@ def _findings(row: Mapping[str, Any], values: pd.Series, number: bool) -> Iterat
             yield "looks like an index: whole numbers without gaps to speak of, each once"
 
 
-def _aliases(sampled: pd.DataFrame) -> dict[str, list[str]]:
-    """Return, per column of few levels, the columns that say the same as it."""
-    few = {name: sampled[name].nunique(dropna=False) for name in sampled}
+def _aliases(sampled: pd.DataFrame, distinct: Mapping[str, int]) -> dict[str, list[str]]:
+    """Return, per column of few levels, the columns that say the same as it.
+
+    distinct: the number of each column's values, missing ones apart.
+    """
+    few = {name: distinct[name] + int(sampled[name].hasnans) for name in sampled}
     names = [name for name, levels in few.items() if 2 <= levels <= _SMALL][:20]
     codes = {name: sampled[name].factorize(use_na_sentinel=False)[0] for name in names}
     aliases: dict[str, list[str]] = {}

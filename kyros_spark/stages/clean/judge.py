@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame, SparkSession
@@ -18,8 +20,13 @@ from kyros_spark.errors import (
     TooManyRejectsError,
     first_line,
 )
+from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
+from kyros_spark.spark.persisted import persisted
+from kyros_spark.spark_version import has_to_arrow
 from kyros_spark.stages.clean.extract import read_list, read_raw, source_types
+from kyros_spark.stages.clean.judged_frame import JudgedFrame
+from kyros_spark.stages.clean.judged_table import JudgedTable
 from kyros_spark.stages.clean.reconcile import amount_totals, row_counts
 from kyros_spark.transforms.column_rules import column_rules
 from kyros_spark.transforms.duplicates import with_duplicates_marked, with_sums
@@ -28,7 +35,33 @@ from kyros_spark.transforms.row_rules import row_rules, with_rows_compared
 from kyros_spark.transforms.rules import Rule
 from kyros_spark.transforms.typed import with_raw_record, with_typed_columns
 from kyros_spark.transforms.values import RAW
-from kyros_spark.transforms.verdicts import accepted, examples, verdict_counts, with_verdicts
+from kyros_spark.transforms.verdicts import with_verdicts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+class RowsWithVerdicts(Protocol):
+    """Rows with their verdicts, on the executors or in the driver."""
+
+    def counts(self, profiled: bool) -> list[dict[str, Any]]:
+        """Return the rows of `verdict_counts`; with ``profiled`` the totals of columns too."""
+
+    def examples(self) -> Mapping[int, str | None]:
+        """Return a refused value by the number of the first rule that it broke."""
+
+    def sampled(self, rows: int, total: int) -> pd.DataFrame:
+        """Return about ``rows`` of the ``total`` accepted rows."""
+
+    def accepted(self, names: Sequence[str]) -> DataFrame:
+        """Return columns of the accepted rows."""
+
+    def clean(self, batch: str, run_id: str) -> DataFrame | pa.Table:
+        """Return the accepted rows as their table holds them."""
+
+    def rejected(self, name: str, batch: str, run_id: str) -> DataFrame | pa.Table:
+        """Return the refused rows in the columns of `rejects`."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +73,8 @@ class JudgedSource:
 
     source: SourceSettings
     rules: list[Rule]
-    rows: DataFrame
-    types: dict[str, str] = field(default_factory=dict)
+    rows: RowsWithVerdicts
+    types: dict[str, str]
 
 
 def rules_of(name: str, source: SourceSettings) -> list[Rule]:
@@ -50,20 +83,46 @@ def rules_of(name: str, source: SourceSettings) -> list[Rule]:
     return [*column_rules(source), *of_claims, *row_rules(source)]
 
 
-def judge(
-    spark: SparkSession,
+@contextmanager
+def judged_source(
+    portfolio: Portfolio,
     name: str,
     source: SourceSettings,
+    most_rows: int | None,
     batch: str,
     policies: JudgedSource | None,
-) -> JudgedSource:
-    """Return a source's rows with their verdicts; ``policies`` are those its claims refer to.
+) -> Iterator[JudgedSource]:
+    """Judge a source's rows and hold them during the block: in the driver, if they are few.
+
+    most_rows: the most rows that the source should have, if that is known before it is read.
+    policies: those that its claims refer to.
 
     Raises:
         ConfigError: an expression of the settings cannot be computed from the source's columns.
     """
-    rules = rules_of(name, source)
+    spark, config = portfolio.spark, portfolio.config
     raw = read_raw(spark, name, source, batch)
+    rules, types = rules_of(name, source), source_types(source, raw)
+    verdicts = _verdicts(spark, name, source, raw, rules, batch, policies)
+    most = config.spark.local_rows if has_to_arrow(spark.version) else 0
+    if most and (raw.count() if most_rows is None else most_rows) <= most:
+        rows = JudgedTable(verdicts, source, rules, config.clean.profile_rows > 0)
+        yield JudgedSource(source, rules, rows, types)
+        return
+    with persisted(verdicts) as frame:
+        yield JudgedSource(source, rules, JudgedFrame(frame, source, rules), types)
+
+
+def _verdicts(
+    spark: SparkSession,
+    name: str,
+    source: SourceSettings,
+    raw: DataFrame,
+    rules: Sequence[Rule],
+    batch: str,
+    policies: JudgedSource | None,
+) -> DataFrame:
+    """Return raw rows typed and with their verdicts."""
     with_record = with_raw_record(raw)
     lists = {
         rule.id: read_list(spark, rule.id, rule.listed_in, batch)
@@ -76,11 +135,11 @@ def judge(
         typed = with_sums(with_typed_columns(marked, source), source)
         typed = with_rows_compared(typed, source, lists)
         if policies is not None:
-            clean = accepted(policies.rows)
-            keys = policy_keys(clean, policies.source.key, source.period)
+            key, columns = policies.source.key, policies.source.columns
+            clean = policies.rows.accepted(key if source.period is None else tuple(columns))
+            keys = policy_keys(clean, key, source.period)
             typed = with_policy_known(typed, keys, source)
-        judged = with_verdicts(typed, source, rules)
-        return JudgedSource(source, rules, judged, source_types(source, raw))
+        return with_verdicts(typed, source, rules)
     except AnalysisException as error:
         _check_conditions(spark, name, source)
         line = first_line(error)
@@ -120,12 +179,7 @@ def count(
     Raises:
         DataContractError: the batch as a whole is refused; class and message give the reason.
     """
-    counts = [
-        row.asDict()
-        for row in verdict_counts(
-            judged.rows, judged.source, judged.rules, settings.profile_rows > 0
-        ).collect()
-    ]
+    counts = judged.rows.counts(settings.profile_rows > 0)
     details = row_counts(counts, judged.rules)
     if judged.source.amounts:
         details["amounts"] = amount_totals(counts, judged.source)
@@ -160,8 +214,7 @@ def _fail(run: Run, name: str, judged: JudgedSource) -> NoReturn:
 
 def _refuse(run: Run, name: str, judged: JudgedSource, limit: float) -> NoReturn:
     """Refuse the batch, with an example of each of the commonest reasons."""
-    values = {row["rule"]: row["found"] for row in examples(judged.rows, judged.rules).collect()}
-    details = run.details[name]
+    values, details = judged.rows.examples(), run.details[name]
     by_name = {rule.name: (rule, values.get(n)) for n, rule in enumerate(judged.rules)}
     broken = [(*by_name[title], rows) for title, rows in details["rules"].items()]
     for rule, example, rows in broken:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config, SourceSettings
-from kyros_spark.delta.frames import rows_as_frame
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import Run
-from kyros_spark.spark.persisted import persisted
-from kyros_spark.stages.clean.extract import source_fingerprint
-from kyros_spark.stages.clean.judge import JudgedSource, count, judge
-from kyros_spark.stages.clean.profile import last_profiles, profile_rows
-from kyros_spark.tables.claims import claims as claims_table
-from kyros_spark.tables.ddl import batch_is
-from kyros_spark.tables.policies import policies as policies_table
-from kyros_spark.tables.profiles import PROFILES
-from kyros_spark.tables.rejects import REJECTS
-from kyros_spark.transforms.verdicts import clean_rows, rejected_rows
+from kyros_spark.stages.clean.judge import JudgedSource, count, judged_source
+from kyros_spark.stages.clean.last_profiles import LastProfiles
+from kyros_spark.stages.clean.profile import profile_rows
+from kyros_spark.stages.clean.source_files import SourceFiles, source_files
+from kyros_spark.stages.clean.write import write
 
-Sources = dict[str, SourceSettings]
+Extract = dict[str, SourceFiles]  # by source
 
 
 def clean(
@@ -39,94 +32,54 @@ def clean(
     return execute(clean_work(Portfolio(spark, config), batch), run_id)
 
 
-def clean_work(portfolio: Portfolio, batch: str | None) -> Work[Sources]:
+def clean_work(portfolio: Portfolio, batch: str | None) -> Work[Extract]:
     """Return what clean would do on a batch."""
     config, label = portfolio.config, batch_of("clean", batch, portfolio.config)
     sources = _sources(config, label)
 
-    def inputs() -> Inputs[Sources]:
+    def inputs() -> Inputs[Extract]:
         spark = portfolio.spark
-        hashes = {n: source_fingerprint(spark, n, s, label) for n, s in sources.items()}
-        return Inputs(hashes, sources)
+        extract = {n: source_files(spark, n, s, label) for n, s in sources.items()}
+        return Inputs({n: files.fingerprint for n, files in extract.items()}, extract)
 
     settings = {
         "sources": {name: source.model_dump(mode="json") for name, source in sources.items()},
         "clean": config.clean.model_dump(mode="json"),
     }
-    return Work(portfolio, "clean", label, inputs, settings, lambda *do: _clean(portfolio, *do))
+    return Work(portfolio, "clean", label, inputs, settings, partial(_clean, portfolio, sources))
 
 
-def _sources(config: Config, batch: str) -> Sources:
+def _sources(config: Config, batch: str) -> dict[str, SourceSettings]:
     claims = config.sources.claims
     with_claims = {"claims": claims} if claims is not None and claims.holds(batch) else {}
     return {"policies": config.sources.policies, **with_claims}
 
 
-def _clean(portfolio: Portfolio, run: Run, sources: Sources) -> None:
+def _clean(
+    portfolio: Portfolio, sources: dict[str, SourceSettings], run: Run, extract: Extract
+) -> None:
     judged: dict[str, JudgedSource] = {}
     profiles: list[dict[str, Any]] = []
-    earlier: dict[str, list[dict[str, Any]]] | None = None
-    with ExitStack() as persistence:
+    earlier: LastProfiles | None = None
+    with ExitStack() as held:
         for name, source in sources.items():
             with run.phase(f"check {name}"):
-                verdicts = judge(portfolio.spark, name, source, run.batch, judged.get("policies"))
-                rows = persistence.enter_context(persisted(verdicts.rows))
-                judged[name] = replace(verdicts, rows=rows)
+                policies, most_rows = judged.get("policies"), extract[name].most_rows
+                judged[name] = held.enter_context(
+                    judged_source(portfolio, name, source, most_rows, run.batch, policies)
+                )
                 counts = count(run, name, judged[name], portfolio.config.clean)
             with run.phase(f"profile {name}"):
-                if earlier is None:  # asked once a source has passed its checks
-                    earlier = last_profiles(portfolio, run.batch)
-                before = earlier.get(name, [])
+                if earlier is None and _compared(portfolio.config):  # once a source has passed
+                    earlier = LastProfiles(portfolio.tables)
+                before = earlier.before(name, run.batch) if earlier is not None else []
                 profiles += profile_rows(portfolio, run, name, judged[name], counts, before)
         with run.phase("write"):
-            _write(portfolio, run, judged, profiles)
+            write(portfolio, run, judged, profiles)
+            if earlier is not None:
+                earlier.keep(profiles)
 
 
-def _write(
-    portfolio: Portfolio,
-    run: Run,
-    judged: dict[str, JudgedSource],
-    profiles: list[dict[str, Any]],
-) -> None:
-    where, tables = batch_is(run.batch), portfolio.tables
-    claims, policies = portfolio.config.sources.claims, portfolio.config.sources.policies
-    contract = policies_table(policies)
-    optional = [claims_table(claims)] if claims is not None else []
-    # Before the first of them is written.
-    tables.check(REJECTS, PROFILES, contract, *optional)
-    refused = [rejected_rows(j.rows, j.rules, n, run.batch, run.run_id) for n, j in judged.items()]
-    rejects = refused[0] if len(refused) == 1 else refused[0].unionByName(refused[1])
-    rejects = rejects.coalesce(_files(portfolio, run.rows_rejected))
-    run.outputs["rejects"] = tables.replace(REJECTS, rejects, run.run_id, where)
-    if profiles:
-        frame = rows_as_frame(portfolio.spark, PROFILES, profiles)
-        run.outputs["profiles"] = tables.replace(PROFILES, frame, run.run_id, where)
-    if claims is not None:
-        rows = _rows(portfolio, run, judged, "claims", claims)
-        run.outputs["claims"] = tables.replace(claims_table(claims), rows, run.run_id, where)
-    rows = _rows(portfolio, run, judged, "policies", policies)
-    run.outputs["policies"] = tables.replace(contract, rows, run.run_id, where)
-    run.rows_out = sum(run.outputs[n].rows for n in ("policies", "claims") if n in run.outputs)
-
-
-def _rows(
-    portfolio: Portfolio,
-    run: Run,
-    judged: dict[str, JudgedSource],
-    name: str,
-    source: SourceSettings,
-) -> DataFrame:
-    """Return the clean rows of a source in as few partitions as make files of a good size."""
-    if name not in judged:  # claims that are not known yet
-        return rows_as_frame(portfolio.spark, claims_table(source), [])
-    clean_source = clean_rows(judged[name].rows, source, run.batch, run.run_id)
-    files = _files(portfolio, run.details[name]["rows_out"])
-    if portfolio.config.tables.cluster_by_key and source.key:
-        # Each file then holds a range of keys, and a question about one policy reads one file.
-        ranged = clean_source.repartitionByRange(files, *source.key)
-        return ranged.sortWithinPartitions(*source.key)
-    return clean_source.coalesce(files)
-
-
-def _files(portfolio: Portfolio, rows: int) -> int:
-    return max(math.ceil(rows / portfolio.config.tables.rows_per_file), 1)
+def _compared(config: Config) -> bool:
+    """Tell whether a batch's profile is compared with that of the batch before."""
+    return config.clean.profile_rows > 0 and config.clean.changes != "ignore"

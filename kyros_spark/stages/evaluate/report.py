@@ -91,20 +91,17 @@ def _trend(
         & (F.col("tier") == tier)
         & F.concat_ws("@", "model_name", "model_version").isin(references)
     )
-    return [
-        row.asDict() for row in rows.select(*_TREND).orderBy("model_name", "batch_id").collect()
-    ]
+    collected = [row.asDict() for row in rows.select(*_TREND).collect()]
+    return sorted(collected, key=lambda row: (row["model_name"], row["batch_id"]))
 
 
 def other_seconds(
     portfolio: Portfolio, run: Run, models: Sequence[EvaluatedModel]
 ) -> dict[str, float]:
     """Return the seconds of each other stage's last finished run of the batch."""
-    training = sorted({"+".join(model.trained_on) for model in models if model.trained_on})
-    done = portfolio.tables.read("runs").where("status = 'done'")
-    of_batch = done.where(
-        (F.col("stage").isin("clean", "prepare", "predict") & (F.col("batch_id") == run.batch))
-        | ((F.col("stage") == "train") & F.col("batch_id").isin(training))
-    )
-    last = of_batch.groupBy("stage").agg(F.max_by("seconds", "started_at").alias("seconds"))
-    return {row["stage"]: round(row["seconds"], 3) for row in last.collect()}
+    ledger = portfolio.ledger
+    training = {"+".join(model.trained_on) for model in models if model.trained_on}
+    trained = [last_run for label in training if (last_run := ledger.last_run("train", label))]
+    runs = {stage: ledger.last_run(stage, run.batch) for stage in ("clean", "prepare", "predict")}
+    runs["train"] = max(trained, key=lambda last_run: last_run.started_at, default=None)
+    return {stage: round(last_run.seconds, 3) for stage, last_run in runs.items() if last_run}

@@ -9,22 +9,21 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config, EvaluateSettings
-from kyros_spark.delta.frames import rows_as_frame
+from kyros_spark.delta.where import where as among
 from kyros_spark.errors import ConfigError
 from kyros_spark.evaluation.base import BatchTotals
 from kyros_spark.evaluation.intervals import ConfidenceInterval
 from kyros_spark.evaluation.report.page import check_report
 from kyros_spark.evaluation.results import PARTS, EvaluationContext
-from kyros_spark.evaluation.rows import WHOLE, with_predictions
-from kyros_spark.evaluation.sample import stratified, whole
+from kyros_spark.evaluation.rows import WHOLE
 from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import Run
-from kyros_spark.spark.persisted import persisted
+from kyros_spark.stages.evaluate.judged_input import BatchReader, JudgedInput
 from kyros_spark.stages.evaluate.metrics import (
     JudgedBatch,
     factor_names,
@@ -33,11 +32,9 @@ from kyros_spark.stages.evaluate.metrics import (
 )
 from kyros_spark.stages.evaluate.report import other_seconds, record_share, write_report
 from kyros_spark.stages.evaluate.stored_predictions import Selection, select_models
-from kyros_spark.tables.ddl import batch_is, text
 from kyros_spark.tables.evaluation_factors import EVALUATION_FACTORS
 from kyros_spark.tables.evaluation_lift import EVALUATION_LIFT
 from kyros_spark.tables.evaluation_metrics import EVALUATION_METRICS
-from kyros_spark.tables.prepared import targets
 
 TABLES = (EVALUATION_METRICS, EVALUATION_FACTORS, EVALUATION_LIFT)
 
@@ -107,39 +104,41 @@ def _reference_batches(models: Iterable[EvaluatedModel]) -> list[str]:
 def _evaluate(
     portfolio: Portfolio, settings: EvaluateSettings, run: Run, selection: Selection
 ) -> None:
+    config, stored = portfolio.config, selection.stored
+    factors = factor_names(config, settings) if settings.tier == "full" else ()
+    reader = BatchReader(portfolio, settings, selection, run.batch, factors)
     with ExitStack() as persistence:
         with run.phase("join"):
-            joined = _joined(portfolio, run, settings, selection)
-            wide = persistence.enter_context(persisted(joined))
-            totals = BatchTotals(wide, selection.stored.models)
-            totals.check(run.batch, selection.stored.models)
+            rows = persistence.enter_context(reader.judged())
+            totals = BatchTotals(rows.rows, stored.models)
+            totals.check(run.batch, stored.models)
         run.rows_in = totals.rows
-        judged = _judged_batch(portfolio, run, settings, wide, totals, selection)
+        judged = _judged_batch(config, run, settings, rows, totals, selection)
         metrics, lift = metrics_and_lift(run, judged)
-        factors: list[dict[str, Any]] = []
+        by_level: list[dict[str, Any]] = []
         if settings.tier == "full":
             with run.phase("factors"):
-                factors, moves = factors_and_moves(judged)
+                by_level, moves = factors_and_moves(judged)
                 lift += moves
     models = judged.models
     with run.phase("write"):
         names = [model.name for model in models]
-        _write(portfolio, run, names, settings.tier, (metrics, factors, lift))
+        _write(portfolio, run, names, settings.tier, (metrics, by_level, lift))
     run.rows_out = sum(written.rows for written in run.outputs.values())
     run.details = {"tier": settings.tier, "models": {m.name: m.version for m in models}}
     with run.phase("report"):
         others = other_seconds(portfolio, run, models)
         record_share(run, others)
         if settings.report:
-            write_report(portfolio, run, settings, models, (metrics, factors, lift))
+            write_report(portfolio, run, settings, models, (metrics, by_level, lift))
     record_share(run, others)
 
 
 def _judged_batch(
-    portfolio: Portfolio,
+    config: Config,
     run: Run,
     settings: EvaluateSettings,
-    wide: DataFrame,
+    rows: JudgedInput,
     totals: BatchTotals,
     selection: Selection,
 ) -> JudgedBatch:
@@ -154,22 +153,7 @@ def _judged_batch(
     now = datetime.now(UTC)
     context = EvaluationContext(run.batch, run.run_id, settings.tier, interval, now, parts)
     models = [labelled[model.number] for model in selection.models]
-    return JudgedBatch(portfolio, settings, wide, totals, context, models, pairs)
-
-
-def _joined(
-    portfolio: Portfolio, run: Run, settings: EvaluateSettings, selection: Selection
-) -> DataFrame:
-    """Return one row per policy: targets, factors, and the prediction of each model."""
-    config, key, stored = portfolio.config, portfolio.config.sources.policies.key, selection.stored
-    target_names = [target.name for target in targets(config.prepare)]
-    version = stored.prepared.outputs["prepared"]
-    prepared = portfolio.tables.read("prepared", version, [run.batch])
-    factors = list(factor_names(config, settings)) if settings.tier == "full" else []
-    rows = prepared.select(*key, "exposure", "split", *target_names, *factors)
-    fast = settings.tier == "fast"
-    rows = stratified(rows, key, target_names, settings.sample_rows) if fast else whole(rows)
-    return with_predictions(rows, [(model, stored.rows(model)) for model in stored.models], key)
+    return JudgedBatch(config, settings, rows, totals, context, models, pairs)
 
 
 def _write(
@@ -181,8 +165,6 @@ def _write(
 ) -> None:
     """Replace the rows of these models, batch and tier in each table, in one commit per table."""
     portfolio.tables.check(*TABLES)
-    models = ", ".join(text(name) for name in names)
-    where = f"{batch_is(run.batch)} AND tier = {text(tier)} AND model_name IN ({models})"
+    where = among({"batch_id": [run.batch], "tier": [tier], "model_name": names})
     for table, rows in zip(TABLES, results, strict=True):
-        frame = rows_as_frame(portfolio.spark, table, rows)
-        run.outputs[table.name] = portfolio.tables.replace(table, frame, run.run_id, where)
+        run.outputs[table.name] = portfolio.tables.replace_rows(table, rows, run.run_id, where)

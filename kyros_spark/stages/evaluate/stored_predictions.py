@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.errors import BatchMissingError, ConfigError, UnknownModelError
 from kyros_spark.evaluation.curves import Pair
 from kyros_spark.evaluation.subjects import EvaluatedModel, evaluated_model
 from kyros_spark.runs.portfolio import Portfolio
+from kyros_spark.runs.run import LastRun
 
 
 class StoredPredictions:
@@ -26,11 +27,14 @@ class StoredPredictions:
             BatchMissingError: the batch was not predicted, or prepared again since.
         """
         self._portfolio, self._batch = portfolio, batch
-        self._version = portfolio.last_run("predict", batch, "evaluate").outputs["predictions"]
+        self._last_run = portfolio.last_run("predict", batch, "evaluate")
+        self._version = self._last_run.outputs["predictions"]
         self.prepared = portfolio.last_run("prepare", batch, "evaluate")
-        columns = ("model_name", "model_version", "run_id")
-        scored = self._predictions(self._version).groupBy(*columns).count().collect()
-        self._runs = self._predict_runs()
+        predictions = portfolio.tables.read("predictions", self._version, [batch])
+        scored = predictions.select("model_name", "model_version", "run_id").distinct().collect()
+        self._runs = {self._last_run.run_id: _facts_of(self._last_run)}
+        if {row["run_id"] for row in scored} - set(self._runs):
+            self._runs = self._predict_runs
         # If several runs scored the batch, the one that ended well says what it was made from.
         scored.sort(key=lambda row: (row["run_id"] in self._runs, row["run_id"]))
         self._current = {row["model_name"]: (row["model_version"], row["run_id"]) for row in scored}
@@ -72,12 +76,6 @@ class StoredPredictions:
             )
         return Pair(number, new, old)
 
-    def rows(self, model: EvaluatedModel) -> DataFrame:
-        """Return a model's stored predictions."""
-        return self._predictions(model.version_at).where(
-            (F.col("model_name") == model.name) & (F.col("model_version") == model.version)
-        )
-
     def identity(self) -> dict[str, str]:
         """Return what identifies the predictions; refuse those of an earlier preparation.
 
@@ -101,9 +99,6 @@ class StoredPredictions:
                 )
         return identity
 
-    def _predictions(self, version: int) -> DataFrame:
-        return self._portfolio.tables.read("predictions", version, [self._batch])
-
     def _name_and_version(self, reference: str) -> tuple[str, str]:
         name, _, version = reference.partition("@")
         return name, version or self._current.get(name, ("", ""))[0]
@@ -111,7 +106,7 @@ class StoredPredictions:
     def _table_version(self, name: str, version: str, reference: str) -> int:
         if name in self._current and self._current[name][0] == version:
             return self._version
-        earlier = [r for r in self._runs.values() if r["models"].get(name) == version]
+        earlier = [r for r in self._predict_runs.values() if r["models"].get(name) == version]
         if earlier:
             return int(max(earlier, key=lambda r: r["started_at"])["version"])
         scored = ", ".join(f"{n}@{v}" for n, (v, _) in sorted(self._current.items()))
@@ -120,7 +115,9 @@ class StoredPredictions:
             f"{scored}; run: kyros predict --batch {self._batch} --model {reference}"
         )
 
+    @cached_property
     def _predict_runs(self) -> dict[str, dict[str, Any]]:
+        """Every finished run of predict on the batch; the ledger holds the last one at hand."""
         done = self._portfolio.tables.read("runs").where("stage = 'predict' AND status = 'done'")
         rows = done.where(F.col("batch_id") == self._batch)
         return {
@@ -132,6 +129,16 @@ class StoredPredictions:
             }
             for row in rows.select("run_id", "inputs", "details", "outputs", "started_at").collect()
         }
+
+
+def _facts_of(run: LastRun) -> dict[str, Any]:
+    """Return of the ledger's last run what _predict_runs has of each."""
+    return {
+        "inputs": run.inputs,
+        "models": run.details.get("models", {}),
+        "version": run.outputs["predictions"],
+        "started_at": run.started_at,
+    }
 
 
 @dataclass(frozen=True)

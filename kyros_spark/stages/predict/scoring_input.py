@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from kyros_spark.delta.batch_files import batch_rows, read_batch
 from kyros_spark.errors import FeatureMismatchError
 from kyros_spark.model.manifest import Feature
 from kyros_spark.runs.micro_batches import slices_of
@@ -15,6 +17,8 @@ from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun, Run
 from kyros_spark.scoring.udf import ScoringModel
 from kyros_spark.stages.prepare.checks import checked_policies
+from kyros_spark.stages.prepare.defining import has_present_settings
+from kyros_spark.stages.prepare.feature_log import definition_text
 from kyros_spark.transforms.definitions import definition_hash
 from kyros_spark.transforms.features import expression_of, row_wise
 from kyros_spark.transforms.prepared import scoring_rows
@@ -70,16 +74,34 @@ class ScoringInput:
     def rows(self) -> DataFrame:
         """Return the batch whole."""
         version = self.source_run.outputs[self.table]
-        return self._with_features(self.portfolio.tables.read(self.table, version, [self.batch]))
+        rows = read_batch(self.portfolio.tables, self.table, version, self.batch)
+        return self._with_features(rows)
+
+    def held(self, columns: list[str]) -> pa.Table:
+        """Return columns of the batch whole, as Arrow: without Spark, if it is only to be read."""
+        version, tables = self.source_run.outputs[self.table], self.portfolio.tables
+        if not self.fused:
+            rows = batch_rows(tables, self.table, version, self.batch, columns)
+            if rows is not None:
+                return rows
+        return self.rows().select(*columns).toArrow()
+
+    @property
+    def row_count(self) -> int:
+        """Return the number of the batch's rows."""
+        source_run = self.source_run
+        return int(
+            source_run.details["policies"]["rows_out"] if self.fused else source_run.rows_out
+        )
 
     def slices(self, run: Run, rows: int) -> list[DataFrame]:
         """Return the batch in slices of about so many rows."""
         source_run, prepare = self.source_run, self.portfolio.config.prepare
-        total = source_run.rows_out
-        if self.fused:
-            total = source_run.details["policies"]["rows_out"]
+        total = self.row_count
         divisible = not self.fused or row_wise(prepare)
         version, most = source_run.outputs[self.table], rows if divisible else total
+        if total <= most:
+            return [self.rows()]
         slices = slices_of(self.portfolio, run, self.table, version, total, most)
         return [self._with_features(part) for part in slices]
 
@@ -110,6 +132,8 @@ class ScoringInput:
         features = self.portfolio.config.prepare.features
         if self.fused:
             return {n: (definition_hash(f), expression_of(n, f)) for n, f in features.items()}
+        if has_present_settings(self.source_run, self.portfolio.config):  # as the log has them
+            return {n: (definition_hash(f), definition_text(f)) for n, f in features.items()}
         version = self.source_run.outputs["feature_log"]
         log = self.portfolio.tables.read("feature_log", version, [self.batch])
         return {r["feature"]: (r["definition_hash"], r["definition"]) for r in log.collect()}

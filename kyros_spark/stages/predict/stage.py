@@ -9,6 +9,8 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config
+from kyros_spark.delta.where import Among, Where
+from kyros_spark.delta.where import batch as of_batch
 from kyros_spark.errors import ConfigError, UsageError
 from kyros_spark.log import event
 from kyros_spark.registry import Entry
@@ -19,9 +21,9 @@ from kyros_spark.runs.run import Run
 from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.udf import predictions
 from kyros_spark.spark.session import arrow_batch_rows, can_broadcast
+from kyros_spark.stages.predict.in_process import columns_read, predicted_rows, rows_fit
 from kyros_spark.stages.predict.scoring_input import ScoringInput
 from kyros_spark.stages.predict.scoring_plan import ScoringPlan, scoring_plan
-from kyros_spark.tables.ddl import batch_is
 from kyros_spark.tables.predictions import predictions as predictions_table
 from kyros_spark.transforms.predicted import long_rows, prediction_totals, scored
 
@@ -97,26 +99,45 @@ def _predict(scoring_input: ScoringInput, run: Run, chosen: list[Entry]) -> None
     with run.phase("load models"):
         plan = scoring_plan(portfolio.registry, chosen, config.predict.products)
         scoring_input.check(run, plan.models)
-    paths = None if can_broadcast(spark) else plan.paths
     report = HostReport(spark)
     run.in_python = report.spent
-    score = predictions(spark, plan.models, paths, config.predict.kernel, report)
-    with run.phase("plan"):
-        parts = scoring_input.slices(run, config.predict.rows_per_micro_batch)
-    with arrow_batch_rows(spark, config.predict.rows_per_arrow_batch):
-        if len(parts) == 1:
-            totals = _write_whole(portfolio, run, plan, score, parts[0])
-        else:
-            rows_of = partial(_rows, portfolio, run, plan, score)
-            written = in_micro_batches(
-                run, staged_write(portfolio, run), parts, rows_of, _replaced(run, plan)
-            )
+    if rows_fit(spark, config, plan, scoring_input.row_count):
+        with run.phase("score"):
+            rows = scoring_input.held(columns_read(plan, config))
+            predicted, totals = predicted_rows(plan, rows, config, run, report)
+        with run.phase("write"):
+            contract, where = predictions_table(config.sources.policies), _replaced(run, plan)
+            written = portfolio.tables.replace_arrow(contract, predicted, run.run_id, where)
             run.outputs["predictions"] = written
-            with run.phase("count"):
-                totals = _count(portfolio, run, plan, scoring_input.rows())
+    else:
+        totals = _on_executors(scoring_input, run, plan, report)
     run.rows_out = run.outputs["predictions"].rows
     _report(run, config, plan, totals)
     run.details["hosts"] = report.hosts()
+
+
+def _on_executors(
+    scoring_input: ScoringInput,
+    run: Run,
+    plan: ScoringPlan,
+    report: HostReport,
+) -> dict[str, float]:
+    """Score and write the slices of a batch, and return the totals of the whole batch."""
+    portfolio = scoring_input.portfolio
+    config, spark = portfolio.config, portfolio.spark
+    with run.phase("plan"):
+        parts = scoring_input.slices(run, config.predict.rows_per_micro_batch)
+    paths = None if can_broadcast(spark) else plan.paths
+    score = predictions(spark, plan.models, paths, config.predict.kernel, report)
+    with arrow_batch_rows(spark, config.predict.rows_per_arrow_batch):
+        if len(parts) == 1:
+            return _write_whole(portfolio, run, plan, score, parts[0])
+        rows_of = partial(_rows, portfolio, run, plan, score)
+        where = _replaced(run, plan)
+        written = in_micro_batches(run, staged_write(portfolio, run), parts, rows_of, where)
+        run.outputs["predictions"] = written
+        with run.phase("count"):
+            return _count(portfolio, run, plan, scoring_input.rows())
 
 
 def _write_whole(
@@ -150,12 +171,12 @@ def _rows(
     return long_rows(rows, key, plan.outputs, run.batch, run.run_id)
 
 
-def _replaced(run: Run, plan: ScoringPlan) -> str:
+def _replaced(run: Run, plan: ScoringPlan) -> Where:
     """Return the condition on the rows of `predictions` that the run replaces."""
     models = dict.fromkeys(output.name.partition(".")[0] for output in plan.outputs)
-    names = ", ".join(f"'{name}'" for name in models)
     # A class's rows stand under NAME.CLASS; the version before may have had other classes.
-    return f"{batch_is(run.batch)} AND substring_index(model_name, '.', 1) IN ({names})"
+    named = Among(("model_name",), tuple((name,) for name in models), head=True)
+    return Where((*of_batch(run.batch).conditions, named))
 
 
 def _count(

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.extremes import extremes
 from kyros_spark.config import PrepareSettings
+from kyros_spark.delta.batch_files import read_batch
 from kyros_spark.errors import ExposureError, SplitError
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun, Run
@@ -22,15 +29,30 @@ def checked_policies(portfolio: Portfolio, run: Run, cleaned: LastRun) -> DataFr
         SplitError: a row falls into no part.
         ExposureError: exposure is missing, not positive, or above its range.
     """
-    settings, columns = portfolio.config.prepare, portfolio.config.sources.policies.columns
-    policies = portfolio.tables.read("policies", cleaned.outputs["policies"], [run.batch])
-    derived = {name: column.sql for name, column in columns.items() if column.sql is not None}
-    check_definitions(policies, settings, derived)
-    _check_values(run, policies, settings)
+    policies = defined_policies(portfolio, run, cleaned)
+    check_values(run, policies, portfolio.config.prepare)
     return policies
 
 
-def _check_values(run: Run, policies: DataFrame, settings: PrepareSettings) -> None:
+def defined_policies(portfolio: Portfolio, run: Run, cleaned: LastRun) -> DataFrame:
+    """Return the clean policies of a batch, once the settings' expressions pass.
+
+    Raises:
+        FeatureDefinitionError: an expression of the settings cannot be computed.
+    """
+    settings, columns = portfolio.config.prepare, portfolio.config.sources.policies.columns
+    policies = read_batch(portfolio.tables, "policies", cleaned.outputs["policies"], run.batch)
+    derived = {name: column.sql for name, column in columns.items() if column.sql is not None}
+    check_definitions(policies, settings, derived)
+    return policies
+
+
+def check_values(run: Run, policies: DataFrame, settings: PrepareSettings) -> None:
+    """Count policies into the run, and refuse a batch with a bad exposure or part.
+
+    Raises:
+        SplitError, ExposureError: as `checked_policies` raises them.
+    """
     part = split_value(settings.split)
     counts = (
         policies.select(exposure_value(settings), part.alias("_part"))
@@ -46,6 +68,26 @@ def _check_values(run: Run, policies: DataFrame, settings: PrepareSettings) -> N
         .first()
     )
     assert counts is not None
+    _refuse(run, settings, counts.asDict())
+
+
+def check_rows(run: Run, rows: pa.Table, settings: PrepareSettings) -> None:
+    """Do what `check_values` does, on rows of `prepared` that the driver holds.
+
+    Raises:
+        SplitError, ExposureError: as `checked_policies` raises them.
+    """
+    exposure = rows["exposure"]
+    above, below = pc.greater(exposure, 0), pc.less_equal(exposure, settings.max_exposure)
+    bad = rows.filter(pc.invert(pc.fill_null(pc.and_(above, below), False)))["exposure"]
+    lost = pc.invert(pc.is_in(rows["split"], pa.array(["train", "valid", "test"])))
+    least, most = extremes(bad)
+    counts = {"rows": rows.num_rows, "bad": len(bad), "least": least, "most": most}
+    _refuse(run, settings, {**counts, "lost": pc.sum(lost).as_py()})
+
+
+def _refuse(run: Run, settings: PrepareSettings, counts: Mapping[str, Any]) -> None:
+    """Refuse a batch by the counts of its bad rows."""
     run.rows_in = counts["rows"]
     if counts["lost"]:
         raise SplitError(

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.extremes import extremes
 from kyros_spark.config import FeatureSettings, PrepareSettings
 from kyros_spark.errors import KyrosError
 from kyros_spark.log import event
@@ -56,12 +59,33 @@ def value_counts(settings: PrepareSettings, frozen: FrozenFeatures) -> list[Colu
             F.min(number).alias(f"_least_{name}"),
             F.max(number).alias(f"_most_{name}"),
         ]
-        # Champions with equal levels are counted once.
+    marks = unseen_marks(settings, frozen).items()
+    return [*aggregates, *(F.count_if(unseen).alias(name) for name, unseen in marks)]
+
+
+def unseen_marks(settings: PrepareSettings, frozen: FrozenFeatures) -> dict[str, Column]:
+    """Return by name whether a champion never saw a row's level; champions count once together."""
+    marks = {}
+    for name in settings.features:
+        # Champions with equal levels are asked once.
         distinct = {f.model_dump_json(): f for f in frozen.get(name, ()) if f.kind == "levels"}
         if distinct:
-            unseen = F.greatest(*map(is_unseen, distinct.values()), F.lit(False))
-            aggregates.append(F.count_if(unseen).alias(f"_unseen_{name}"))
-    return aggregates
+            marks[f"_unseen_{name}"] = F.greatest(*map(is_unseen, distinct.values()), F.lit(False))
+    return marks
+
+
+def counted_rows(settings: PrepareSettings, rows: pa.Table) -> dict[str, Any]:
+    """Return the values of `value_counts` for rows that the driver holds.
+
+    rows: the columns of `prepared` and those of `unseen_marks`.
+    """
+    counts: dict[str, Any] = {"_rows": rows.num_rows}
+    for name in settings.features:
+        least, most = extremes(rows[name])
+        extremes_of = {f"_least_{name}": least, f"_most_{name}": most}
+        counts |= {name: rows[name].null_count, **extremes_of}
+    marks = [name for name in rows.column_names if name.startswith("_unseen_")]
+    return counts | {name: pc.sum(rows[name]).as_py() or 0 for name in marks}
 
 
 def log_rows(
@@ -84,7 +108,7 @@ def log_rows(
             "batch_id": run.batch,
             "feature": name,
             "type": feature.kind,
-            "definition": _definition(feature),
+            "definition": definition_text(feature),
             "definition_hash": definition_hash(feature),
             "feature_version": feature.version,
             "tables": tables,
@@ -100,7 +124,8 @@ def log_rows(
     return rows
 
 
-def _definition(feature: FeatureSettings) -> str:
+def definition_text(feature: FeatureSettings) -> str:
+    """Return a feature's definition as the log holds it."""
     return json.dumps(feature.model_dump(mode="json", exclude_defaults=True))
 
 

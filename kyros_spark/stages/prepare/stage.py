@@ -7,8 +7,9 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 
 from kyros_spark.config import Config
-from kyros_spark.delta.frames import rows_as_frame
+from kyros_spark.delta.batch_files import read_batch
 from kyros_spark.delta.tables import Written
+from kyros_spark.delta.where import batch as of_batch
 from kyros_spark.errors import BatchMissingError, ConfigError
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.micro_batches import (
@@ -19,14 +20,21 @@ from kyros_spark.runs.micro_batches import (
 )
 from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import LastRun, Run
-from kyros_spark.stages.prepare.checks import checked_policies
+from kyros_spark.spark_version import has_to_arrow
+from kyros_spark.stages.prepare.checks import (
+    check_rows,
+    check_values,
+    defined_policies,
+)
+from kyros_spark.stages.prepare.defining import reference, settings_of
 from kyros_spark.stages.prepare.feature_log import (
     FrozenFeatures,
     champion_features,
+    counted_rows,
     log_rows,
+    unseen_marks,
     value_counts,
 )
-from kyros_spark.tables.ddl import batch_is
 from kyros_spark.tables.feature_log import FEATURE_LOG
 from kyros_spark.tables.prepared import prepared as prepared_table
 from kyros_spark.transforms.prepared import claim_sums, prepared_rows
@@ -54,10 +62,7 @@ def prepare_work(portfolio: Portfolio, batch: str | None) -> Work[LastRun]:
         names = _tables_read(config, label)
         return Inputs({n: f"{cleaned.outputs[n]} of run {cleaned.run_id}" for n in names}, cleaned)
 
-    settings = {
-        "prepare": config.prepare.defining(),
-        "keys": [config.sources.policies.key, _reference(config)],
-    }
+    settings = settings_of(config)
     return Work(portfolio, "prepare", label, inputs, settings, lambda *do: _prepare(portfolio, *do))
 
 
@@ -65,31 +70,61 @@ def _tables_read(config: Config, batch: str) -> list[str]:
     return ["policies", "claims"] if config.claims_known(batch) else ["policies"]
 
 
-def _reference(config: Config) -> tuple[str, ...]:
-    return config.sources.claims.reference if config.sources.claims is not None else ()
-
-
 def _prepare(portfolio: Portfolio, run: Run, cleaned: LastRun) -> None:
-    settings = portfolio.config.prepare
+    config, settings = portfolio.config, portfolio.config.prepare
     with run.phase("check"):
-        policies = checked_policies(portfolio, run, cleaned)
+        policies = defined_policies(portfolio, run, cleaned)
         frozen = champion_features(portfolio.registry, settings)
-    run.outputs["prepared"] = _write_prepared(portfolio, run, policies, cleaned)
+        in_driver = _fit_in_driver(portfolio, run, cleaned)
+        if not in_driver:
+            check_values(run, policies, settings)
+    if in_driver:
+        counts = _prepare_in_driver(portfolio, run, policies, cleaned, frozen)
+    else:
+        run.outputs["prepared"] = _write_prepared(portfolio, run, policies, cleaned)
     run.rows_out = run.outputs["prepared"].rows
     with run.phase("write"):
-        versions = {n: cleaned.outputs[n] for n in _tables_read(portfolio.config, run.batch)}
-        rows = log_rows(run, settings, _count_values(portfolio, run, frozen), frozen, versions)
-        log = rows_as_frame(portfolio.spark, FEATURE_LOG, rows)
-        run.outputs["feature_log"] = portfolio.tables.replace(
-            FEATURE_LOG, log, run.run_id, batch_is(run.batch)
+        versions = {n: cleaned.outputs[n] for n in _tables_read(config, run.batch)}
+        if not in_driver:
+            counts = _count_values(portfolio, run, frozen)
+        rows = log_rows(run, settings, counts, frozen, versions)
+        run.outputs["feature_log"] = portfolio.tables.replace_rows(
+            FEATURE_LOG, rows, run.run_id, of_batch(run.batch)
         )
+
+
+def _fit_in_driver(portfolio: Portfolio, run: Run, cleaned: LastRun) -> bool:
+    """Tell whether the driver can hold the batch, and need not write it slice by slice."""
+    config, rows = portfolio.config, int(cleaned.details["policies"]["rows_out"])
+    if rows > config.spark.local_rows or not has_to_arrow(portfolio.spark.version):
+        return False
+    most = rows_per_micro_batch(config, run.stage, run.batch)
+    return most is None or rows <= most
+
+
+def _prepare_in_driver(
+    portfolio: Portfolio, run: Run, policies: DataFrame, cleaned: LastRun, frozen: FrozenFeatures
+) -> dict[str, Any]:
+    """Ask Spark once for the rows; check, write and count them here."""
+    config = portfolio.config
+    contract = prepared_table(config.sources.policies, config.prepare)
+    rows = _rows(portfolio, run, policies, cleaned)
+    with run.phase("compute"):
+        marks = unseen_marks(config.prepare, frozen)
+        held = rows.select("*", *(mark.alias(name) for name, mark in marks.items())).toArrow()
+        check_rows(run, held, config.prepare)
+    with run.phase("write"):
+        size, where = config.tables.rows_per_file, of_batch(run.batch)
+        written = portfolio.tables.replace_arrow(contract, held, run.run_id, where, size)
+        run.outputs["prepared"] = written
+    return counted_rows(config.prepare, held)
 
 
 def _write_prepared(
     portfolio: Portfolio, run: Run, policies: DataFrame, cleaned: LastRun
 ) -> Written:
     """Write the batch's rows: in one commit, or slice by slice where no slice needs another."""
-    config, where = portfolio.config, batch_is(run.batch)
+    config, where = portfolio.config, of_batch(run.batch)
     most, parts = rows_per_micro_batch(config, run.stage, run.batch), [policies]
     if most is not None:
         with run.phase("plan"):
@@ -130,20 +165,16 @@ def _with_claims(
         raise ConfigError("prepare.claims is given, but sources.claims is not")
     if not config.claims_known(run.batch):
         return policies, unknown_claim_targets()
-    claims = portfolio.tables.read("claims", cleaned.outputs["claims"], [run.batch])
-    sums = claim_sums(claims, _reference(config), settings.claims)
-    rows, partitions = _claim_rows(cleaned, run.batch), _shuffle_partitions(portfolio.spark)
-    key = config.sources.policies.key
-    return with_claims(policies, sums, key, rows, partitions), claim_targets()
-
-
-def _claim_rows(cleaned: LastRun, batch: str) -> int:
     if "claims" not in cleaned.details:
         raise BatchMissingError(
-            f"prepare {batch}: expected its claims from stage clean, found that it was cleaned "
-            f"before sources.claims.batches named it; run: kyros clean --batch {batch}"
+            f"prepare {run.batch}: expected its claims from stage clean, found that it was cleaned "
+            f"before sources.claims.batches named it; run: kyros clean --batch {run.batch}"
         )
-    return int(cleaned.details["claims"]["rows_out"])
+    claims = read_batch(portfolio.tables, "claims", cleaned.outputs["claims"], run.batch)
+    rows = int(cleaned.details["claims"]["rows_out"])
+    sums = claim_sums(claims, reference(config), settings.claims)
+    key, partitions = config.sources.policies.key, _shuffle_partitions(portfolio.spark)
+    return with_claims(policies, sums, key, rows, partitions), claim_targets()
 
 
 def _shuffle_partitions(spark: SparkSession) -> int:

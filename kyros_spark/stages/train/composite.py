@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
-
 from kyros_spark import environment
+from kyros_spark.aggregates.rows import RowSource
 from kyros_spark.config import ModelSettings
 from kyros_spark.digest import digest
 from kyros_spark.fitting.calibrate import calibrate
 from kyros_spark.model.artefact import Model, model_hash, model_to_bytes
 from kyros_spark.model.manifest import Manifest, Part, Source
 from kyros_spark.registry import Entry, Registry, Trained, next_version
-from kyros_spark.scoring.udf import ScoringModel, predictions
 
 
 @dataclass(frozen=True)
@@ -60,11 +56,10 @@ def pins(settings: ModelSettings, pinned: Mapping[str, PinnedModel]) -> dict[str
 
 
 def compose(
-    spark: SparkSession,
     name: str,
     settings: ModelSettings,
     pinned: Mapping[str, PinnedModel],
-    prepared: DataFrame,
+    prepared: RowSource,
     provenance: Mapping[str, Any],
 ) -> tuple[Model, dict[str, float]]:
     """Return the composite and its metrics: deviances of its family for the parts' product."""
@@ -88,7 +83,5 @@ def compose(
         feature_spec_hash=digest([pinned[n].model.manifest.feature_spec_hash for n in names]),
         training=dict(provenance),
     )
-    models = [ScoringModel(part, pinned[part].model, pinned[part].data) for part in settings.parts]
-    scores = predictions(spark, models)
-    score = functools.reduce(operator.mul, map(scores.getField, settings.parts))
-    return calibrate(name, Model(manifest, {}), score, prepared, settings)
+    factors = [pinned[part].model for part in settings.parts]
+    return calibrate(name, Model(manifest, {}), factors, prepared, settings)

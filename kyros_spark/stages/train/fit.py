@@ -6,30 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame
-
 from kyros_spark.config import OWN_PARAMETERS, ModelSettings, TrainSettings
 from kyros_spark.errors import FitError
 from kyros_spark.fitting.calibrate import calibrate
 from kyros_spark.fitting.train_model import train_model
-from kyros_spark.model.artefact import Model, model_to_bytes
+from kyros_spark.model.artefact import Model
 from kyros_spark.registry import Trained
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
-from kyros_spark.scoring.udf import ScoringModel, predictions
 from kyros_spark.stages.train.candidates import Candidate
 from kyros_spark.stages.train.composite import PinnedModel, compose
 from kyros_spark.stages.train.search import searched
+from kyros_spark.stages.train.training_rows import TrainingRows
 
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What every fit of a run shares; ``prepared`` holds the training batches."""
+    """What every fit of a run shares; ``rows`` are those of the training batches."""
 
     portfolio: Portfolio
     run: Run
     settings: TrainSettings
-    prepared: DataFrame
+    rows: TrainingRows
 
     def provenance(self, model: ModelSettings) -> dict[str, Any]:
         """Return what a model file says of its own making."""
@@ -47,16 +45,15 @@ def fit_candidate(context: TrainingContext, candidate: Candidate) -> None:
         FitError: the solver diverged.
     """
     portfolio, run, name = context.portfolio, context.run, candidate.name
-    chosen = searched(portfolio, run, name, candidate.settings, context.prepared)
+    chosen = searched(portfolio, run, name, candidate.settings, context.rows)
     provenance = context.provenance(chosen)
     with run.phase(f"fit {name}"):
         prepare = portfolio.config.prepare
-        model = train_model(name, context.prepared, chosen, prepare, provenance, context.settings)
+        rows = context.rows.of(chosen)
+        model = train_model(name, rows, chosen, prepare, provenance, context.settings)
     with run.phase(f"judge {name}"):
-        scoring_model = ScoringModel(name, model, model_to_bytes(model))
-        score = predictions(portfolio.spark, [scoring_model]).getField(name)
         fitted = _as_fitted(chosen, model)
-        model, metrics = calibrate(name, model, score, context.prepared, fitted)
+        model, metrics = calibrate(name, model, [model], context.rows.of(chosen), fitted)
         metrics |= model.manifest.training.get("statistics", {})
     _check_fit(name, chosen, metrics)
     candidate.trained = Trained(name, model, chosen, candidate.fingerprint, metrics)
@@ -69,8 +66,8 @@ def compose_candidate(
     name, settings = candidate.name, candidate.settings
     with context.run.phase(f"judge {name}"):
         provenance = context.provenance(settings)
-        spark = context.portfolio.spark
-        model, metrics = compose(spark, name, settings, parts, context.prepared, provenance)
+        rows = context.rows.of(settings)
+        model, metrics = compose(name, settings, parts, rows, provenance)
     candidate.trained = Trained(name, model, settings, candidate.fingerprint, metrics)
 
 

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.batches import with_columns
+from kyros_spark.aggregates.rows import RowSource, held
 from kyros_spark.config import ModelSettings, SearchSettings
 from kyros_spark.errors import ConfigError, FitError
-from kyros_spark.fitting.metrics import PREDICTED, quality
-from kyros_spark.fitting.rows import model_rows
+from kyros_spark.fitting.calibrate import scored_rows
+from kyros_spark.fitting.metrics import quality
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, modelled
+from kyros_spark.fitting.scored import feature_names
 from kyros_spark.fitting.search import Outcome, Parameters, Trial, search
 from kyros_spark.fitting.train_model import train_model
 from kyros_spark.log import event
-from kyros_spark.model.artefact import model_to_bytes
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
-from kyros_spark.scoring.udf import ScoringModel, predictions
-from kyros_spark.spark.persisted import persisted
-from kyros_spark.transforms.folds import with_fold, with_fold_held_out
+from kyros_spark.scoring.arrow_features import as_doubles
+from kyros_spark.stages.train.training_rows import TrainingRows, model_columns
+from kyros_spark.transforms.folds import FOLD, with_fold
 
 
 def searched(
-    portfolio: Portfolio, run: Run, name: str, settings: ModelSettings, prepared: DataFrame
+    portfolio: Portfolio, run: Run, name: str, settings: ModelSettings, prepared: TrainingRows
 ) -> ModelSettings:
     """Return the model's settings with the best parameters, and record the trials.
 
@@ -38,15 +43,16 @@ def searched(
     search_settings = settings.search
     if search_settings is None:
         return settings
-    train = prepared.where(F.col("split") == "train")
+    train = prepared.frame.where(F.col("split") == "train")
     folded = _folded(portfolio, name, search_settings, train)
-    with run.phase(f"search {name}"), persisted(folded) as rows:
+    with run.phase(f"search {name}"), prepared.held(folded, [FOLD]) as rows:
+        columns = model_columns(name, settings, portfolio.config.prepare)
 
         def judge(parameters: Parameters) -> Iterator[tuple[float, float]]:
             event(f"trial of {name}: {parameters}")
             trial = with_parameters(settings, parameters)
             for fold in range(search_settings.folds):
-                yield _deviances(portfolio, name, trial, with_fold_held_out(rows, fold))
+                yield _deviances(portfolio, name, trial, _held_out(rows, fold, columns))
 
         section = settings.glm if settings.method == "glm" else settings.boosting
         outcome = search(search_settings, section, judge)
@@ -82,8 +88,18 @@ def _folded(
     return with_fold(train, by, settings.folds).drop(*others)
 
 
+def _held_out(rows: RowSource, fold: int, columns: Sequence[str]) -> RowSource:
+    """Make one fold the validation part and the others the training part."""
+
+    def parted(batch: pa.RecordBatch) -> pa.RecordBatch:
+        split = np.where(as_doubles(batch.column(FOLD)) == fold, "valid", "train")
+        return with_columns(batch, columns, {"split": split})
+
+    return rows.changed([*columns, FOLD], parted)
+
+
 def _deviances(
-    portfolio: Portfolio, name: str, settings: ModelSettings, parts: DataFrame
+    portfolio: Portfolio, name: str, settings: ModelSettings, parts: RowSource
 ) -> tuple[float, float]:
     """Return the held-out fold's deviance under a fit to the others, and the null model's."""
     try:
@@ -91,9 +107,11 @@ def _deviances(
     except FitError as error:
         event(f"trial of {name}: {error}")
         return math.nan, math.nan
-    score = predictions(portfolio.spark, [ScoringModel(name, model, model_to_bytes(model))])
-    rows = model_rows(parts, settings).withColumn(PREDICTED, score.getField(name))
-    metrics = quality(rows, settings)
+    columns = [*feature_names([model]), "split"]
+    rows = modelled(parts, settings, columns)
+    ends = [*columns, LABEL, WEIGHT, OFFSET]
+    with held(scored_rows(rows, ends, [model], settings)) as scored:
+        metrics = quality(scored, settings)
     null_deviance = metrics.get("valid_null_deviance", math.nan)
     return metrics.get("valid_deviance", math.nan), null_deviance
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from kyros_spark.config import Config, TrainSettings
-from kyros_spark.delta.frames import rows_as_frame
+from kyros_spark.config import Config, ModelSettings, TrainSettings
+from kyros_spark.delta.where import combinations
 from kyros_spark.errors import ConfigError, UsageError
 from kyros_spark.fitting.checks import check_model_settings
 from kyros_spark.fitting.leakage import suspects
@@ -18,15 +18,13 @@ from kyros_spark.registry import Entry
 from kyros_spark.registry.declared import with_declared
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.portfolio import Portfolio
-from kyros_spark.runs.run import LastRun, Run
-from kyros_spark.spark.persisted import persisted
+from kyros_spark.runs.run import Run
 from kyros_spark.stages.graph import training_label
 from kyros_spark.stages.train.candidates import Candidate, candidates_of, pin_parts
 from kyros_spark.stages.train.fit import TrainingContext, compose_candidate, fit_candidate
-from kyros_spark.tables.ddl import text
+from kyros_spark.stages.train.training_rows import PreparedRuns, training_rows
 from kyros_spark.tables.relativities import RELATIVITIES
 
-PreparedRuns = dict[str, LastRun]
 _METRICS = ("test_deviance", "test_null_deviance", "test_d2", "train_balance", "test_balance")
 
 
@@ -81,8 +79,8 @@ def _train(
     portfolio: Portfolio, settings: TrainSettings, run: Run, prepared_runs: PreparedRuns
 ) -> None:
     candidates = candidates_of(portfolio, run, settings)
-    with persisted(_prepared(portfolio, prepared_runs)) as prepared:
-        context = TrainingContext(portfolio, run, settings, prepared)
+    with training_rows(portfolio, prepared_runs, _judged(candidates)) as rows:
+        context = TrainingContext(portfolio, run, settings, rows)
         for candidate in candidates.values():
             if candidate.is_new and not candidate.is_composite:
                 fit_candidate(context, candidate)
@@ -95,6 +93,17 @@ def _train(
         if candidate.trained is not None:
             candidate.trained = with_declared(candidate.trained, portfolio.config, run.inputs)
     _register(portfolio, run, settings, candidates)
+
+
+def _judged(candidates: dict[str, Candidate]) -> dict[str, ModelSettings]:
+    """Return the models whose columns a run needs: the new ones, composites, and their parts."""
+    composites = [c for c in candidates.values() if c.is_composite]
+    parts = {part for composite in composites for part in composite.settings.parts}
+    return {
+        name: c.settings
+        for name, c in candidates.items()
+        if c.is_new or c.is_composite or name in parts
+    }
 
 
 def _register(
@@ -136,23 +145,10 @@ def _write_relativities(portfolio: Portfolio, run: Run, entries: list[Entry]) ->
         manifest = portfolio.registry.load(entry)[0].manifest
         rows += relativities(manifest, entry.version, run.batch, run.run_id)
     if rows:
-        versions = sorted({f"{row['model_name']}@{row['model_version']}" for row in rows})
-        where = f"concat_ws('@', model_name, model_version) IN ({', '.join(map(text, versions))})"
-        frame = rows_as_frame(portfolio.spark, RELATIVITIES, rows)
-        run.outputs["relativities"] = portfolio.tables.replace(
-            RELATIVITIES, frame, run.run_id, where
+        versions = sorted({(row["model_name"], row["model_version"]) for row in rows})
+        run.outputs["relativities"] = portfolio.tables.replace_rows(
+            RELATIVITIES, rows, run.run_id, combinations(["model_name", "model_version"], versions)
         )
-
-
-def _prepared(portfolio: Portfolio, prepared_runs: PreparedRuns) -> DataFrame:
-    frames = [
-        portfolio.tables.read("prepared", last_run.outputs["prepared"], [batch])
-        for batch, last_run in prepared_runs.items()
-    ]
-    whole = frames[0]
-    for frame in frames[1:]:
-        whole = whole.unionByName(frame)
-    return whole
 
 
 def _details(candidate: Candidate, entry: Entry, settings: TrainSettings) -> dict[str, Any]:

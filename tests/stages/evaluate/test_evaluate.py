@@ -133,6 +133,41 @@ def test_the_fast_tier_leaves_the_full_one_and_other_batches_alone(evaluated, sp
     assert whole["deviance_per_row"] == pytest.approx(exact["deviance_per_row"], rel=0.3)
 
 
+def same(first, second):
+    """Whether two values are equal, numbers up to the last digits of a sum."""
+    if isinstance(first, dict):
+        return sorted(first) == sorted(second) and all(same(first[k], second[k]) for k in first)
+    if isinstance(first, float) and second is not None:
+        return first == pytest.approx(second, rel=1e-12, abs=1e-12)
+    return first == second
+
+
+def test_rows_that_do_not_fit_are_judged_on_the_executors_alike(finished, spark, tmp_path):
+    """`spark.local_rows` says where sums are computed, and changes no row of any table."""
+    portfolios, judged = {}, ((FIRST, "full"), (SECOND, "full"), (FIRST, "fast"))
+    for where, rows in (("here", 5_000_000), ("executors", 0)):
+        portfolios[where] = finished.copy_to(tmp_path / where)
+        told = {"pairs": [["boosted", "frequency"]], "quantiles": 5, "max_levels": 3}
+        portfolios[where].set("evaluate", {**told, "sample_rows": 100, "report": False})
+        for batch, tier in judged:
+            words = f"evaluate --batch {batch} --tier {tier} --set spark.local_rows={rows}"
+            assert portfolios[where].must(words)["status"] == "done"
+    for name in TABLES:
+        for batch, tier in judged:
+            here, executors = (
+                [
+                    {k: v for k, v in row.asDict().items() if k not in ("run_id", "evaluated_at")}
+                    for row in portfolio.read(spark, name, batch)
+                    .where(f"tier = '{tier}'")
+                    .collect()
+                ]
+                for portfolio in portfolios.values()
+            )
+            assert len(here) == len(executors) > 0 or tier == "fast"
+            for row, other in zip(here, executors, strict=True):
+                assert same(row, other), (row, other)
+
+
 def test_a_batch_without_predictions_names_the_command(evaluated):
     outcome = evaluated.kyros("evaluate --batch 2031")
     assert (outcome.code, outcome.line["error"]["type"]) == (3, "BatchMissingError")
@@ -162,6 +197,13 @@ def test_a_pair_of_different_targets_is_refused(evaluated):
     outcome = evaluated.kyros(words)
     assert (outcome.code, outcome.line["error"]["type"]) == (2, "ConfigError")
     assert "claim_amount_with_excess per exposure" in outcome.message
+
+
+def test_a_target_that_prepared_does_not_have_is_refused(evaluated):
+    judged = "evaluate.judged.frequency={target: nothing, family: poisson}"
+    outcome = evaluated.kyros(["evaluate", "--batch", FIRST, "--set", judged])
+    assert (outcome.code, outcome.line["error"]["type"]) == (2, "ConfigError")
+    assert "found nothing per exposure" in outcome.message and "claim_count" in outcome.message
 
 
 def test_without_its_libraries_the_report_names_the_extra(evaluated, monkeypatch):

@@ -1,0 +1,97 @@
+"""Read a table's log by file calls: its commits, and the files of a version. No query is made."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+from kyros_spark.storage.whole_files import read_whole
+
+_ADD = ("path", "partitionValues", "size", "modificationTime", "dataChange", "stats")
+_MOST_COMMITS = 200  # behind the last checkpoint; beyond it, Delta itself is asked
+
+
+def commit_address(folder: str, version: int) -> str:
+    """Return the address of a commit's file. folder: the table's, as Hadoop qualifies it."""
+    return f"{folder}/_delta_log/{version:020d}.json"
+
+
+def actions(spark: SparkSession, folder: str, version: int) -> list[dict[str, Any]] | None:
+    """Return the actions of a commit, or None if its file is not there."""
+    data = read_whole(spark, commit_address(folder, version))
+    return None if data is None else [json.loads(line) for line in data.splitlines() if line]
+
+
+def commits_behind(
+    spark: SparkSession, folder: str, version: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the version and the commit info of every commit behind ``version``, in order."""
+    while (data := read_whole(spark, commit_address(folder, version + 1))) is not None:
+        version += 1
+        # Delta writes it first; a commit of another writer may have none.
+        line = next(
+            (line for line in data.splitlines() if line.startswith(b'{"commitInfo"')), b"{}"
+        )
+        yield version, json.loads(line).get("commitInfo", {})
+
+
+def active_files(spark: SparkSession, folder: str, version: int) -> list[dict[str, Any]] | None:
+    """Return the add actions of the files that make up a version.
+
+    None if the log cannot be read so: a checkpoint is of another kind, or a commit is missing.
+    """
+    start, files = 0, dict[str, dict[str, Any]]()
+    checkpoint = json.loads(read_whole(spark, f"{folder}/_delta_log/_last_checkpoint") or b"{}")
+    if checkpoint:
+        adds = (
+            _checkpoint_adds(spark, folder, checkpoint) if _is_usable(checkpoint, version) else None
+        )
+        if adds is None:
+            return None
+        start, files = int(checkpoint["version"]) + 1, {add["path"]: add for add in adds}
+    if version - start > _MOST_COMMITS:
+        return None
+    for number in range(start, version + 1):
+        commit = actions(spark, folder, number)
+        if commit is None:
+            return None
+        # Within a commit the order has no meaning, and no path is both added and removed.
+        for action in commit:
+            if "remove" in action:
+                files.pop(action["remove"]["path"], None)
+        for action in commit:
+            if "add" in action:
+                files[action["add"]["path"]] = action["add"]
+    return list(files.values())
+
+
+def _is_usable(checkpoint: dict[str, Any], version: int) -> bool:
+    return (
+        int(checkpoint["version"]) <= version
+        and not checkpoint.get("parts")
+        and not checkpoint.get("v2Checkpoint")
+    )
+
+
+def _checkpoint_adds(
+    spark: SparkSession, folder: str, checkpoint: dict[str, Any]
+) -> list[dict[str, Any]] | None:
+    name = f"{int(checkpoint['version']):020d}.checkpoint.parquet"
+    data = read_whole(spark, f"{folder}/_delta_log/{name}")
+    if data is None:
+        return None
+    file = pq.ParquetFile(io.BytesIO(data))
+    present = {field.name for field in file.schema_arrow.field("add").type}
+    rows = file.read(columns=[f"add.{name}" for name in _ADD if name in present])
+    adds = rows["add"].combine_chunks() if rows.num_rows else pa.array([])
+    return [
+        {**add, "partitionValues": dict(add["partitionValues"] or ()), "dataChange": True}
+        for add in adds.to_pylist()
+        if add is not None and add.get("path") is not None
+    ]

@@ -1,0 +1,91 @@
+"""Read stored predictions: of one model as a DataFrame, or of several models as Arrow at once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from kyros_spark.aggregates.rows import collected
+from kyros_spark.delta.tables import DeltaTables
+from kyros_spark.evaluation.subjects import EvaluatedModel
+from kyros_spark.runs.portfolio import Portfolio
+
+_NUMBER = "_number"
+
+
+@dataclass(frozen=True)
+class PredictionSource:
+    """Where a model's predictions of a batch are: which version of the table, under which names."""
+
+    table_version: int
+    batch: str
+    model_name: str
+    model_version: str
+
+    def rows(self, tables: DeltaTables) -> DataFrame:
+        """Return the rows."""
+        rows = tables.read("predictions", self.table_version, [self.batch])
+        is_model = F.col("model_name") == self.model_name
+        return rows.where(is_model & (F.col("model_version") == self.model_version))
+
+
+def source_of(model: EvaluatedModel, batch: str) -> PredictionSource:
+    """Return where a model's predictions of the batch are that is judged."""
+    return PredictionSource(model.version_at, batch, model.name, model.version)
+
+
+def reference_of(portfolio: Portfolio, model: EvaluatedModel) -> PredictionSource | None:
+    """Return where the predictions of the model's first training batch are, if there are any."""
+    if not model.trained_on:
+        return None
+    batch = model.trained_on[0]
+    last_run = portfolio.ledger.last_run("predict", batch)
+    if last_run is None:
+        return None
+    version = last_run.outputs["predictions"]
+    return PredictionSource(version, batch, model.name, model.version)
+
+
+def collected_rows(
+    tables: DeltaTables, sources: Sequence[PredictionSource], key: Sequence[str], per_read: int
+) -> Iterator[tuple[PredictionSource, pa.Table]]:
+    """Yield the rows of each source as Arrow: key, prediction and exposure.
+
+    per_read: how many sources Spark is asked for at once, which bounds the memory.
+    """
+    distinct = list(dict.fromkeys(sources))
+    for first in range(0, len(distinct), per_read):
+        asked = distinct[first : first + per_read]
+        rows = collected(_numbered(tables, asked, key)).table
+        for number, source in enumerate(asked):
+            yield source, rows.filter(pc.equal(rows.column(_NUMBER), number))
+
+
+def _numbered(
+    tables: DeltaTables, sources: Sequence[PredictionSource], key: Sequence[str]
+) -> DataFrame:
+    """Return the rows of all sources, each with its source's number; one scan per table version."""
+    scans = []
+    by_version = sorted(enumerate(sources), key=lambda pair: pair[1].table_version)
+    for version, group in itertools.groupby(by_version, key=lambda pair: pair[1].table_version):
+        wanted = list(group)
+        rows = tables.read("predictions", version, sorted({s.batch for _, s in wanted}))
+        rows = rows.where(F.col("model_name").isin(sorted({s.model_name for _, s in wanted})))
+        number = F.lit(None).cast("int")
+        for n, source in wanted:
+            is_source = (
+                (F.col("batch_id") == source.batch)
+                & (F.col("model_name") == source.model_name)
+                & (F.col("model_version") == source.model_version)
+            )
+            number = F.when(is_source, n).otherwise(number)
+        rows = rows.select(number.alias(_NUMBER), *key, "prediction", "exposure")
+        scans.append(rows.where(F.col(_NUMBER).isNotNull()))
+    return reduce(DataFrame.unionByName, scans)

@@ -62,7 +62,8 @@ def resident(tmp_path_factory):
 
 def ended(process):
     out, err = process.communicate(timeout=300)
-    line = json.loads(out.splitlines()[-1])
+    last = out.splitlines()[-1] if out.strip() else ""
+    line = json.loads(last) if last.startswith("{") else None  # a query prints its rows alone
     return SimpleNamespace(code=process.returncode, out=out, err=err, line=line)
 
 

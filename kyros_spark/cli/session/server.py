@@ -181,7 +181,9 @@ def main(idle_minutes: float, settings: SparkSettings) -> int:
     with (place.make_folder() / "lock").open("ab") as lock:
         if not place.locked(lock):
             return 1
-        logging.getLogger("py4j").setLevel(logging.CRITICAL)  # a page for each cancelled command
+        logging.basicConfig()  # py4j's pages about cancelled calls are for the session's log
+        import kyros_spark.stages.pipeline  # noqa: F401  here, so that no command waits for it
+
         spark = get_session(settings, "kyros session")
         start_seconds()  # no command has waited for it
         listener = _listen()

@@ -7,7 +7,9 @@ import ctypes
 import io
 import os
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -20,6 +22,8 @@ from kyros_spark.cli.session import frames
 from kyros_spark.log import handlers_of_their_own
 
 _PIECE = 1 << 16  # characters a frame
+_GRACE = 5.0  # s that a cancelled command has for its last writes, before it is cancelled again
+_ATTEMPTS = 12
 
 
 class CommandThread(threading.Thread):
@@ -35,18 +39,25 @@ class CommandThread(threading.Thread):
         super().__init__(name="kyros-command", daemon=True)
         self._base, self._request, self._connection = base, request, connection
         self._lock, self._sending = threading.Lock(), threading.Lock()
+        self._ended = threading.Event()
         self._is_running = self._is_cancelled = self.is_done = False
+        self.is_interrupted = False  # the cancellation has reached its Python
         self.code = 1
 
     def run(self) -> None:
         """Run the command, send its exit code, and wake the thread that reads from the client."""
         try:
             self.code = self._run()
+            if self.code and self._is_cancelled:
+                self.code = 130  # whatever the cancellation made of the call it met
         except BaseException as error:
-            self._send({"stream": "stderr", "text": f"kyros session: {error}\n"})
-            raise
+            if not self._is_cancelled:
+                self._send({"stream": "stderr", "text": f"kyros session: {error}\n"})
+                raise
+            self.code = 130
         finally:
             self.is_done = True
+            self._ended.set()
             self._send({"code": self.code})
             with contextlib.suppress(OSError):
                 self._connection.shutdown(socket.SHUT_RD)
@@ -66,20 +77,48 @@ class CommandThread(threading.Thread):
                 if self._is_cancelled:
                     return 130
                 return run_here(self._request["words"])
-            except KeyboardInterrupt:  # it came after the command had caught everything
-                return 130
             finally:
                 with self._lock:
                     self._is_running = False
                 _raise_in(self, None)
+                if self._is_cancelled:  # what comes after it needs Java as well
+                    _drop_java_connection()
 
     def cancel(self) -> None:
         """Stop the command as Ctrl-C would: its Spark jobs, then its Python."""
         with self._lock:
+            if self._is_cancelled:
+                return
             self._is_cancelled = True
-            if self._is_running:
-                _raise_in(self, _Cancelled)
-        self._base.sparkContext.cancelAllJobs()
+        threading.Thread(target=self._cancel_until_it_ends, daemon=True).start()
+
+    def _cancel_until_it_ends(self) -> None:
+        """Cancel until it ends, since what was raised in a finaliser is lost without a word."""
+        for _ in range(_ATTEMPTS):
+            self.is_interrupted = False
+            self._interrupt()
+            if self._ended.wait(_GRACE):
+                return
+        seconds = int(_ATTEMPTS * _GRACE)
+        text = f"kyros session: the command did not stop within {seconds} s; the session ends with it\n"
+        self._send({"stream": "stderr", "text": text})
+        self._send({"code": 130})
+        os._exit(1)  # and Java with it, which reads from this process
+
+    def _interrupt(self) -> None:
+        """Return once the cancellation has reached the command's Python.
+
+        Spark's jobs are cancelled again and again: a query that is being planned has none yet.
+        """
+        is_raised, deadline = False, time.monotonic() + _GRACE
+        while time.monotonic() < deadline and not (self.is_interrupted or self.is_done):
+            with self._lock:
+                if self._is_running and not is_raised and not _is_importing(self):
+                    _raise_in(self, _Cancelled)
+                    is_raised = True
+            with contextlib.suppress(Exception):  # the JVM may be gone
+                self._base.sparkContext.cancelAllJobs()
+            self._ended.wait(0.2)
 
     def _send(self, frame: dict[str, Any]) -> None:
         """Send a frame; a client that is gone is noticed by whoever reads from it."""
@@ -92,6 +131,9 @@ class _Cancelled(KeyboardInterrupt):
 
     def __init__(self) -> None:
         super().__init__("cancelled by Ctrl-C")
+        command = threading.current_thread()
+        if isinstance(command, CommandThread):
+            command.is_interrupted = True
         _drop_java_connection()
 
 
@@ -169,6 +211,16 @@ def _raise_in(thread: threading.Thread, error: type[BaseException] | None) -> No
     """Raise an error in a thread at its next step in Python; None takes back one not raised yet."""
     target = ctypes.c_ulong(thread.ident or 0)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(target, error and ctypes.py_object(error))
+
+
+def _is_importing(thread: threading.Thread) -> bool:
+    """Return whether a thread is loading a module, which would stay half loaded if it broke off."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _drop_java_connection() -> None:

@@ -19,7 +19,13 @@ from kyros_spark.delta.layout import TableLayout
 from kyros_spark.storage.whole_files import new_file, read_whole
 
 _INDEXED = 32  # columns with statistics where the table does not name them: Delta's own default
+_written = 0
 _LONGEST_TEXT = 32  # characters that Delta keeps of a smallest value
+
+
+def bytes_written() -> int:
+    """Return the bytes of the data files that this process has written so far."""
+    return _written
 
 
 class DataFiles:
@@ -59,6 +65,7 @@ class DataFiles:
             yield values, data.filter(mask)
 
     def _write(self, values: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
+        global _written
         name = f"part-00000-{uuid.uuid4()}-c000.snappy.parquet"
         path = "/".join([*(self._folder_of(*value) for value in values.items()), name])
         address = f"{self._folder}/{path}"
@@ -70,6 +77,7 @@ class DataFiles:
             ) as writer:
                 writer.write_table(rows.replace_schema_metadata(self._schema.metadata))
             size = out.tell()
+        _written += size
         jvm: Any = self._spark._jvm  # type: ignore[attr-defined]
         return {
             "path": str(jvm.org.apache.hadoop.fs.Path(path).toUri().toString()),

@@ -34,12 +34,15 @@ def arrow_as_frame(
     batches = list(batches)
     if has_to_arrow(spark.version) and batches:  # such a Spark takes Arrow, too
         parts = [b if isinstance(b, pa.Table) else pa.Table.from_batches([b]) for b in batches]
-        frame = spark.createDataFrame(pa.concat_tables(parts))
+        rows = pa.concat_tables(parts)
+        if not rows.num_rows:  # Spark refuses a column of lists without a chunk
+            rows = rows.schema.empty_table()
+        frame = spark.createDataFrame(rows)
         columns = (
             (F.col(quoted(c.name)) if c.name in frame.columns else F.lit(None)).cast(c.type)
             for c in table.columns
         )
         named = zip(columns, table.names, strict=True)
         return frame.select(*(column.alias(name) for column, name in named)).coalesce(1)
-    rows = (row for batch in batches for row in batch.to_pylist(maps_as_pydicts="strict"))
-    return rows_as_frame(spark, table, rows)
+    values = (row for batch in batches for row in batch.to_pylist(maps_as_pydicts="strict"))
+    return rows_as_frame(spark, table, values)

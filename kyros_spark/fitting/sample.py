@@ -42,7 +42,7 @@ def drawn(rows: RowSource, names: Sequence[str], most: int) -> RowSource:
     names: the columns to keep beside split, label, weight and offset; the rows have DRAW too
     """
     columns = list(dict.fromkeys([*names, "split", LABEL, WEIGHT, OFFSET]))
-    given = [*columns, DRAW]
+    given = list(dict.fromkeys([*columns, DRAW]))
     everything = _totals(rows)
     if sum(totals[ROWS] for totals in everything.values()) <= most:
         return rows.changed(given, lambda batch: batch.select(columns))

@@ -69,7 +69,7 @@ def as_doubles(column: pa.Array) -> np.ndarray:
     if pa.types.is_decimal(column.type):  # Arrow's own cast may miss the last bit
         column = pc.cast(column, pa.string())
     if column.type != pa.float64():
-        column = pc.cast(column, pa.float64())
+        column = pc.cast(column, pa.float64(), safe=False)  # whole numbers above 2^53 are rounded
     if column.null_count:
         column = pc.fill_null(column, float("nan"))
     return column.to_numpy(zero_copy_only=False)

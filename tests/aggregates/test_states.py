@@ -1,6 +1,7 @@
 """Every sum gives the same here and on the executors, however rows are divided, and merges exactly."""
 
 import math
+import sys
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyspark.cloudpickle import register_pickle_by_value
 
 import kyros_spark.aggregates
 from kyros_spark.aggregates import cells, spread
@@ -19,6 +21,7 @@ from kyros_spark.aggregates.spread import order_statistics, spreads
 from kyros_spark.scoring.arrow_features import as_doubles, levels_of
 
 ROWS = 20_000
+register_pickle_by_value(sys.modules[__name__])  # workers do not know where tests lie
 
 
 def grouping(batch):

@@ -112,7 +112,7 @@ def plain(value):
     if isinstance(value, list):
         return [plain(element) for element in value]
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        return f"{value.normalize():f}"
     if isinstance(value, dt.datetime) and value.tzinfo is not None:
         return value.astimezone().replace(tzinfo=None)
     return value
@@ -345,11 +345,9 @@ def test_where_deltas_classes_are_out_of_reach_the_dataframe_writer_writes(
     assert tables.append_rows(RUNS, LEDGER, "first").version == 1
     written = tables.replace_rows(RUNS, LEDGER[:1], "second", where({"run_id": ["r0"]}))
     assert (written.version, written.rows) == (2, 1)
-    arrow = pa.Table.from_pylist([{"run_id": "r1", "status": "done", "phases": [("a", 1.0)]}])
-    arrow = arrow.set_column(
-        2, "phases", pa.array([[("a", 1.0)]], pa.map_(pa.string(), pa.float64()))
-    )
-    assert tables.replace_arrow(RUNS, arrow, "third", where({"run_id": ["r1"]})).rows == 1
+    phases = pa.array([[("a", 1.0)]], pa.map_(pa.string(), pa.float64()))
+    arrow = pa.table({"run_id": ["r1"], "status": ["done"], "phases": phases})
+    assert tables.replace_arrow(RUNS, arrow, "third", where({"run_id": ["r1"]})).version == 3
     assert len(content(spark, tables, "runs")) == len(LEDGER)
 
 

@@ -171,7 +171,7 @@ def test_a_shape_of_features_that_cannot_have_it_is_refused(rows, shape, said):
 def test_stopping_early_without_a_validation_part_is_refused(rows):
     train = rows.where("split = 'train'")
     for source in (train, collected(train)):
-        with pytest.raises(TrainingDataError, match="found none; .* early_stopping: 0"):
+        with pytest.raises(TrainingDataError, match="found none; .*early_stopping: 0"):
             fit_boosting(source, FEATURES, settings(early_stopping=5))
 
 
@@ -215,9 +215,17 @@ def test_a_worker_killed_in_a_fit_costs_that_attempt_and_the_model_is_the_same(r
     undisturbed, killed = fit_boosting(rows, FEATURES, chosen), []
     monkeypatch.setattr(spark_boosting, "event", told.append)
 
+    stages = rows.sparkSession.sparkContext.statusTracker()
+
+    def xgboost_is_at_work():
+        told = [stages.getStageInfo(number) for number in stages.getActiveStageIds()]
+        return any(stage is not None and "spark_boosting.py" in stage.name for stage in told)
+
     def kill():
         before = spent_by_workers()
         while not killed and not over.is_set():
+            if not xgboost_is_at_work():
+                before = spent_by_workers()
             for pid, spent in spent_by_workers().items():
                 if spent > before.get(pid, 0) + 20:  # 0.2 s since: it is the one that fits
                     os.kill(pid, signal.SIGKILL)

@@ -59,14 +59,14 @@ def test_a_step_at_work_is_told_and_a_killed_one_is_not(portfolio, spark, monkey
     monkeypatch.setattr(heartbeat, "EVERY", 0.3)
     portfolio.spoil_cells("age", {3: "33"}, batch=SECOND)
     seen = []
-    judge = clean_stage.judge
+    judged_source = clean_stage.judged_source
 
     def asks(*given):
         seen.append(told(portfolio)["clean", SECOND])
-        return judge(*given)
+        return judged_source(*given)
 
     with monkeypatch.context() as asking:
-        asking.setattr(clean_stage, "judge", asks)
+        asking.setattr(clean_stage, "judged_source", asks)
         line = portfolio.must(f"clean --batch {SECOND}")
     state, (because,) = seen[0]
     assert state == "running" and because.startswith(f"run {line['run_id']} on ")

@@ -55,10 +55,10 @@ def test_a_done_run_tells_what_it_took(finished, spark, stage):
     told = row["resources"]
     assert told["wall"] == pytest.approx(row["seconds"], abs=2.0)
     assert told["in_jobs"] + told["no_job"] == pytest.approx(told["wall"], abs=1e-3)
-    assert 0 < told["tasks"] <= told["wall"] * 2 + 0.5
+    assert 0 <= told["tasks"] <= told["wall"] * 2 + 0.5  # none where the driver does the work
     assert 0 < told["utilisation"] <= 1.2
     assert told["bytes_read"] > 0 and told["bytes_written"] > 0
     if stage == "predict":
         kinds = [told[name] for name in ("exchange", "conversion", "quantise", "kernel")]
         assert all(seconds >= 0 for seconds in kinds) and told["kernel"] > 0
-        assert sum(kinds) <= told["tasks"] + 0.5
+        assert sum(kinds) <= max(told["tasks"], told["wall"]) + 0.5

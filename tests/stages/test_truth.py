@@ -10,9 +10,11 @@ from portfolio import FIRST, SECOND
 from pyspark.sql import functions as F
 from sklearn import metrics as sk
 
+from kyros_spark.aggregates.rows import ExecutorRows, collected
+from kyros_spark.config import load_config
 from kyros_spark.fitting import glm_rows
 from kyros_spark.fitting.glm import fit_glm
-from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, modelled
 from kyros_spark.model.artefact import read_model
 from kyros_spark.transforms.encode import encoded
 
@@ -175,10 +177,12 @@ def test_stored_boosted_scores_are_xgboosts_own_margin(fits, stored, manifests, 
 
 def test_the_glms_coefficients_maximise_the_likelihood(fits, finished, spark):
     """The score equations of a canonical link: observed equals predicted, overall and by level."""
-    rows, features, _, _ = fits["frequency"]
+    features = fits["frequency"][1]
     keys = ["policy_id", "fuel", "driver"]
+    rows = finished.read(spark, "prepared", FIRST).where("split = 'train'")
     predicted = finished.read(spark, "predictions", FIRST).where("model_name = 'frequency'")
-    joined = rows.select(*keys, LABEL).join(predicted.select("policy_id", "expected"), "policy_id")
+    seen = F.col("claim_count").alias(LABEL)
+    joined = rows.select(*keys, seen).join(predicted.select("policy_id", "expected"), "policy_id")
     for grouped in (joined.groupBy("fuel"), joined.groupBy("driver"), joined.groupBy()):
         for row in grouped.agg(
             F.sum(LABEL).alias("seen"), F.sum("expected").alias("told")
@@ -261,8 +265,20 @@ def test_a_product_is_the_product_and_a_severity_expects_nothing(stored):
     assert {batch for batch, _ in both} == {FIRST, SECOND}
 
 
-def test_weights_and_offsets_follow_the_family(fits):
-    frequency, severity, premium = (fits[name][0].collect() for name in GLMS)
+@pytest.mark.parametrize("here", [True, False], ids=["driver", "executors"])
+def test_weights_and_offsets_follow_the_family(finished, spark, here):
+    config = load_config(str(finished.config_file()))
+    frame = finished.read(spark, "prepared", FIRST)
+    source = collected(frame) if here else ExecutorRows(frame)
+    keep = ["claim_count", "claim_amount", "exposure"]
+
+    def of(name):
+        rows = modelled(source, config.train.models[name], keep)
+        found = rows.table.to_pylist() if here else rows.as_frame().collect()
+        assert found
+        return found
+
+    frequency, severity, premium = map(of, GLMS)
     assert all(row[WEIGHT] == 1.0 and row[LABEL] == row["claim_count"] for row in frequency)
     assert all(np.exp(row[OFFSET]) == pytest.approx(row["exposure"]) for row in frequency)
     assert all(row["claim_amount"] > 0 and row[WEIGHT] == row["claim_count"] for row in severity)

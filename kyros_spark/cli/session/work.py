@@ -100,8 +100,8 @@ class CommandThread(threading.Thread):
             if self._ended.wait(_GRACE):
                 return
         seconds = int(_ATTEMPTS * _GRACE)
-        text = f"kyros session: the command did not stop within {seconds} s; the session ends with it\n"
-        self._send({"stream": "stderr", "text": text})
+        text = f"the command did not stop within {seconds} s; the session ends with it"
+        self._send({"stream": "stderr", "text": f"kyros session: {text}\n"})
         self._send({"code": 130})
         os._exit(1)  # and Java with it, which reads from this process
 

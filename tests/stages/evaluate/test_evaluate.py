@@ -201,7 +201,8 @@ def test_a_pair_of_different_targets_is_refused(evaluated):
 
 def test_a_target_that_prepared_does_not_have_is_refused(evaluated):
     judged = "evaluate.judged.frequency={target: nothing, family: poisson}"
-    outcome = evaluated.kyros(["evaluate", "--batch", FIRST, "--set", judged])
+    words = ["evaluate", "--batch", FIRST, "--set", judged, "--set", "evaluate.pairs=[]"]
+    outcome = evaluated.kyros(words)
     assert (outcome.code, outcome.line["error"]["type"]) == (2, "ConfigError")
     assert "found nothing per exposure" in outcome.message and "claim_count" in outcome.message
 

@@ -21,6 +21,7 @@ from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.log_files import active_files
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.storage.files import local_path
+from kyros_spark.storage.traffic import count_read
 
 _MOST_FILES = 32  # Spark lists more than these in a job of its own
 _GLOB = frozenset("*?[]{}\\")
@@ -63,7 +64,9 @@ def batch_rows(
 
 def _rows(address: str, columns: list[str]) -> pa.Table:
     file = pq.ParquetFile(local_path(address), coerce_int96_timestamp_unit="us")
-    return file.read(columns).select(columns)
+    rows = file.read(columns).select(columns)
+    count_read(rows.nbytes)
+    return rows
 
 
 def _files(tables: DeltaTables, name: str, version: int, batch: str) -> _BatchFiles | None:

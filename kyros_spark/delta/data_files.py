@@ -16,16 +16,11 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from kyros_spark.delta.layout import TableLayout
+from kyros_spark.storage.traffic import count_read, count_written
 from kyros_spark.storage.whole_files import new_file, read_whole
 
 _INDEXED = 32  # columns with statistics where the table does not name them: Delta's own default
-_written = 0
 _LONGEST_TEXT = 32  # characters that Delta keeps of a smallest value
-
-
-def bytes_written() -> int:
-    """Return the bytes of the data files that this process has written so far."""
-    return _written
 
 
 class DataFiles:
@@ -65,7 +60,6 @@ class DataFiles:
             yield values, data.filter(mask)
 
     def _write(self, values: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
-        global _written
         name = f"part-00000-{uuid.uuid4()}-c000.snappy.parquet"
         path = "/".join([*(self._folder_of(*value) for value in values.items()), name])
         address = f"{self._folder}/{path}"
@@ -77,7 +71,7 @@ class DataFiles:
             ) as writer:
                 writer.write_table(rows.replace_schema_metadata(self._schema.metadata))
             size = out.tell()
-        _written += size
+        count_written(size)
         jvm: Any = self._spark._jvm  # type: ignore[attr-defined]
         return {
             "path": str(jvm.org.apache.hadoop.fs.Path(path).toUri().toString()),
@@ -134,6 +128,7 @@ class DataFiles:
         data = read_whole(self._spark, address)
         if data is None:
             raise FileNotFoundError(address)
+        count_read(len(data))
         file = pq.ParquetFile(io.BytesIO(data), coerce_int96_timestamp_unit="us")
         rows, schema = file.read(), self._layout.schema()
         columns = [self._column(field, rows, add["partitionValues"]) for field in schema]

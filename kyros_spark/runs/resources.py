@@ -16,8 +16,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from kyros_spark import environment
-from kyros_spark.delta.data_files import bytes_written
 from kyros_spark.spark import session
+from kyros_spark.storage.traffic import bytes_moved
 
 # Spark's metrics of a query that show where a task's time went.
 _QUERY_METRICS = {"scan time": "scan", "task commit time": "write_commit"}
@@ -37,7 +37,7 @@ class Meter:
 
     def __init__(self, spark: SparkSession) -> None:
         """Start measuring."""
-        self._spark, self._written = spark, bytes_written()
+        self._spark, self._moved = spark, bytes_moved()
         self._start, self._cpu = time.perf_counter(), environment.cpu_seconds()
         self._status = _SparkStatus(spark) if session.can_broadcast(spark) else None
         self._before = self._status.newest() if self._status is not None else (-1, -1, -1)
@@ -62,7 +62,8 @@ class Meter:
             taken["utilisation"] = spent / max(wall, 1e-3) / (os.cpu_count() or 1)
         if self._status is not None:
             taken |= self._status.since(self._before)
-            taken["bytes_written"] += bytes_written() - self._written
+            for name, size in bytes_moved().items():
+                taken[name] += size - self._moved[name]
             taken["in_jobs"] = min(taken["in_jobs"], wall)
             taken["no_job"] = wall - taken["in_jobs"]
             slots = session.task_slots(self._spark)

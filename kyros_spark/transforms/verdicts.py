@@ -85,7 +85,7 @@ def rows_for_driver(
         F.when(refused, F.col(BROKEN)[0]).alias(FIRST),
         F.col(NOTED),
         F.when(refused, reasons(rules)).alias(REASONS),
-        F.to_json(RAW).alias(RECORD),
+        F.when(refused, F.to_json(RAW)).alias(RECORD),
         *map(F.expr, (*parts, *below, *_excess_values(source))),
         *(map(F.expr, sampled_values(source)) if profiled else ()),
     )

@@ -7,10 +7,9 @@ from collections.abc import Collection
 from typing import Any
 
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from kyros_spark.config import Config
-from kyros_spark.delta.tables import DeltaTables
+from kyros_spark.fitting.relativities import relativities
 from kyros_spark.publishing.card import card
 from kyros_spark.publishing.markdown import markdown
 from kyros_spark.registry import Entry
@@ -53,16 +52,9 @@ def write_cards(portfolio: Portfolio, references: Collection[str]) -> dict[str, 
 
 def _content(portfolio: Portfolio, entry: Entry, entries: list[Entry]) -> dict[str, Any]:
     model, _ = portfolio.registry.load(entry)
-    return card(entry, model, entries, _relativities(portfolio.tables, entry))
-
-
-def _relativities(tables: DeltaTables, entry: Entry) -> list[dict[str, Any]]:
-    table = tables.find("relativities")
-    if table is None:
-        return []
-    is_version = (F.col("model_name") == entry.name) & (F.col("model_version") == entry.version)
-    rows = table.where(is_version).collect()
-    return [row.asDict() for row in rows]
+    # As table relativities has them, which is written from the same file.
+    rows = relativities(model.manifest, entry.version, entry.batch, entry.run_id)
+    return card(entry, model, entries, rows)
 
 
 def _write_files(

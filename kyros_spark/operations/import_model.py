@@ -208,6 +208,8 @@ def _details(entry: Entry, model: Model, cost: dict[str, float], new: bool) -> d
         "status": entry.status,
         "how": "imported" if new else "kept",
         "from": f"{source.library} {source.version}",
+        "family": model.manifest.family,
+        "link": model.manifest.link,
         "features": [feature.name for feature in model.manifest.features],
         "categories": {f.name: list(f.levels[:5]) for f in model.manifest.features if f.levels},
         **_rounds(model),

@@ -65,7 +65,7 @@ def import_model(
         )
     if categories is not None and model_format != "lightgbm":
         raise UsageError(f"categories: not for {model_format} models, only for LightGBM's")
-    imported = _read(source, model_format, iterations, categories)
+    imported = _read(source, model_format, iterations, categories, link is not None)
     if imported.outputs and intercept is not None:
         raise UsageError("intercept: not for a model of several outputs, which has one for each")
     model_features = _checked(imported, lambda: _features(imported, _names(imported, features)))
@@ -136,6 +136,7 @@ def _read(
     format: Format,
     iterations: int | None,
     categories: Sequence[str] | None,
+    is_link_given: bool,
 ) -> Imported:
     if format == "mllib":
         if isinstance(source, bytes):
@@ -145,7 +146,7 @@ def _read(
     readers: dict[str, Callable[[], Imported]] = {
         "xgboost": lambda: _xgboost(data, iterations),
         "lightgbm": lambda: import_lightgbm(_text(data), iterations, categories),
-        "onnx": lambda: import_onnx(data),
+        "onnx": lambda: import_onnx(data, is_link_given),
     }
     return readers[format]()
 

@@ -201,6 +201,15 @@ def machine_failed(error: Exception) -> bool:
     return spark_is_gone(error) or bool(lost_worker(error)) or is_full(error)
 
 
+def is_from_the_jvm(error: BaseException) -> bool:
+    """Return whether py4j raised an error: the JVM's own, or that of the way to it.
+
+    The class is looked up by name, so that no module imports py4j, which a pure client of Spark
+    Connect lacks.
+    """
+    return any(kind.__name__ == "Py4JError" for kind in type(error).__mro__)
+
+
 def spark_lost(work: str) -> SparkLostError:
     """Return the error for work during which Spark's JVM ended."""
     return SparkLostError(

@@ -140,6 +140,12 @@ def test_worker_side_modules_import_without_pyspark():
     assert WITHOUT_JVM and done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_no_module_needs_py4j(name):
+    """A pure client of Spark Connect has none."""
+    assert not {used for used in imports_of(MODULES[name]) if used.split(".")[0] == "py4j"}
+
+
 def openings(path):
     """Return what in a file opens a table or a data file: `read` for `spark.read.parquet(...)`."""
     nodes = list(ast.walk(ast.parse(path.read_text())))

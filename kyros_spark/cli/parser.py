@@ -154,6 +154,7 @@ def _add_import(stages: Any) -> None:
     command.add_argument("--per", help="per unit of what, for example exposure")
     command.add_argument("--format", help="xgboost, lightgbm, onnx or mllib (default: by content)")
     command.add_argument("--features", help="a,b,c: the inputs in order, if the file has no names")
+    command.add_argument("--categories", help="a,b: the inputs that were pandas categories")
     command.add_argument("--iterations", type=int, help="the first so many boosting rounds")
     command.add_argument("--family", help="instead of the file's, for example poisson")
     command.add_argument("--link", help="instead of the file's: log, identity or logit")

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.regression import (
@@ -22,7 +21,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import ModelSettings
-from kyros_spark.errors import FitError, first_line, machine_failed
+from kyros_spark.errors import FitError, first_line, is_from_the_jvm, machine_failed
 from kyros_spark.fitting.glm_fit import GlmFit
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 from kyros_spark.log import event
@@ -83,8 +82,9 @@ def fit_mllib(rows: DataFrame, features: Sequence[Feature], settings: ModelSetti
         model = solver.fit(
             design_rows(rows, features, scales).select(DESIGN, LABEL, WEIGHT, OFFSET)
         )
-    except (PySparkException, Py4JError) as error:
-        if machine_failed(error):
+    except Exception as error:
+        is_sparks = isinstance(error, PySparkException) or is_from_the_jvm(error)
+        if not is_sparks or machine_failed(error):
             raise
         line = first_line(error)
         raise FitError(

@@ -11,7 +11,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from kyros_spark.errors import FitError, WorkerLostError, lost_worker
+from kyros_spark.errors import FitError, WorkerLostError, is_from_the_jvm, lost_worker
 from kyros_spark.fitting.local_boosting import MARGIN, VALIDATION
 from kyros_spark.fitting.rows import LABEL, WEIGHT
 from kyros_spark.log import event
@@ -59,13 +59,13 @@ def _fitted(regressor: Any, rows: DataFrame) -> Any:
     Spark does not retry these tasks itself, because they wait for each other (barrier stage). The
     same rows in the same order give the same model in every attempt.
     """
-    from py4j.protocol import Py4JJavaError
-
     attempt = 1
     while True:
         try:
             return regressor.fit(rows)
-        except (PySparkException, Py4JJavaError) as error:
+        except Exception as error:
+            if not (isinstance(error, PySparkException) or is_from_the_jvm(error)):
+                raise
             messages = _XGBOOST_ERROR.findall(str(error))
             cause = lost_worker(error)
             if not cause and messages:

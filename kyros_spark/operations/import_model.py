@@ -15,6 +15,7 @@ from kyros_spark.config import Config, is_remote
 from kyros_spark.config.base import NAME_PATTERN
 from kyros_spark.digest import digest
 from kyros_spark.errors import ConfigError, FeatureMismatchError, UsageError
+from kyros_spark.log import event
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.importers import recognise
 from kyros_spark.model.manifest import Feature
@@ -162,6 +163,7 @@ def _read(source: bytes | Path, settings: ImportSettings) -> Model:
         settings.per,
         format=settings.format,
         features=settings.features,
+        categories=settings.categories,
         iterations=settings.iterations,
         family=settings.family,
         link=settings.link,
@@ -206,6 +208,23 @@ def _details(entry: Entry, model: Model, cost: dict[str, float], new: bool) -> d
         "status": entry.status,
         "how": "imported" if new else "kept",
         "from": f"{source.library} {source.version}",
+        "family": model.manifest.family,
+        "link": model.manifest.link,
         "features": [feature.name for feature in model.manifest.features],
+        "categories": {f.name: list(f.levels[:5]) for f in model.manifest.features if f.levels},
+        **_rounds(model),
         **cost,
     }
+
+
+def _rounds(model: Model) -> dict[str, int]:
+    """Return the rounds of boosting kept and in the file, and log that some were left out."""
+    training = model.manifest.training
+    keys = ("rounds_kept", "rounds_in_file")
+    rounds: dict[str, int] = {key: training[key] for key in keys if key in training}
+    if len(set(rounds.values())) > 1:
+        event(
+            f"model {model.manifest.name}: {rounds['rounds_kept']} of {rounds['rounds_in_file']} "
+            "rounds kept, as --iterations or the best_iteration in the file says"
+        )
+    return rounds

@@ -18,6 +18,7 @@ class ImportSettings(Section):
     """The options of an import; None leaves it to the model file.
 
     features    the inputs' names in the model's order, for a file without them
+    categories  the inputs that pandas held as a category, for a LightGBM file that leaves a choice
     iterations  the first so many boosting rounds
     intercept   what the sum starts from: 0 for an XGBoost model fitted with a base margin
     """
@@ -27,6 +28,7 @@ class ImportSettings(Section):
     per: str | None = None
     format: recognise.Format | None = None
     features: tuple[str, ...] | None = None
+    categories: tuple[str, ...] | None = None
     iterations: int | None = None
     family: Family | None = None
     link: Link | None = None
@@ -44,8 +46,9 @@ def import_settings(config: Config, options: Mapping[str, Any]) -> ImportSetting
     values = {key: options.get(key) for key in ImportSettings.model_fields}
     values["target"] = values["target"] or (trained.target if trained is not None else None)
     values["per"] = values["per"] or (trained.per if trained is not None else None)
-    if values["features"] is not None:
-        values["features"] = tuple(name.strip() for name in values["features"].split(","))
+    for key in ("features", "categories"):
+        names = values[key]
+        values[key] = None if names is None else tuple(name.strip() for name in names.split(","))
     if values["target"] is None:
         raise UsageError("import: give --target, the column of prepared that the model predicts")
     try:

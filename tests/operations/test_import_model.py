@@ -183,6 +183,14 @@ def test_wrong_options_are_refused_with_exit_code_2(raw_portfolio, words, said):
     assert outcome.code == 2 and said in outcome.message
 
 
+def test_the_result_line_says_what_a_file_was_taken_for(raw_portfolio):
+    stale = booster(rounds=17)
+    stale.set_attr(best_iteration="1")
+    details = importing(raw_portfolio, saved(raw_portfolio, stale)).line["details"]["other"]
+    assert (details["rounds_kept"], details["rounds_in_file"]) == (2, 17)
+    assert (details["family"], details["link"], details["categories"]) == ("poisson", "log", {})
+
+
 OTHER_FILES = {
     "nothing": (b"", 3, "begins with b''"),
     "a pickle": (b"\x80\x04K\x01.", 3, "pickle"),

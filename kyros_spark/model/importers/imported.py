@@ -25,6 +25,7 @@ class Imported:
     category_rule     how a number becomes a category at a split by categories
     divisor, sigmoid, outputs, rebalance, large_loss_load  as in the manifest
     features          all features as they were, when our own export wrote the file; else empty
+    rounds            of boosting: how many are kept, and how many the file has
     """
 
     kind: Literal["trees", "glm"]
@@ -45,6 +46,7 @@ class Imported:
     rebalance: float = 1.0
     large_loss_load: float = 0.0
     features: tuple[Feature, ...] = ()
+    rounds: tuple[int, int] | None = None
 
 
 def level_names(library: str, feature: int, values: Iterable[object]) -> tuple[str, ...]:

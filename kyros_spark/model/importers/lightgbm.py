@@ -6,6 +6,7 @@ in float64, tree by tree from 0. Missing values are described in lightgbm_splits
 the iterations that were saved: up to the best one of early stopping, unless requested otherwise.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,13 @@ SPLIT_COLUMNS: dict[str, type] = {
 }
 
 
-def import_lightgbm(text: str, iterations: int | None = None) -> Imported:
+def import_lightgbm(
+    text: str, iterations: int | None = None, categories: Sequence[str] | None = None
+) -> Imported:
     """Import a booster.
 
     iterations  the number of boosting rounds to take, from the first on; by default all in the text
+    categories  the features that were pandas categories, where the text leaves a choice
 
     A round has one tree per class. Averaged output (rf) is the sum divided by the number of rounds,
     as LightGBM predicts it; LightGBM's `raw_score` leaves the sum undivided.
@@ -58,22 +62,22 @@ def import_lightgbm(text: str, iterations: int | None = None) -> Imported:
     not do: linear trees, objectives not listed here.
     """
     try:
-        return _import(text, iterations)
+        return _import(text, iterations, categories)
     except (KeyError, IndexError, ValueError, OverflowError) as error:
         raise ModelFormatError(f"LightGBM model: {type(error).__name__} {error}") from error
 
 
-def _import(text: str, iterations: int | None) -> Imported:
-    header, blocks = _parse(text)
+def _import(text: str, iterations: int | None, categories: Sequence[str] | None) -> Imported:
+    header, all_blocks = _parse(text)
     objective, family, link, sigmoid = _objective(header)
     classes = _classes(header, objective)
-    blocks, rounds = _rounds(blocks, classes, iterations)
+    blocks, rounds = _rounds(all_blocks, classes, iterations)
     n_features = int(header["max_feature_idx"]) + 1
     names = tuple(header["feature_names"].split())
     if len(names) != n_features:
         raise ModelFormatError(f"LightGBM model: {n_features} features, {len(names)} names")
-    nodes = nodes_of_splits([_splits(number, block) for number, block in enumerate(blocks)])
-    trees = trees_from_nodes(nodes, n_features).as_dict()
+    splits = [_splits(number, block) for number, block in enumerate(blocks)]
+    trees = trees_from_nodes(nodes_of_splits(splits), n_features).as_dict()
     outputs = tuple(ModelOutput(label=str(k)) for k in range(classes) if classes > 1)
     if outputs:
         trees["output_start"] = np.arange(classes + 1) * rounds
@@ -88,12 +92,23 @@ def _import(text: str, iterations: int | None) -> Imported:
         feature_names=names,
         n_features=n_features,
         arrays=trees,
-        levels=pandas_levels(text, header),
+        levels=pandas_levels(text, header, _thresholds(splits), categories),
         category_rule="truncate",
         divisor=float(rounds) if "average_output" in header else 1.0,
         sigmoid=sigmoid,
         outputs=outputs,
+        rounds=(rounds, len(all_blocks) // classes),
     )
+
+
+def _thresholds(trees: list[Splits]) -> dict[int, np.ndarray]:
+    """Return the thresholds of the splits by number, feature by feature."""
+    by_number = np.concatenate([tree.decision for tree in trees]) & 1 == 0
+    feature = np.concatenate([tree.feature for tree in trees])[by_number]
+    threshold = np.concatenate([tree.threshold for tree in trees])[by_number]
+    order = np.argsort(feature, kind="stable")
+    numbers, starts = np.unique(feature[order], return_index=True)
+    return dict(zip(numbers.tolist(), np.split(threshold[order], starts[1:]), strict=False))
 
 
 def _classes(header: Block, objective: str) -> int:

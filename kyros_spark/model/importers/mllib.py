@@ -65,22 +65,40 @@ def _import(folder: Path) -> Imported:
 
 
 def _pipeline(folder: Path) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
-    """Return the folder and metadata of a pipeline's model, and its features' names."""
-    models: list[tuple[Path, dict[str, Any]]] = []
-    names: tuple[str, ...] = ()
+    """Return the folder and metadata of a pipeline's model, and its features' names.
+
+    Raises ModelNotSupportedError naming the first stage that is neither the one assembler of the
+    model's features nor the model, which has to be the last.
+    """
     stages = sorted((folder / "stages").iterdir(), key=lambda path: int(path.name.split("_")[0]))
-    for stage in stages:
-        metadata = _metadata(stage)
-        kind = _class(metadata)
-        if kind == "VectorAssembler" and not names and not models:
-            names = tuple(metadata["paramMap"]["inputCols"])
-        elif kind.endswith("Model") and not models:
-            models.append((stage, metadata))
-        else:
-            raise ModelNotSupportedError(f"MLlib model: pipeline stage {kind} is not supported")
-    if not models:
+    if not stages:
         raise ModelNotSupportedError("MLlib model: a pipeline without a model")
-    return *models[0], names
+    *before, (model, metadata) = [(stage, _metadata(stage)) for stage in stages]
+    names: tuple[str, ...] = ()
+    for position, (stage, described) in enumerate(before):
+        kind = _class(described)
+        if kind != "VectorAssembler" or names:
+            model_kind = _class(metadata)
+            raise ModelNotSupportedError(
+                f"MLlib model: pipeline stage {position}, {kind} ({stage.name}), is not supported: "
+                f"expected one VectorAssembler and then a model, here {model_kind}; make its "
+                "columns with prepare.features, and save a pipeline of these two stages"
+            )
+        names = tuple(described["paramMap"]["inputCols"])
+        _check_assembled(described, metadata)
+    return model, metadata, names
+
+
+def _check_assembled(assembler: dict[str, Any], model: dict[str, Any]) -> None:
+    """Refuse an assembler of another column than the one the model reads."""
+    made, read = (
+        {**stage.get("defaultParamMap", {}), **stage["paramMap"]}.get(parameter)
+        for stage, parameter in ((assembler, "outputCol"), (model, "featuresCol"))
+    )
+    if made is not None and read is not None and made != read:
+        raise ModelNotSupportedError(
+            f"MLlib model: the pipeline assembles column {made}, and {_class(model)} reads {read}"
+        )
 
 
 def _metadata(folder: Path) -> dict[str, Any]:

@@ -7,41 +7,39 @@ Scores agree with ONNX Runtime's to the precision of its sums, which is float32 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+from kyros_spark.model.importers.catboost_losses import PRODUCER, catboost_loss
 from kyros_spark.model.importers.imported import Imported
-from kyros_spark.model.importers.onnx_models import MODELS
-from kyros_spark.model.importers.onnx_values import Codes, Columns, Score, Unknown
+from kyros_spark.model.importers.onnx_operators import DOUBLE, INTEGERS, OPERATORS, SINGLE, Value
+from kyros_spark.model.importers.onnx_values import Columns, Score, Unknown
 from kyros_spark.model.importers.onnx_wire import read_message, tensor_array
 from kyros_spark.model.manifest import Family, Feature, Link
 from kyros_spark.model.trees import MAX_FEATURES
 
-SINGLE, DOUBLE, INTEGERS = 1, 11, (2, 3, 6, 7)
-SAME = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ZipMap", "Normalizer")
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 # ONNX has no family, only an operation on the score.
 FAMILIES: dict[Link, Family] = {"identity": "gaussian", "log": "poisson", "logit": "binomial"}
 MANY: Family = "multinomial"
 
-Value = Any  # Columns, Score, Unknown or a constant array
 
-
-def import_onnx(data: bytes) -> Imported:
+def import_onnx(data: bytes, is_link_given: bool = False) -> Imported:
     """Import a regressor or a classifier; one of two classes gives the second one's probability.
 
+    is_link_given  whether the user says which link it is, in place of what the file says or lacks
+
     Raises ModelFormatError for a damaged file, ModelNotSupportedError naming the operator or the
-    setting that the engine does not do.
+    setting that the engine does not do, UsageError for a file that needs a link to be given.
     """
     try:
-        return _import(read_message(data))
+        return _import(read_message(data), is_link_given)
     except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise ModelFormatError(f"ONNX model: {type(error).__name__} {error}") from error
 
 
-def _import(model: dict[str, Any]) -> Imported:
+def _import(model: dict[str, Any], is_link_given: bool) -> Imported:
     graph = model["graph"]
     constants = {tensor["name"]: tensor_array(tensor) for tensor in graph.get("initializer", ())}
     inputs = [entry for entry in graph["input"] if entry["name"] not in constants]
@@ -53,14 +51,18 @@ def _import(model: dict[str, Any]) -> Imported:
     n_features = sum(_width(entry) or 0 for entry in inputs) or score.min_features
     metadata = {entry["key"]: entry["value"] for entry in model.get("metadata_props", ())}
     if "feature_names" in metadata:
-        names = tuple(metadata["feature_names"].replace(" ", "").split(","))
+        names = tuple(name.strip() for name in metadata["feature_names"].split(","))
+    producer, objective, link = model.get("producer_name", "unknown"), score.operator, score.link
+    family = MANY if score.outputs else metadata.get("kyros_family", FAMILIES[link])
+    if producer == PRODUCER and (link == "identity" or score.outputs):
+        objective, family, link = catboost_loss(metadata, is_link_given)
     return Imported(
         kind=score.kind,
-        library=f"onnx ({model.get('producer_name', 'unknown')})",
+        library=f"onnx ({producer})",
         version=model.get("producer_version", ""),
-        objective=score.operator,
-        family=MANY if score.outputs else metadata.get("kyros_family", FAMILIES[score.link]),
-        link=score.link,
+        objective=objective,
+        family=family,
+        link=link,
         intercept=score.intercept,
         feature_names=names,
         n_features=n_features,
@@ -124,14 +126,13 @@ def _add_outputs(values: dict[str, Value], node: dict[str, Any]) -> None:
     inputs = [values.get(name) for name in node.get("input", ())]
     attributes = {entry["name"]: _attribute(entry) for entry in node.get("attribute", ())}
     unknown = next((value for value in inputs if isinstance(value, Unknown)), None)
+    is_known = operator in OPERATORS and node.get("domain", "") in DOMAINS
     if unknown is not None:
         result: Value = unknown
-    elif operator in MODELS:
-        result = MODELS[operator](attributes, inputs)
-    elif operator == "Constant":
-        result = attributes.get("value", Unknown("a Constant of another form"))
+    elif is_known and (inputs or operator == "Constant"):
+        result = OPERATORS[operator](attributes, inputs)
     else:
-        result = _pass_through(operator, attributes, inputs)
+        result = Unknown(f"operator {operator} is not supported here")
     classifies = operator in ("TreeEnsembleClassifier", "LinearClassifier")
     for number, name in enumerate(outputs):
         is_label = classifies and number == 0
@@ -144,67 +145,3 @@ def _attribute(attribute: dict[str, Any]) -> Any:
         return tensor_array(attribute["t"])
     keys = ("ints", "floats", "strings", "f", "i", "s")
     return next((attribute[key] for key in keys if key in attribute), ())
-
-
-def _pass_through(operator: str, attributes: Mapping[str, Any], inputs: list[Value]) -> Value:
-    value = inputs[0] if inputs else None
-    if operator in SAME:
-        return value
-    if operator == "Cast":
-        return _cast(value, int(attributes["to"]))
-    if operator == "Gather" and len(inputs) == 2:
-        return _gathered(int(attributes.get("axis", 0)), *inputs)
-    if operator == "Concat" and all(isinstance(part, Columns) for part in inputs):
-        if attributes.get("axis") not in (1, -1):
-            return Unknown(f"Concat along axis {attributes.get('axis')}")
-        return Columns.joined(inputs)
-    if operator == "Scaler" and isinstance(value, Columns):
-        return value.shifted(-np.asarray(attributes["offset"])).scaled(attributes["scale"])
-    if operator in ARITHMETIC and len(inputs) == 2:
-        return _arithmetic(operator, inputs)
-    if isinstance(value, Score) and operator in ("Exp", "Sigmoid"):
-        return value.through("log" if operator == "Exp" else "logit")
-    return Unknown(f"operator {operator} is not supported here")
-
-
-def _gathered(axis: int, value: Value, index: Value) -> Value:
-    """Take columns of an input, or look up a table by a column of codes."""
-    if isinstance(value, Columns) and isinstance(index, np.ndarray) and axis == 1:
-        return value.selected(index.ravel())
-    if isinstance(value, np.ndarray) and isinstance(index, Codes) and axis == 0:
-        column = Columns(np.zeros(0, np.int64), False, np.zeros(0), np.ones(0))
-        tables = {index.column: value.astype(np.float64).ravel()}
-        return Score("Gather", column, 0.0, tables=tables)
-    return Unknown("Gather of this form is not supported")
-
-
-def _cast(value: Value, to: int) -> Value:
-    if isinstance(value, Columns) and to in INTEGERS:
-        if value.index is None or value.index.size != 1 or not value.is_unchanged:
-            return Unknown(f"Cast to type {to}")
-        return Codes(int(value.positions()[0]))
-    if isinstance(value, Columns) and to in (SINGLE, DOUBLE):
-        return value.cast(single=to == SINGLE)
-    if isinstance(value, Score) and to in (SINGLE, DOUBLE):
-        return value
-    return value if isinstance(value, np.ndarray) else Unknown(f"Cast to type {to}")
-
-
-ARITHMETIC: dict[str, Callable[[Any, np.ndarray], Any]] = {
-    "Add": lambda value, constant: value.shifted(constant),
-    "Sub": lambda value, constant: value.shifted(-constant),
-    "Mul": lambda value, constant: value.scaled(constant),
-    "Div": lambda value, constant: value.scaled(1.0 / constant),
-}
-
-
-def _arithmetic(operator: str, operands: list[Value]) -> Value:
-    """Shift or scale columns or a score by a constant; either operand may be the constant."""
-    if operator in ("Add", "Mul") and isinstance(operands[0], np.ndarray):
-        operands = operands[::-1]
-    value, constant = operands
-    if operator == "Add" and isinstance(value, Score) and isinstance(constant, Score):
-        return value.plus(constant)
-    if not isinstance(value, Columns | Score) or not isinstance(constant, np.ndarray):
-        return Unknown(f"{operator} of two computed values is not supported")
-    return ARITHMETIC[operator](value, constant.astype(np.float64).ravel())

@@ -58,8 +58,13 @@ def _tree_classifier(attributes: Attributes, inputs: list[Any]) -> Score:
     has_both = np.unique(classes).size == 2
     base = np.asarray(attributes.get("base_values_as_tensor", attributes.get("base_values", ())))
     transform = attributes.get("post_transform", "NONE")
-    if has_both and (base.size not in (0, 2) or transform == "SOFTMAX"):
+    if has_both and transform == "SOFTMAX":
         raise ModelNotSupportedError(f"ONNX model: {operator}: {transform} over two classes' sums")
+    if base.size > 1 or (base.size and classes.any()):
+        # ONNX Runtime adds one to the weights of class 0 only, and two to the wrong class.
+        raise ModelNotSupportedError(
+            f"ONNX model: {operator}: {base.size} base values for two classes are not supported"
+        )
     second_class = {
         name: np.asarray(values)[classes == 1] if has_both and name.startswith("class_") else values
         for name, values in attributes.items()
@@ -123,9 +128,9 @@ def _linear_regressor(attributes: Attributes, inputs: list[Any]) -> Score | Unkn
     if not isinstance(inputs[0], Columns):
         return Unknown("LinearRegressor of computed values")
     _require_one_output("LinearRegressor", int(attributes.get("targets", 1)))
-    intercept = float(np.sum(attributes.get("intercepts", 0.0)))
-    score = linear_score("LinearRegressor", inputs[0], attributes["coefficients"], intercept)
-    return _with_link(score, attributes.get("post_transform", "NONE"))
+    intercept = _only_number("LinearRegressor", "intercepts", attributes.get("intercepts", 0.0))
+    _refuse_transform("LinearRegressor", attributes.get("post_transform", "NONE"))
+    return linear_score("LinearRegressor", inputs[0], attributes["coefficients"], intercept)
 
 
 def _linear_classifier(attributes: Attributes, inputs: list[Any]) -> Score | Unknown:
@@ -161,7 +166,8 @@ def _gemm(attributes: Attributes, inputs: list[Any]) -> Score | Unknown:
 def _product(operator: str, columns: Any, matrix: Any) -> Score | Unknown:
     if not isinstance(columns, Columns) or not isinstance(matrix, np.ndarray):
         return Unknown(f"{operator} of computed values")
-    if columns.index is not None and matrix.size != columns.index.size:
+    several = matrix.ndim == 2 and 1 not in matrix.shape
+    if several or (columns.index is not None and matrix.size != columns.index.size):
         return Unknown(f"{operator} with several outputs")
     return linear_score(operator, columns, matrix, 0.0)
 
@@ -191,7 +197,14 @@ def _require_two_classes(operator: str, attributes: Attributes) -> None:
 
 def _base(attributes: Attributes) -> float:
     base = np.asarray(attributes.get("base_values_as_tensor", attributes.get("base_values", 0.0)))
-    return float(base.sum())
+    return _only_number("a tree ensemble", "base_values", base)
+
+
+def _only_number(operator: str, name: str, values: Any) -> float:
+    numbers = np.ravel(values)
+    if numbers.size > 1:
+        raise ModelFormatError(f"ONNX model: {operator}: {numbers.size} {name}, one output")
+    return float(numbers[0]) if numbers.size else 0.0
 
 
 MODELS: dict[str, Callable[[Attributes, list[Any]], Score | Unknown]] = {

@@ -59,6 +59,11 @@ class Columns:
         """
         return np.arange(width) if self.index is None else self.index
 
+    @property
+    def width(self) -> int | None:
+        """The number of columns, None if the file does not state it."""
+        return None if self.index is None else self.index.size
+
     def selected(self, numbers: np.ndarray) -> Columns:
         """Return some of the columns, by their numbers."""
         if self.index is None or not self.is_unchanged:
@@ -153,6 +158,12 @@ class Score:
             coefficients=None if slopes is None else slopes * factor,
             tables={column: table * factor for column, table in self.tables.items()},
         )
+
+    @property
+    def adds_up_to_1(self) -> bool:
+        """Whether the classes' responses are probabilities that add up to 1."""
+        of_two_classes = self.operator == "LinearClassifier" and self.link == "logit"
+        return (self.link == "softmax" or of_two_classes) and not self.changes_response
 
     @property
     def changes_response(self) -> bool:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from pydantic import ValidationError
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError, UsageError
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.check import check_arrays
+from kyros_spark.model.importers.formats import Format, content_of, format_of
 from kyros_spark.model.importers.imported import Imported
 from kyros_spark.model.importers.lightgbm import import_lightgbm
 from kyros_spark.model.importers.mllib import import_mllib
@@ -21,18 +22,7 @@ from kyros_spark.model.importers.onnx import import_onnx
 from kyros_spark.model.importers.xgboost import trees_from_xgboost
 from kyros_spark.model.manifest import Family, Feature, Link, Manifest
 
-Format = Literal["xgboost", "lightgbm", "onnx", "mllib"]
 Built = TypeVar("Built")
-
-OTHER_FORMATS = {
-    b"\x80": "a Python pickle, which runs code when read; save the model in its library's own "
-    "format, or scikit-learn's as ONNX",
-    b"binf": "XGBoost's old binary form; save it again as .json or .ubj",
-    b'{"name":"tree"': "LightGBM's JSON dump; save the model with save_model",
-    b"PK\x03\x04": "a zip archive; unpack it and name the model inside",
-    b"\x1f\x8b": "a gzip file; unpack it",
-    b"\x89HDF": "an HDF5 file",
-}
 
 
 def import_model(
@@ -46,6 +36,7 @@ def import_model(
     family: Family | None = None,
     link: Link | None = None,
     intercept: float | None = None,
+    categories: Sequence[str] | None = None,
 ) -> Model:
     """Return another library's model as ours, ready to be scored or written.
 
@@ -56,6 +47,8 @@ def import_model(
     family, link  replace the file's, which may lack them: ONNX has no family, and skl2onnx leaves
                 out the inverse link of scikit-learn's HistGradientBoosting
     intercept   replaces the file's: 0 for an XGBoost model fitted with a base margin (an offset)
+    categories  the features that pandas held as a category, for a LightGBM file that does not show
+                which they are
 
     Raises ModelFormatError for a damaged or unknown file, ModelNotSupportedError for a sound model
     that the engine does not run, UsageError when the features' names are missing or contradict the
@@ -70,7 +63,9 @@ def import_model(
         raise UsageError(
             f"iterations: not for {model_format} models, which hold no boosting rounds"
         )
-    imported = _read(source, model_format, iterations)
+    if categories is not None and model_format != "lightgbm":
+        raise UsageError(f"categories: not for {model_format} models, only for LightGBM's")
+    imported = _read(source, model_format, iterations, categories, link is not None)
     if imported.outputs and intercept is not None:
         raise UsageError("intercept: not for a model of several outputs, which has one for each")
     model_features = _checked(imported, lambda: _features(imported, _names(imported, features)))
@@ -109,8 +104,16 @@ def _manifest(
         "large_loss_load": imported.large_loss_load,
         "category_rule": imported.category_rule,
         "features": features,
+        "training": _rounds(imported),
     }
     return Manifest.model_validate(fields)
+
+
+def _rounds(imported: Imported) -> dict[str, int]:
+    if imported.rounds is None:
+        return {}
+    kept, in_file = imported.rounds
+    return {"rounds_kept": kept, "rounds_in_file": in_file}
 
 
 def _checked(imported: Imported, build: Callable[[], Built]) -> Built:
@@ -128,56 +131,24 @@ def _checked(imported: Imported, build: Callable[[], Built]) -> Built:
         raise ModelFormatError(f"{imported.library} model: {message}") from None
 
 
-def format_of(source: bytes | str | Path) -> Format:
-    """Return the format of a model file by its first bytes, or of a folder by its contents.
-
-    Raises ModelFormatError for any other file, and says what it seems to be, if that is clear.
-    """
-    if not isinstance(source, bytes) and Path(source).is_dir():
-        if (Path(source) / "metadata").is_dir():
-            return "mllib"
-        raise ModelFormatError(f"model folder {source}: expected Spark MLlib's, found no metadata/")
-    start = _content(source)[:64]
-    for prefix, description in OTHER_FORMATS.items():
-        if start.startswith(prefix):
-            raise ModelFormatError(
-                f"model file: expected a model format known here, found {description}"
-            )
-    if start[8:9] == b"{" and start[5:8] == b"\0\0\0":
-        raise ModelFormatError("model file: found a safetensors file; is it a Kyros model already?")
-    if start.startswith((b"tree\n", b"tree\r\n")):
-        return "lightgbm"
-    if start.startswith(b"{"):
-        return "xgboost"
-    if start.startswith(b"\x08") and len(start) > 8:  # ModelProto.ir_version comes first
-        return "onnx"
-    raise ModelFormatError(
-        "model file: expected XGBoost JSON or UBJSON, LightGBM text, ONNX or a Spark MLlib folder, "
-        f"found a file that begins with {start[:12]!r}"
-    )
-
-
-def _read(source: bytes | str | Path, format: Format, iterations: int | None) -> Imported:
+def _read(
+    source: bytes | str | Path,
+    format: Format,
+    iterations: int | None,
+    categories: Sequence[str] | None,
+    is_link_given: bool,
+) -> Imported:
     if format == "mllib":
         if isinstance(source, bytes):
             raise UsageError("format mllib: expected the path of the saved model's folder")
         return import_mllib(Path(source))
-    data = _content(source)
+    data = content_of(source)
     readers: dict[str, Callable[[], Imported]] = {
         "xgboost": lambda: _xgboost(data, iterations),
-        "lightgbm": lambda: import_lightgbm(_text(data), iterations),
-        "onnx": lambda: import_onnx(data),
+        "lightgbm": lambda: import_lightgbm(_text(data), iterations, categories),
+        "onnx": lambda: import_onnx(data, is_link_given),
     }
     return readers[format]()
-
-
-def _content(source: bytes | str | Path) -> bytes:
-    if isinstance(source, bytes):
-        return source
-    try:
-        return Path(source).read_bytes()
-    except OSError as error:
-        raise ModelFormatError(f"model file {source}: cannot be read ({error.strerror})") from error
 
 
 def _text(data: bytes) -> str:
@@ -203,6 +174,7 @@ def _xgboost(data: bytes, iterations: int | None) -> Imported:
         outputs=booster.outputs,
         levels=booster.levels,
         category_rule="floor",
+        rounds=booster.rounds,
     )
 
 

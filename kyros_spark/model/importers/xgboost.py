@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+from kyros_spark.model.importers.formats import refuse_other_document
 from kyros_spark.model.importers.ubjson import read_ubjson
 from kyros_spark.model.importers.xgboost_categories import category_names
 from kyros_spark.model.importers.xgboost_nodes import xgboost_nodes
@@ -48,6 +49,7 @@ class XGBoostTrees:
     levels        feature number -> level names in the order of their codes
     outputs       the classes, each with its own intercept; empty for a model of one output
     output_start  int64[outputs + 1]: where each class's trees begin; None for one output
+    rounds        how many rounds of boosting are kept, and how many the document has
     """
 
     trees: TreeArrays
@@ -60,6 +62,7 @@ class XGBoostTrees:
     levels: dict[int, tuple[str, ...]]
     outputs: tuple[ModelOutput, ...] = ()
     output_start: np.ndarray | None = None
+    rounds: tuple[int, int] = (0, 0)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays of the model file."""
@@ -96,6 +99,7 @@ def _parse(raw: bytes) -> Any:
 
 
 def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
+    refuse_other_document(document.keys())
     learner = document["learner"]
     parameters = learner["learner_model_param"]
     objective = learner["objective"]["name"]
@@ -104,18 +108,22 @@ def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
     family, link = OBJECTIVES[objective]
     classes = _classes(parameters, link)
     model, weights = _booster(learner["gradient_booster"])
-    n_trees = _n_trees_of_rounds(model, learner.get("attributes", {}), iterations, max(classes, 1))
+    starts = _round_starts(model, max(classes, 1))
+    rounds = _rounds(len(starts) - 1, learner.get("attributes", {}), iterations)
+    n_trees = int(starts[rounds])
     if n_trees == 0:
         raise ModelFormatError("XGBoost model: no trees; it has not been fitted")
     n_features = int(parameters["num_feature"])
     trees, output_start = model["trees"][:n_trees], None
-    order, starts = _by_class(model.get("tree_info", [0] * n_trees)[:n_trees], max(classes, 1))
+    order, class_starts = _by_class(
+        model.get("tree_info", [0] * n_trees)[:n_trees], max(classes, 1)
+    )
     if order.size != n_trees:
         raise ModelFormatError(
             f"XGBoost model: tree_info of {order.size} trees, there are {n_trees}"
         )
     if classes:
-        output_start = starts
+        output_start = class_starts
         trees = [trees[index] for index in order]
         weights = None if weights is None else weights[order]
     intercepts = _intercepts(parameters["base_score"], objective, max(classes, 1))
@@ -130,6 +138,7 @@ def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
         version=".".join(str(part) for part in document["version"]),
         feature_names=tuple(learner.get("feature_names", ())),
         levels=category_names(model.get("cats", {})),
+        rounds=(rounds, len(starts) - 1),
     )
 
 
@@ -161,6 +170,10 @@ def _by_class(tree_info: Any, classes: int) -> tuple[np.ndarray, np.ndarray]:
 def _booster(booster: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None]:
     name = booster["name"]
     if name == "gbtree":
+        if "model" not in booster:
+            raise ModelFormatError(
+                "XGBoost model: settings without trees (save_config?); save it with save_model"
+            )
         return booster["model"], None
     if name == "dart":
         weights = np.asarray(booster["weight_drop"], np.float32)
@@ -168,23 +181,28 @@ def _booster(booster: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None
     raise ModelNotSupportedError(f"XGBoost model: booster {name!r} is not supported")
 
 
-def _n_trees_of_rounds(
-    model: dict[str, Any], attributes: dict[str, str], iterations: int | None, outputs: int
-) -> int:
-    """Return the number of trees in the requested rounds; a round may have parallel trees."""
+def _round_starts(model: dict[str, Any], outputs: int) -> list[int]:
+    """Return where each round's trees begin, and where the last one's end.
+
+    A round may have parallel trees. Documents before XGBoost 2 do not list the starts.
+    """
     n_trees = len(model["trees"])
-    if iterations is None and "best_iteration" in attributes:
-        iterations = int(attributes["best_iteration"]) + 1
+    starts = [int(start) for start in model.get("iteration_indptr", ())]
+    if not starts:
+        parallel = max(int(model["gbtree_model_param"].get("num_parallel_tree", 1)), 1)
+        starts = list(range(0, n_trees + 1, parallel * outputs))
+    if starts[0] != 0 or starts[-1] != n_trees or starts != sorted(starts):
+        raise ModelFormatError(f"XGBoost model: {n_trees} trees, its rounds have {starts[-1]}")
+    return starts
+
+
+def _rounds(count: int, attributes: dict[str, str], iterations: int | None) -> int:
+    """Return the number of rounds to take: those requested, those up to the best one, or all."""
     if iterations is None:
-        return n_trees
-    parallel = max(int(model["gbtree_model_param"].get("num_parallel_tree", 1)), 1)
-    starts = model.get("iteration_indptr", ())  # absent before XGBoost 2
-    if len(starts) == 0:
-        starts = range(0, n_trees + 1, parallel * outputs)
-    if not 0 <= iterations < len(starts):
-        n_rounds = len(starts) - 1
-        raise ModelFormatError(f"XGBoost model: {iterations} rounds asked for, it has {n_rounds}")
-    return int(starts[iterations])
+        iterations = int(attributes.get("best_iteration", count - 1)) + 1
+    if not 0 <= iterations <= count:
+        raise ModelFormatError(f"XGBoost model: {iterations} rounds asked for, it has {count}")
+    return iterations
 
 
 def _intercepts(text: Any, objective: str, outputs: int) -> list[float]:
@@ -197,12 +215,15 @@ def _intercepts(text: Any, objective: str, outputs: int) -> list[float]:
 
 
 def _intercept(value: Any, objective: str) -> float:
-    """Apply the link to a base score, in float32 as XGBoost does."""
-    score = np.float32(value)
-    logistic = objective in ("binary:logistic", "reg:logistic", "binary:logitraw")
-    if OBJECTIVES[objective][1] == "log":
+    """Apply the link to a base score, in float32 as XGBoost does.
+
+    With the links identity and softmax, a base score is the margin itself. That holds for
+    binary:logitraw, too (checked against 2.1 to 3.2), where 0 and negative ones are sound.
+    """
+    score, link = np.float32(value), OBJECTIVES[objective][1]
+    if link == "log":
         return _logf(score)
-    return -_logf(np.float32(1) / score - np.float32(1)) if logistic else float(score)
+    return -_logf(np.float32(1) / score - np.float32(1)) if link == "logit" else float(score)
 
 
 def _logf(value: np.float32) -> float:

@@ -8,6 +8,7 @@ import pytest
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError, UsageError
 from kyros_spark.model.artefact import model_to_bytes, read_model
+from kyros_spark.model.importers.lightgbm import OBJECTIVES
 from kyros_spark.model.importers.recognise import import_model
 from kyros_spark.scoring.scorer import Scorer
 from tests.scoring.boosters import adversarial_rows, columns_of, training_rows
@@ -23,6 +24,8 @@ def boosted(rounds=30, missing=0.1, **parameters):
     objective = parameters.get("objective", "poisson")
     if objective in ("binary", "cross_entropy"):
         y = (y > 0).astype(np.float32)
+    if objective.startswith("multiclass"):
+        y = np.minimum(y, 2)
     if objective == "gamma":
         y = y + 0.5
     settings = {"objective": "poisson", "num_leaves": 31, "verbose": -1, "num_threads": 1}
@@ -60,13 +63,12 @@ def assert_same_raw(booster, model):
     np.testing.assert_array_equal(Scorer(model).raw(columns_of(rows)), expected)
 
 
-OBJECTIVES = ["regression", "poisson", "gamma", "tweedie", "binary", "cross_entropy", "huber"]
-
-
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_raw_scores_are_lightgbms_own_bit_for_bit(objective):
-    booster = boosted(objective=objective)
+def test_each_objective_known_scores_and_responds_as_lightgbm(objective):
+    classes = {"num_class": 3} if objective.startswith("multiclass") else {}
+    booster = boosted(objective=objective, **classes)
     model = read_model(model_to_bytes(imported(booster)))
+    assert (model.manifest.family, model.manifest.link) == OBJECTIVES[objective]
     assert_same_raw(booster, model)
     rows = odd_rows(model, 3000)
     np.testing.assert_allclose(
@@ -146,8 +148,10 @@ def test_early_stopped_iterations_are_those_the_saver_kept():
     booster.best_iteration = 7
     model = imported(booster)
     assert model.arrays["tree_start"].size - 1 == booster.best_iteration
+    assert model.manifest.training == {"rounds_kept": 7, "rounds_in_file": 7}
     assert_same_raw(booster, model)
     shorter = imported(booster, iterations=2)
+    assert shorter.manifest.training == {"rounds_kept": 2, "rounds_in_file": 7}
     rows = odd_rows(shorter)
     expected = booster.predict(rows, raw_score=True, num_iteration=2)
     np.testing.assert_array_equal(Scorer(shorter).raw(columns_of(rows)), expected)

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError, UsageError
 from kyros_spark.model.artefact import model_to_bytes, read_model
+from kyros_spark.model.importers.mllib import FAMILIES, LINKS, TREES
 from kyros_spark.model.importers.recognise import import_model
 from kyros_spark.scoring.scorer import Scorer
 from tests.scoring.boosters import adversarial_rows, columns_of
@@ -53,49 +54,66 @@ def by_spark(spark, fitted, rows, probability=False):
     return np.array([value[1] for value in values] if probability else values)
 
 
-REGRESSORS = {
-    "tree": lambda: regression.DecisionTreeRegressor(maxDepth=6),
-    "forest": lambda: regression.RandomForestRegressor(numTrees=5, maxDepth=5, seed=1),
-    "boosting": lambda: regression.GBTRegressor(maxIter=5, maxDepth=4, seed=1),
-    "glm": lambda: regression.GeneralizedLinearRegression(family="poisson"),
-    "gamma": lambda: regression.GeneralizedLinearRegression(family="gamma", link="log"),
-    "tweedie": lambda: regression.GeneralizedLinearRegression(
-        family="tweedie", variancePower=1.5, linkPower=0.0
-    ),
-    "linear": lambda: regression.LinearRegression(),
-}
+def trees_of(kind, **columns):
+    """Return the estimator of a kind of trees, by the name of its fitted model."""
+    name = kind.replace("RegressionModel", "Regressor").replace("ClassificationModel", "Classifier")
+    rounds = {"RandomForest": {"numTrees": 5, "seed": 1}, "GBT": {"maxIter": 4, "seed": 1}}
+    options = next((value for start, value in rounds.items() if kind.startswith(start)), {})
+    module = regression if kind.endswith("RegressionModel") else classification
+    return getattr(module, name)(maxDepth=5, **options, **columns)
 
 
-@pytest.mark.parametrize("name", REGRESSORS)
-def test_regressors_score_as_mllib(spark, frame, tmp_path, name):
-    fitted = REGRESSORS[name]().fit(assembler().transform(frame))
+@pytest.mark.parametrize("kind", TREES)
+def test_each_kind_of_trees_known_responds_as_mllib(spark, frame, tmp_path, kind):
+    """A classifier's response is the probability of the second class."""
+    classifies = TREES[kind][0] == "binomial"
+    estimator = trees_of(kind, labelCol="is_large" if classifies else "label")
+    fitted = estimator.fit(assembler().transform(frame))
     model = import_model(saved(fitted, tmp_path / "m"), "m", "y", features=NAMES)
     model = read_model(model_to_bytes(model))
+    assert type(fitted).__name__ == kind
     rows = rows_for(model)
-    found, expected = Scorer(model).response(columns_of(rows)), by_spark(spark, fitted, rows)
-    if name == "tree":
-        np.testing.assert_array_equal(found, expected)
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    # Read back: a fitted classifier carries its summary, and with it the session, into each task.
+    stored = type(fitted).load(str(tmp_path / "m"))
+    expected = by_spark(spark, stored, rows, probability=classifies)
+    rtol = 0 if kind == "DecisionTreeRegressionModel" else 1e-12
+    np.testing.assert_allclose(Scorer(model).response(columns_of(rows)), expected, rtol)
 
 
-CLASSIFIERS = {
-    "tree": lambda: classification.DecisionTreeClassifier(maxDepth=4, labelCol="is_large"),
-    "forest": lambda: classification.RandomForestClassifier(
-        numTrees=4, seed=1, labelCol="is_large"
-    ),
-    "boosting": lambda: classification.GBTClassifier(
-        maxIter=4, maxDepth=3, seed=1, labelCol="is_large"
-    ),
+# Of the links known here, those that MLlib fits each family with.
+LINKS_OF_FAMILIES = {
+    "gaussian": ("identity", "log"),
+    "binomial": ("logit",),
+    "poisson": ("log", "identity"),
+    "gamma": ("log", "identity"),
+    "tweedie": ("log", "identity"),
 }
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
-def test_classifiers_give_the_second_classs_probability(spark, frame, tmp_path, name):
-    fitted = CLASSIFIERS[name]().fit(assembler().transform(frame))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_and_link_known_responds_as_mllib(spark, frame, tmp_path, family):
+    assert {link for links in LINKS_OF_FAMILIES.values() for link in links} == set(LINKS)
+    for link in LINKS_OF_FAMILIES[family]:
+        options = {"family": family, "link": link}
+        if family == "tweedie":
+            power = 0.0 if link == "log" else 1.0
+            options = {"family": family, "variancePower": 1.5, "linkPower": power}
+        label = "is_large" if family == "binomial" else "label"
+        settings = {"labelCol": label, "regParam": 1.0, "maxIter": 3}
+        estimator = regression.GeneralizedLinearRegression(**options, **settings)
+        fitted = estimator.fit(assembler().transform(frame))
+        model = import_model(saved(fitted, tmp_path / link), "m", "y", features=NAMES)
+        assert (model.manifest.family, model.manifest.link) == (FAMILIES[family], LINKS[link])
+        rows = rows_for(model, 300)
+        expected = by_spark(spark, fitted, rows)
+        np.testing.assert_allclose(Scorer(model).response(columns_of(rows)), expected, 1e-12)
+
+
+def test_a_linear_regression_responds_as_mllib(spark, frame, tmp_path):
+    fitted = regression.LinearRegression().fit(assembler().transform(frame))
     model = import_model(saved(fitted, tmp_path / "m"), "m", "y", features=NAMES)
-    rows = rows_for(model)
-    # Read back: a fitted classifier carries its summary, and with it the session, into each task.
-    expected = by_spark(spark, type(fitted).load(str(tmp_path / "m")), rows, probability=True)
+    rows = rows_for(model, 300)
+    expected = by_spark(spark, fitted, rows)
     np.testing.assert_allclose(Scorer(model).response(columns_of(rows)), expected, rtol=1e-12)
 
 
@@ -121,7 +139,7 @@ def test_three_classes_give_each_ones_probability(spark, frame, tmp_path, name):
 
 
 def test_a_pipelines_assembler_names_the_features(spark, frame, tmp_path):
-    fitted = Pipeline(stages=[assembler(), REGRESSORS["forest"]()]).fit(frame)
+    fitted = Pipeline(stages=[assembler(), trees_of("RandomForestRegressionModel")]).fit(frame)
     folder = saved(fitted, tmp_path / "m")
     model = import_model(folder, "m", "y")
     assert [one.name for one in model.manifest.features] == NAMES
@@ -170,8 +188,8 @@ def test_what_is_not_supported_is_refused_by_its_name(frame, tmp_path):
             family="gamma"
         ).fit(assembled),
         "IsotonicRegressionModel": regression.IsotonicRegression().fit(assembled),
-        "pipeline stage VectorAssembler": Pipeline(
-            stages=[encoder, ensured, REGRESSORS["tree"]()]
+        "pipeline stage 0, OneHotEncoderModel": Pipeline(
+            stages=[encoder, ensured, trees_of("DecisionTreeRegressionModel")]
         ).fit(frame),
     }
     for number, (said, fitted) in enumerate(refused.items()):
@@ -179,8 +197,43 @@ def test_what_is_not_supported_is_refused_by_its_name(frame, tmp_path):
             import_model(saved(fitted, tmp_path / str(number)), "m", "y", features=NAMES)
 
 
+def pipeline_of(path, stages):
+    """Write the metadata of a saved pipeline, as Spark does, of (class, parameters) stages."""
+    folders = [path, *(path / f"stages/{k}_{name}" for k, (name, _) in enumerate(stages))]
+    described = [("org.apache.spark.ml.PipelineModel", {}), *stages]
+    for folder, (name, parameters) in zip(folders, described, strict=True):
+        (folder / "metadata").mkdir(parents=True)
+        content = {"class": f"org.apache.spark.ml.{name}", "paramMap": parameters}
+        content |= {"sparkVersion": "4.1.4", "defaultParamMap": {"featuresCol": "features"}}
+        (folder / "metadata/part-00000").write_text(json.dumps(content))
+    return path
+
+
+ASSEMBLER = ("VectorAssembler", {"inputCols": ["a", "b"], "outputCol": "features"})
+MODEL = ("RandomForestRegressionModel", {})
+PIPELINES = {
+    "stage 0, StringIndexerModel": [("StringIndexerModel", {}), ASSEMBLER, MODEL],
+    "stage 0, Bucketizer": [("Bucketizer", {}), ASSEMBLER, MODEL],
+    "stage 1, StandardScalerModel": [ASSEMBLER, ("StandardScalerModel", {}), MODEL],
+    "stage 1, VectorAssembler": [ASSEMBLER, ASSEMBLER, MODEL],
+    "stage 1, GBTRegressionModel": [ASSEMBLER, ("GBTRegressionModel", {}), MODEL],
+    "model: IndexToString": [ASSEMBLER, ("IndexToString", {})],
+    "assembles column x, .*reads features": [
+        ("VectorAssembler", {"inputCols": ["a"], "outputCol": "x"}),
+        MODEL,
+    ],
+}
+
+
+@pytest.mark.parametrize("said", PIPELINES)
+def test_a_pipeline_names_the_stage_that_is_in_the_way(tmp_path, said):
+    folder = pipeline_of(tmp_path / "m", PIPELINES[said])
+    with pytest.raises(ModelNotSupportedError, match=said):
+        import_model(folder, "m", "y")
+
+
 def test_a_damaged_folder_is_refused(frame, tmp_path):
-    fitted = REGRESSORS["boosting"]().fit(assembler().transform(frame))
+    fitted = trees_of("GBTRegressionModel").fit(assembler().transform(frame))
     whole = saved(fitted, tmp_path / "whole")
     rng = np.random.default_rng(3)
     damaged = tmp_path / "damaged"
@@ -207,7 +260,7 @@ def test_a_damaged_folder_is_refused(frame, tmp_path):
 def test_the_column_names_of_spark_3_are_read_too(frame, tmp_path):
     import pyarrow.parquet
 
-    fitted = REGRESSORS["boosting"]().fit(assembler().transform(frame))
+    fitted = trees_of("GBTRegressionModel").fit(assembler().transform(frame))
     folder = saved(fitted, tmp_path / "m")
     before = import_model(folder, "m", "y", features=NAMES)
     (part,) = (folder / "treesMetadata").glob("part-*.parquet")

@@ -8,8 +8,10 @@ import pytest
 import xgboost
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
-from kyros_spark.model.importers.xgboost import trees_from_xgboost
-from tests.scoring.boosters import boost, training_rows
+from kyros_spark.model.importers.recognise import import_model
+from kyros_spark.model.importers.xgboost import OBJECTIVES, trees_from_xgboost
+from kyros_spark.scoring.scorer import Scorer
+from tests.scoring.boosters import boost, columns_of, training_rows
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,49 @@ def test_more_rounds_than_there_are_is_refused(document):
 def test_base_score_is_a_scalar_before_3_1_and_a_vector_since(document, text):
     raw = edited(document, ["learner", "learner_model_param", "base_score"], text)
     assert trees_from_xgboost(raw).intercept == pytest.approx(np.log(0.5), rel=1e-6)
+
+
+BASE_SCORES = {"log": [0.3, 2.5], "logit": [0.3, 0.9], "identity": [0.0, -1.5, 0.3, 0.5]}
+
+
+def fitted_by_objective(objective, base_score):
+    x, y = training_rows(rows=600)
+    if OBJECTIVES[objective][0] == "multinomial":
+        y = np.minimum(y, 2)
+    elif OBJECTIVES[objective][0] == "binomial":
+        y = np.minimum(y, 1)
+    elif OBJECTIVES[objective][0] == "gamma":
+        y = y + 0.5
+    settings = {"objective": objective, "max_depth": 3, "nthread": 1}
+    settings |= {"num_class": 3} if OBJECTIVES[objective][0] == "multinomial" else {}
+    settings |= {} if base_score is None else {"base_score": base_score}
+    return x, xgboost.train(settings, xgboost.DMatrix(x, y), 4)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_each_objective_known_scores_and_responds_as_xgboost(objective):
+    """With the base score estimated, and with given ones; of logitraw, it is the margin itself."""
+    names = [f"x{k}" for k in range(6)]
+    for base_score in [None, *BASE_SCORES.get(OBJECTIVES[objective][1], [0.3])]:
+        x, booster = fitted_by_objective(objective, base_score)
+        model = import_model(bytes(booster.save_raw("ubj")), "m", "claims", features=names)
+        scorer, rows = Scorer(model), xgboost.DMatrix(x)
+        margin = booster.predict(rows, output_margin=True)
+        np.testing.assert_array_equal(scorer.raw(columns_of(x)).astype(np.float32), margin)
+        if objective != "multi:softmax":  # it predicts a class
+            expected = booster.predict(rows)
+            np.testing.assert_allclose(scorer.response(columns_of(x)), expected, 2e-6)
+
+
+def test_rounds_kept_are_told_of_those_in_the_file():
+    """A best_iteration that is stale, for training went on after it, keeps two rounds of seven."""
+    booster = boost(rounds=7)
+    assert trees_from_xgboost(booster.save_raw("json")).rounds == (7, 7)
+    booster.set_attr(best_iteration="1")
+    assert trees_from_xgboost(booster.save_raw("json")).rounds == (2, 7)
+    assert trees_from_xgboost(booster.save_raw("json"), iterations=5).rounds == (5, 7)
+    model = import_model(bytes(booster.save_raw("ubj")), "m", "claims", features=list("abcdef"))
+    assert model.manifest.training == {"rounds_kept": 2, "rounds_in_file": 7}
 
 
 TREES = ["learner", "gradient_booster", "model", "trees"]

@@ -98,6 +98,11 @@ def _amount_rules(name: str, amount: AmountSettings) -> Iterator[Rule]:
 
     yield rule("negative", "an amount of at least 0", f"{read} < 0", amount.negative)
     yield rule("zero", "an amount other than 0", f"{read} = 0", amount.zero)
+    no_amount = f"{quoted(name)} IS NULL"
+    if amount.count is not None:  # where there is no claim, no amount is missing
+        no_amount += f" AND coalesce({quoted(amount.count)}, 1) != 0"
+    weight = _SEVERITY_OF[amount.unknown]
+    yield Rule("unknown", name, "a known amount", no_amount, "'nothing'", weight)
     if amount.convention:
         fixed = ", ".join(f"{value!r}D" for value in amount.convention)
         settled = "an amount that was settled, not fixed by convention"

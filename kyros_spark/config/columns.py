@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
@@ -61,6 +62,7 @@ class ColumnSettings(Section):
     severity: dict[str, Severity] = {}
     says: dict[str, str] = {}
     format: str | None = None
+    zone: str | None = None
     description: str = ""
 
     @model_validator(mode="before")
@@ -82,6 +84,14 @@ class ColumnSettings(Section):
             raise ValueError(f"expected {types}, found '{value}'")
         return value
 
+    @field_validator("zone")
+    @classmethod
+    def _check_zone(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else ZoneInfo(value).key
+        except (OSError, ValueError, ZoneInfoNotFoundError) as error:
+            raise ValueError("expected a time zone such as Europe/Brussels") from error
+
     @model_validator(mode="after")
     def _check_rules(self) -> ColumnSettings:
         for name in (*self.severity, *self.says):
@@ -91,6 +101,8 @@ class ColumnSettings(Section):
             self.pattern or self.trim or self.aliases or self.case != "keep"
         ):
             raise ValueError("pattern, trim, case and aliases are for type: string")
+        if self.zone is not None and (self.type != "date" or self.sql is not None):
+            raise ValueError("zone is for type: date, where the source holds timestamps")
         nulling = [n for n in ("required", "type", "allowed", "pattern") if self.repairs(n)]
         if self.required and nulling and self.default is None:
             raise ValueError(
@@ -106,6 +118,13 @@ class ColumnSettings(Section):
     def repairs(self, rule: str) -> bool:
         """Tell whether a value that breaks a rule is repaired."""
         return self.weighs(rule) == "repair"
+
+    @property
+    def kind(self) -> str:
+        """Return what its values are comparable as: number, day, string or boolean."""
+        if self.type in ("int", "long", "double") or self.type.startswith("decimal"):
+            return "number"
+        return "day" if self.type in ("date", "timestamp") else self.type
 
     @property
     def respelled(self) -> bool:

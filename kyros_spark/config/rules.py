@@ -69,6 +69,7 @@ class AmountSettings(Section):
 
     negative: Choice = "keep"
     zero: Literal["keep", "reject", "fail"] = "keep"
+    unknown: Literal["keep", "reject", "fail"] = "keep"
     convention: tuple[float, ...] = ()
     convention_is: Literal["keep", "reject", "fail"] = "keep"
     count: str | None = None

@@ -55,6 +55,13 @@ class SourceSettings(Section):
             for column in names:
                 if column is not None and column not in self.columns:
                     raise ValueError(f"{setting} names '{column}', which is not among the columns")
+        for rule in self.rules:
+            if len({self.columns[name].kind for name in rule.in_order}) > 1:
+                types = ", ".join(self.columns[name].type for name in rule.in_order)
+                raise ValueError(f"rules.{rule.id}: expected columns of one type, found {types}")
+        zoned = [name for name, column in self.columns.items() if column.zone is not None]
+        if zoned and self.format in ("csv", "json"):
+            raise ValueError(f"columns.{zoned[0]}.zone: only parquet and delta hold timestamps")
         self._check_conflicts()
         if not any(c.sql is None for c in self.columns.values()):
             raise ValueError("at least one column must come from the source itself")
@@ -80,6 +87,11 @@ class SourceSettings(Section):
                     f"amounts.{name}.currency: expected a column that the source holds, found "
                     f"'{amount.currency}', which is computed"
                 )
+
+    @property
+    def fields(self) -> int:
+        """Return how many fields of a record the columns are read from."""
+        return len({c.source or name for name, c in self.columns.items() if c.sql is None})
 
     def holds(self, batch: str) -> bool:
         """Tell whether this source exists for the batch; the latest claims may not be known yet."""
@@ -112,7 +124,19 @@ class Sources(Section):
                 "sources.claims.reference must name as many columns as sources.policies.key, "
                 "in the same order"
             )
+        for name, key in zip(claims.reference if claims else (), self.policies.key, strict=False):
+            self._check_comparable(name, key)
         return self
+
+    def _check_comparable(self, name: str, key: str) -> None:
+        """Refuse a reference whose values could not be compared with those of the key."""
+        assert self.claims is not None
+        column, wanted = self.claims.columns[name], self.policies.columns[key]
+        if column.kind != wanted.kind:
+            raise ValueError(
+                f"sources.claims.reference: expected '{name}' to be of the type of the policies' "
+                f"key '{key}', {wanted.type}, found {column.type}; give both the same type"
+            )
 
 
 class CleanSettings(Section):

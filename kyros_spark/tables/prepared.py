@@ -6,9 +6,9 @@ from kyros_spark.tables.contract import BATCH_ID, RUN_ID, Column, Table, declare
 EXPOSURE = Column("exposure", "double", "policy-years at risk; an offset or weight, not a feature")
 SPLIT = Column("split", "string", "train, valid or test, as the split settings define it")
 CLAIM_TARGETS = (
-    Column("claim_count", "double", "number of claims that count; NULL if not known yet"),
-    Column("claim_amount", "double", "sum of claim amounts, each capped; NULL if not known yet"),
-    Column("claim_excess", "double", "sum of the excess above the cap; NULL if not known yet"),
+    Column("claim_count", "double", "number of claims that count; NULL if unknown"),
+    Column("claim_amount", "double", "sum of claim amounts, each capped; NULL if one is unknown"),
+    Column("claim_excess", "double", "sum of the excess above the cap; NULL if one is unknown"),
 )
 
 

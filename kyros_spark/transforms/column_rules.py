@@ -24,10 +24,10 @@ REPLACEMENT = "\ufffd"  # a decoder puts it in place of bytes outside its encodi
 def column_rules(source: SourceSettings) -> list[Rule]:
     """Return the rules for a source's records, columns and key."""
     record = f"{RAW}.{MALFORMED}"
-    fields = f"{sum(column.sql is None for column in source.columns.values())} fields, well formed"
+    fields = f"{source.fields} fields, well formed"
     rules = [Rule("malformed", "(record)", fields, f"{record} IS NOT NULL", record)]
     for name, column in source.columns.items():
-        rules.extend(_rules_of(name, column))
+        rules.extend(_rules_of(name, column, source.format))
     return [*rules, *_key_rules(source)]
 
 
@@ -44,7 +44,7 @@ def _key_rules(source: SourceSettings) -> Iterator[Rule]:
         yield Rule("summed", key, summed, SUMMED, key_values)
 
 
-def _rules_of(name: str, column: ColumnSettings) -> Iterator[Rule]:
+def _rules_of(name: str, column: ColumnSettings, format_: str) -> Iterator[Rule]:
     source_value = present_sql(name, column) if column.sql is None else quoted(name)
     value_text = f"CAST({source_value} AS STRING)"
     decoded = "text in the declared encoding"
@@ -53,6 +53,10 @@ def _rules_of(name: str, column: ColumnSettings) -> Iterator[Rule]:
         if column.type != "string":  # a converted value holds no such letter: most rows end here
             broken = f"{_read(name, column)} IS NULL AND {broken}"
         yield Rule("encoding", name, decoded, broken, value_text)
+    if column.sql is None and column.type != "string":
+        broken = f"{_read(name, column)} IS NULL AND trim({value_text}) != ''"
+        expected = column.says.get("type", _type_text(column, format_))
+        yield Rule("type", name, expected, broken, value_text, column.weighs("type"))
     for id_, expectation, broken in _declared_rules(name, column, value_text):
         found_sql = "'nothing'" if id_ == "required" else value_text
         expected = column.says.get(id_, expectation)
@@ -75,9 +79,6 @@ def _declared_rules(
         return as_read(name) if column.repairs(rule) else quoted(name)
 
     read = _read(name, column)
-    if column.sql is None and column.type != "string":
-        expected = column.type + (f" as {column.format}" if column.format else "")
-        yield "type", expected, f"{read} IS NULL AND trim({value_text}) != ''"
     if column.required:
         blank = f" OR trim({read}) = ''" if column.type == "string" else ""
         empty = f"({read} IS NULL{blank})"
@@ -95,6 +96,13 @@ def _declared_rules(
     if column.pattern is not None:
         unlike = f"NOT {value('pattern')} RLIKE {text(f'^(?:{column.pattern})$')}"
         yield "pattern", f"text like {column.pattern}", unlike
+
+
+def _type_text(column: ColumnSettings, format_: str) -> str:
+    """Say what the type rule expects; a timestamp is a date only if it is midnight."""
+    if column.type == "date" and format_ in ("parquet", "delta"):
+        return f"date, or midnight {column.zone or 'UTC'}"
+    return column.type + (f" as {column.format}" if column.format else "")
 
 
 def _read(name: str, column: ColumnSettings) -> str:

@@ -66,9 +66,8 @@ def with_sums(typed: DataFrame, source: SourceSettings) -> DataFrame:
     if source.conflicts != "sum":
         return typed
     types = dict(typed.dtypes)
-    return typed.withColumns(
-        {n: F.coalesce(F.col(sum_of(n)), F.col(n)).cast(types[n]) for n in source.sum}
-    ).drop(*map(sum_of, source.sum))
+    sums = {n: F.col(sum_of(n)).cast(types[n]) for n in source.sum}
+    return typed.withColumns(sums).drop(*map(sum_of, source.sum))
 
 
 def _hashed(typed: DataFrame, source: SourceSettings, carried: Sequence[str]) -> DataFrame:
@@ -105,7 +104,7 @@ def _resolved(marked: DataFrame, source: SourceSettings, whole: WindowSpec) -> D
         tied = F.max(F.col("_other") & is_latest).over(whole)
         return marked.select("*", tied.alias(CONFLICT), (F.col("_other") & ~tied).alias(SUPERSEDED))
     sums = {
-        sum_of(n): F.when(several, F.sum(F.when(~F.col(COPY), F.col(as_read(n)))).over(whole))
+        sum_of(n): F.when(several, _total(n, whole)).otherwise(F.col(as_read(n)))
         for n in source.sum
     }
     return marked.select(
@@ -114,6 +113,13 @@ def _resolved(marked: DataFrame, source: SourceSettings, whole: WindowSpec) -> D
         F.col("_other").alias(SUMMED),
         *(column.alias(name) for name, column in sums.items()),
     )
+
+
+def _total(name: str, whole: WindowSpec) -> Column:
+    """Return a column's sum over the rows of a key, or NULL if one of them has no value."""
+    value = F.col(as_read(name))
+    unknown = F.count_if(~F.col(COPY) & value.isNull()).over(whole)
+    return F.when(unknown == 0, F.sum(F.when(~F.col(COPY), value)).over(whole))
 
 
 def _several(whole: WindowSpec) -> Column:

@@ -14,10 +14,17 @@ from kyros_spark.model.manifest import PredictionInterval
 
 
 def bounds(predicted: Column, units: Column, interval: PredictionInterval) -> tuple[Column, Column]:
-    """Return the lower and upper end around predictions per unit, neither of them below zero."""
+    """Return the lower and upper end around predictions per unit, neither of them below zero.
+
+    What has no prediction has no ends.
+    """
     spread = _spread(predicted, units, interval.power)
-    lower = F.greatest(predicted + F.lit(interval.below) * spread, F.lit(0.0))
-    return lower, F.greatest(predicted + F.lit(interval.above) * spread, F.lit(0.0))
+    lower = _not_below_zero(predicted + F.lit(interval.below) * spread)
+    return lower, _not_below_zero(predicted + F.lit(interval.above) * spread)
+
+
+def _not_below_zero(end: Column) -> Column:
+    return F.when(end < 0, 0.0).otherwise(end)  # greatest() would give 0 for NULL
 
 
 def _spread(predicted: Column, units: Column, power: float) -> Column:

@@ -9,12 +9,14 @@ from pyspark.sql import functions as F
 
 from kyros_spark.config import (
     AmountSettings,
+    ColumnSettings,
     PeriodSettings,
     RuleSettings,
     Severity,
     SourceSettings,
 )
 from kyros_spark.tables.ddl import quoted, text
+from kyros_spark.transforms.conversions import converted_sql
 from kyros_spark.transforms.duplicates import COPY
 from kyros_spark.transforms.repairs import check_sql, flag_of
 from kyros_spark.transforms.rules import Rule, values_sql
@@ -46,19 +48,30 @@ def with_rows_compared(
         elif rule.no_overlap is not None:
             typed = typed.withColumn(flag_of(rule), _overlaps(rule.no_overlap))
         elif rule.listed_in is not None:
-            typed = _with_listed(typed, rule, lists[rule.id])
+            typed = _with_listed(typed, rule, lists[rule.id], source.columns)
     return typed
 
 
-def _with_listed(typed: DataFrame, rule: RuleSettings, listed: DataFrame) -> DataFrame:
+def _with_listed(
+    typed: DataFrame,
+    rule: RuleSettings,
+    listed: DataFrame,
+    columns: Mapping[str, ColumnSettings],
+) -> DataFrame:
     assert rule.listed_in is not None
     pairs = list(enumerate(rule.listed_in.columns.items()))
-    renamed = [F.col(name).alias(f"_listed_{n}") for n, (_, name) in pairs]
-    allowed = listed.select(*renamed).distinct().withColumn("_is_listed", F.lit(True))
+    renamed = [f"{_of_type(listed, n, columns[c])} AS _listed_{i}" for i, (c, n) in pairs]
+    allowed = listed.selectExpr(*renamed).distinct().withColumn("_is_listed", F.lit(True))
     matches = [F.col(name) == F.col(f"_listed_{n}") for n, (name, _) in pairs]
     broken = _all_present(list(rule.listed_in.columns)) & F.col("_is_listed").isNull()
     joined = typed.join(allowed, on=matches, how="left")
     return joined.select(*typed.columns, broken.alias(flag_of(rule)))
+
+
+def _of_type(listed: DataFrame, name: str, column: ColumnSettings) -> str:
+    """Return a list's values in the type of the column they are compared with, else NULL."""
+    in_list = column.model_copy(update={"format": None, "zone": None})  # those are the source's
+    return converted_sql(quoted(name), in_list, listed.schema[name].dataType)
 
 
 def _rule(rule: RuleSettings) -> Rule:
@@ -98,6 +111,11 @@ def _amount_rules(name: str, amount: AmountSettings) -> Iterator[Rule]:
 
     yield rule("negative", "an amount of at least 0", f"{read} < 0", amount.negative)
     yield rule("zero", "an amount other than 0", f"{read} = 0", amount.zero)
+    no_amount = f"{quoted(name)} IS NULL"
+    if amount.count is not None:  # where there is no claim, no amount is missing
+        no_amount += f" AND coalesce({quoted(amount.count)}, 1) != 0"
+    weight = _SEVERITY_OF[amount.unknown]
+    yield Rule("unknown", name, "a known amount", no_amount, "'nothing'", weight)
     if amount.convention:
         fixed = ", ".join(f"{value!r}D" for value in amount.convention)
         settled = "an amount that was settled, not fixed by convention"

@@ -24,7 +24,8 @@ def _key(n: int) -> str:
 
 def claim_targets() -> dict[str, Column]:
     """Return the claim targets of rows that `with_claims` joined: zero where there is no claim."""
-    return {name: F.coalesce(F.col(_sum(name)), F.lit(0.0)) for name in _NAMES}
+    no_claim = F.col(_key(0)).isNull()
+    return {name: F.when(no_claim, 0.0).otherwise(F.col(_sum(name))) for name in _NAMES}
 
 
 def unknown_claim_targets() -> dict[str, Column]:
@@ -35,18 +36,34 @@ def unknown_claim_targets() -> dict[str, Column]:
 def claims_by_policy(
     claims: DataFrame, reference: Sequence[str], settings: ClaimSettings
 ) -> DataFrame:
-    """Sum the claims that count to one row per policy; each claim is capped before the sum."""
-    amount = F.expr(settings.amount).cast("double")
-    capped = amount if settings.cap is None else F.least(amount, F.lit(float(settings.cap)))
+    """Sum the claims that count to one row per policy; each claim is capped before the sum.
+
+    The sum is NULL where one of its claims has no amount: the others alone would understate it.
+    """
+    amount = _known(settings.amount)
+    capped = amount
+    if settings.cap is not None:
+        cap = F.lit(float(settings.cap))
+        capped = F.when(amount > cap, cap).otherwise(amount)
     return (
         claims.where(F.expr(settings.where))
         .groupBy(*reference)
         .agg(
-            F.sum(F.expr(settings.count).cast("double")).alias("claim_count"),
-            F.sum(capped).alias("claim_amount"),
-            F.sum(amount - capped).alias("claim_excess"),
+            _total(_known(settings.count)).alias("claim_count"),
+            _total(capped).alias("claim_amount"),
+            _total(amount - capped).alias("claim_excess"),
         )
     )
+
+
+def _known(sql: str) -> Column:
+    """Return a number, or NULL where it is none; Spark orders NaN above every cap."""
+    return F.nanvl(F.expr(sql).cast("double"), F.lit(None).cast("double"))
+
+
+def _total(value: Column) -> Column:
+    """Return the sum of values, or NULL if any of them is unknown; sum() alone skips NULL."""
+    return F.when(F.count_if(value.isNull()) == 0, F.sum(value))
 
 
 def with_claims(

@@ -25,6 +25,17 @@ def literal_sql(value: str, column: ColumnSettings) -> str:
     return f"CAST({text(value)} AS {sql_type(column.type)})"
 
 
+def capped_sql(value: str, cap: float) -> str:
+    """Return a number cut at a cap; an unknown one stays unknown, where least() gives the cap."""
+    return f"CASE WHEN {value} > {cap!r}D THEN {cap!r}D ELSE {value} END"
+
+
+def excess_sql(value: str, cap: float) -> str:
+    """Return what lies above a cap, to a millionth: 0 below it, and unknown for what is unknown."""
+    above = f"round({value} - {cap!r}D, 6)"
+    return f"CASE WHEN {value} > {cap!r}D THEN {above} WHEN {value} IS NOT NULL THEN 0D END"
+
+
 def present_sql(name: str, column: ColumnSettings) -> str:
     """Return the raw value, or NULL where the settings list it as missing."""
     raw = f"{RAW}.`{name}`"

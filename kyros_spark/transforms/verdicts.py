@@ -14,7 +14,7 @@ from kyros_spark.transforms.duplicates import COPY
 from kyros_spark.transforms.profile import sampled_values, totals
 from kyros_spark.transforms.reference import PERIOD
 from kyros_spark.transforms.rules import BROKEN, NOTED, Rule, broken_sql, reasons
-from kyros_spark.transforms.values import RAW, as_read
+from kyros_spark.transforms.values import RAW, as_read, capped_sql, excess_sql
 
 FIRST = "_first"  # the number of the rule for which a row is refused, or NULL
 REASONS, RECORD = "_reasons", "_record"
@@ -53,12 +53,12 @@ def clean_rows(judged: DataFrame, source: SourceSettings, batch: str, run_id: st
 
 
 def _capped_values(source: SourceSettings) -> dict[str, str]:
-    return {n: f"least({quoted(n)}, {cap!r}D)" for n, cap in caps(source).items()}
+    return {n: capped_sql(quoted(n), cap) for n, cap in caps(source).items()}
 
 
 def _excess_values(source: SourceSettings) -> list[str]:
     return [
-        f"round(greatest({quoted(n)} - {cap!r}D, 0D), 6) AS {quoted(f'{n}_excess')}"
+        f"{excess_sql(quoted(n), cap)} AS {quoted(f'{n}_excess')}"
         for n, cap in caps(source).items()
     ]
 
@@ -147,7 +147,7 @@ def verdict_counts(
 
 def _amount_parts(name: str, cap: float | None) -> dict[str, str]:
     value = quoted(name)
-    top = value if cap is None else f"least({value}, {cap!r}D)"
+    top = value if cap is None else capped_sql(value, cap)
     return {"in": as_read(name), "out": top, "excess": f"{value} - {top}"}
 
 

@@ -62,6 +62,12 @@ WRONG = {
     "key is no column": ({"sources__policies__key": ["id"]}, "'id', which is not among"),
     "no key": ({"sources__policies__key": []}, "sources.policies.key is empty"),
     "reference of another length": ({"sources__claims__reference": []}, "as many columns"),
+    "reference of another type": (
+        {"sources__claims__columns__policy_id__type": "int"},
+        "key 'policy_id', string, found int; give both the same type"),
+    "in order of two types": (
+        {"sources__policies__rules": [{"id": "ages", "in_order": ["start", "age"]}]},
+        "rules.ages: expected columns of one type, found date, int"),
     "reserved column": ({"sources__policies__columns__batch_id": {"type": "int"}}, "reserved"),
     "column that is no SQL name": ({"sources__policies__columns__a b": {"type": "int"}}, "'a b'"),
     "shares above one": ({"prepare__split__train": 0.9}, "expected at most 1"),

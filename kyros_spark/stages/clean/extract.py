@@ -18,6 +18,8 @@ from kyros_spark.stages.clean.source_files import source_path, translate_source_
 from kyros_spark.tables.ddl import quoted
 from kyros_spark.transforms.values import MALFORMED
 
+QUOTE = '"'  # within quotes it stands doubled for itself, as in RFC 4180; Spark expects \\"
+
 
 def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str) -> DataFrame:
     """Return the declared columns under their declared names, and the text of malformed records.
@@ -29,16 +31,17 @@ def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str)
     path = source_path(source, batch)
     with translate_source_errors(name, path):
         frame, header = _read(spark, source, path)
-    wanted = {c.source or n: n for n, c in source.columns.items() if c.sql is None}
-    _check_header(name, source, path, header, list(wanted))
+    origins = {n: c.source or n for n, c in source.columns.items() if c.sql is None}
+    wanted = list(dict.fromkeys(origins.values()))
+    _check_header(name, source, path, header, wanted)
     if source.format in ("csv", "json"):
         # CSV is read by position, so its undeclared columns stay in the schema; JSON by name.
-        named = header if source.format == "csv" else list(wanted)
+        named = header if source.format == "csv" else wanted
         fields = [StructField(column, StringType()) for column in named]
         schema = StructType([*fields, StructField(MALFORMED, StringType())])
         frame = _text_reader(spark, source).schema(schema).load(path)
     malformed = _malformed(source, frame)
-    return frame.select(*(frame[quoted(c)].alias(n) for c, n in wanted.items()), malformed)
+    return frame.select(*(frame[quoted(c)].alias(n) for n, c in origins.items()), malformed)
 
 
 def source_types(source: SourceSettings, raw: DataFrame) -> dict[str, str]:
@@ -57,7 +60,10 @@ def read_list(spark: SparkSession, rule: str, listed: ListSettings, batch: str) 
     """
     path = listed.path.replace("{batch}", batch)
     with translate_source_errors(f"rule {rule}", path):
-        reader = spark.read.format(listed.format).options(**listed.options)
+        reader = spark.read.format(listed.format)
+        if listed.format == "csv":
+            reader = reader.option("escape", QUOTE)
+        reader = reader.options(**listed.options)
         if listed.format == "csv":
             reader = reader.option("header", "true")
         frame = reader.load(path)
@@ -79,7 +85,7 @@ def read_undeclared(spark: SparkSession, path: str, format_: str) -> DataFrame:
     with translate_source_errors("source", path):
         reader = spark.read.format(format_)
         if format_ == "csv":
-            reader = reader.option("header", "true")
+            reader = reader.options(header="true", escape=QUOTE)
         elif format_ == "json":
             reader = reader.option("primitivesAsString", "true")
         return reader.load(path)
@@ -91,7 +97,10 @@ def _malformed(source: SourceSettings, frame: DataFrame) -> Column:
 
 
 def _text_reader(spark: SparkSession, source: SourceSettings) -> DataFrameReader:
-    reader = spark.read.format(source.format).options(**source.options)
+    reader = spark.read.format(source.format)
+    if source.format == "csv":
+        reader = reader.option("escape", QUOTE)
+    reader = reader.options(**source.options)
     reader = reader.option("columnNameOfCorruptRecord", MALFORMED).option("mode", "PERMISSIVE")
     if source.format == "csv":
         # Each file's header is checked against the schema; pruning would hide short records.

@@ -19,6 +19,7 @@ from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
 from kyros_spark.registry import Registry
 from kyros_spark.runs.run import Run
+from kyros_spark.tables.prepared import targets
 from kyros_spark.transforms.definitions import definition_hash, schema_hash
 from kyros_spark.transforms.encode import is_unseen
 
@@ -47,8 +48,15 @@ def champion_features(registry: Registry, settings: PrepareSettings) -> FrozenFe
 
 
 def value_counts(settings: PrepareSettings, frozen: FrozenFeatures) -> list[Column]:
-    """Return the aggregates over a batch: rows, and per feature missing, extremes and unseen."""
+    """Return the aggregates over a batch: rows, unknown targets, and values by feature.
+
+    Per feature they count what is missing and unseen, and have the extremes.
+    """
     aggregates = [F.count(F.lit(1)).alias("_rows")]
+    aggregates += [
+        F.count_if(F.col(target.name).isNull()).alias(f"_unknown_{target.name}")
+        for target in targets(settings)
+    ]
     for name, feature in settings.features.items():
         value = F.col(name)
         # The extremes only serve to see whether all values are equal; a text is hashed for that,
@@ -80,12 +88,31 @@ def counted_rows(settings: PrepareSettings, rows: pa.Table) -> dict[str, Any]:
     rows: the columns of `prepared` and those of `unseen_marks`.
     """
     counts: dict[str, Any] = {"_rows": rows.num_rows}
+    counts |= {f"_unknown_{t.name}": rows[t.name].null_count for t in targets(settings)}
     for name in settings.features:
         least, most = extremes(rows[name])
         extremes_of = {f"_least_{name}": least, f"_most_{name}": most}
         counts |= {name: rows[name].null_count, **extremes_of}
     marks = [name for name in rows.column_names if name.startswith("_unseen_")]
     return counts | {name: pc.sum(rows[name]).as_py() or 0 for name in marks}
+
+
+def tell_unknown_targets(run: Run, settings: PrepareSettings, counts: Mapping[str, Any]) -> None:
+    """Count the policies whose target is unknown into the run, and warn of them.
+
+    A target that no policy has is one that is not known yet, such as the claims of this year.
+    counts: the values of ``value_counts`` over the batch.
+    """
+    unknown = {t.name: counts[f"_unknown_{t.name}"] for t in targets(settings)}
+    some = {name: rows for name, rows in unknown.items() if 0 < rows < counts["_rows"]}
+    if some:
+        run.details["unknown_targets"] = some
+        sums = ", ".join(f"{name} of {rows}" for name, rows in some.items())
+        event(
+            f"prepare {run.batch}: unknown is {sums} of {counts['_rows']} policies, since a value "
+            "it is made of is missing; no model of that target sees them",
+            level=30,
+        )
 
 
 def log_rows(

@@ -32,6 +32,7 @@ from kyros_spark.stages.prepare.feature_log import (
     champion_features,
     counted_rows,
     log_rows,
+    tell_unknown_targets,
     unseen_marks,
     value_counts,
 )
@@ -87,6 +88,7 @@ def _prepare(portfolio: Portfolio, run: Run, cleaned: LastRun) -> None:
         versions = {n: cleaned.outputs[n] for n in _tables_read(config, run.batch)}
         if not in_driver:
             counts = _count_values(portfolio, run, frozen)
+        tell_unknown_targets(run, settings, counts)
         rows = log_rows(run, settings, counts, frozen, versions)
         run.outputs["feature_log"] = portfolio.tables.replace_rows(
             FEATURE_LOG, rows, run.run_id, of_batch(run.batch)

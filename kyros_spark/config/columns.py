@@ -61,6 +61,7 @@ class ColumnSettings(Section):
     severity: dict[str, Severity] = {}
     says: dict[str, str] = {}
     format: str | None = None
+    row_number: bool = False
     description: str = ""
 
     @model_validator(mode="before")
@@ -91,6 +92,7 @@ class ColumnSettings(Section):
             self.pattern or self.trim or self.aliases or self.case != "keep"
         ):
             raise ValueError("pattern, trim, case and aliases are for type: string")
+        self._check_row_number()
         nulling = [n for n in ("required", "type", "allowed", "pattern") if self.repairs(n)]
         if self.required and nulling and self.default is None:
             raise ValueError(
@@ -98,6 +100,23 @@ class ColumnSettings(Section):
                 "repair puts in place"
             )
         return self
+
+    def _check_row_number(self) -> None:
+        if self.row_number and (self.type not in ("int", "long") or not self.is_of_no_source):
+            raise ValueError(
+                "row_number: expected type: long, and neither from, sql nor days: the column is "
+                "the row's number in the source"
+            )
+
+    @property
+    def is_of_no_source(self) -> bool:
+        """Tell whether neither a column of the source nor an expression is named."""
+        return self.source is None and self.sql is None
+
+    @property
+    def is_read(self) -> bool:
+        """Tell whether the source itself holds the column."""
+        return self.sql is None and not self.row_number
 
     def weighs(self, rule: str) -> Severity:
         """Return how a value that breaks a rule is treated."""

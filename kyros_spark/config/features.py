@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from kyros_spark.config.base import NAME_PATTERN, RESERVED, Section, Text, alike
+from kyros_spark.config.expressions import check_row_decides
 
 
 class SplitSettings(Section):
@@ -149,6 +150,20 @@ class PrepareSettings(Section):
             raise ValueError(f"names differ by case only: {', '.join(twice)} (SQL ignores case)")
         if not self.features:
             raise ValueError("features is empty")
+        return self
+
+    @model_validator(mode="after")
+    def _check_expressions(self) -> PrepareSettings:
+        check_row_decides("exposure", self.exposure)
+        check_row_decides("split.sql", self.split.sql)
+        for name, sql in self.targets.items():
+            check_row_decides(f"targets.{name}", sql)
+        for name, feature in self.features.items():
+            check_row_decides(f"features.{name}.sql", feature.sql)
+        if self.claims is not None:
+            check_row_decides("claims.count", self.claims.count)
+            check_row_decides("claims.amount", self.claims.amount)
+            check_row_decides("claims.where", self.claims.where)
         return self
 
     def defining(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kyros_spark.config import ColumnSettings, SourceSettings
 from kyros_spark.tables.ddl import quoted, text
-from kyros_spark.transforms.duplicates import CONFLICT, SUMMED, SUPERSEDED
+from kyros_spark.transforms.duplicates import CONFLICT, EQUAL, SUMMED, SUPERSEDED
 from kyros_spark.transforms.repairs import FIRST_REPAIRED, respelled_sql
 from kyros_spark.transforms.rules import Rule, values_sql
 from kyros_spark.transforms.values import (
@@ -24,7 +24,7 @@ REPLACEMENT = "\ufffd"  # a decoder puts it in place of bytes outside its encodi
 def column_rules(source: SourceSettings) -> list[Rule]:
     """Return the rules for a source's records, columns and key."""
     record = f"{RAW}.{MALFORMED}"
-    fields = f"{sum(column.sql is None for column in source.columns.values())} fields, well formed"
+    fields = f"{sum(column.is_read for column in source.columns.values())} fields, well formed"
     rules = [Rule("malformed", "(record)", fields, f"{record} IS NOT NULL", record)]
     for name, column in source.columns.items():
         rules.extend(_rules_of(name, column))
@@ -32,6 +32,11 @@ def column_rules(source: SourceSettings) -> list[Rule]:
 
 
 def _key_rules(source: SourceSettings) -> Iterator[Rule]:
+    if source.is_numbered:
+        if source.duplicates == "keep":
+            expected = "no earlier row with the same values"
+            yield Rule("copy", "(record)", expected, EQUAL, "'an earlier row'", "warn")
+        return
     if not source.key:
         return
     key, key_values = ", ".join(source.key), values_sql(source.key)

@@ -15,6 +15,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import AgeSettings, FeatureSettings, PrepareSettings, SplitSettings
+from kyros_spark.config.expressions import inputs_of, made_from, without_texts, words
 from kyros_spark.errors import FeatureDefinitionError, first_line, machine_failed
 from kyros_spark.transforms.bins import bin_label
 
@@ -123,7 +124,7 @@ def check_definitions(
         _check_columns_named(expression)
         if each:
             _check_computable(policies, expression)
-        used = sorted(_words(expression.sql) & forbidden) if expression.is_feature else []
+        used = sorted(words(expression.sql) & forbidden) if expression.is_feature else []
         if used:
             raise FeatureDefinitionError(
                 f"{expression.setting}: expected columns known before the year, found "
@@ -134,13 +135,8 @@ def check_definitions(
 
 def _never_features(settings: PrepareSettings, derived: Mapping[str, str]) -> set[str]:
     """Return the columns behind exposure and targets, and all columns derived from any of them."""
-    forbidden = {"exposure"}.union(*map(_words, (settings.exposure, *settings.targets.values())))
-    inputs = {name.lower(): _words(sql) for name, sql in derived.items()}
-    for _ in inputs:  # at most as many steps as there are columns
-        forbidden = forbidden.union(*(inputs[name] for name in forbidden & set(inputs)))
-    for _ in inputs:
-        forbidden |= {name for name, words in inputs.items() if words & forbidden}
-    return forbidden
+    used = {"exposure"}.union(*map(words, (settings.exposure, *settings.targets.values())))
+    return made_from(inputs_of(used, derived), derived)
 
 
 def _expressions(settings: PrepareSettings) -> Iterator[_Expression]:
@@ -157,7 +153,7 @@ def _expressions(settings: PrepareSettings) -> Iterator[_Expression]:
 
 
 def _check_columns_named(expression: _Expression) -> None:
-    if _STAR.search(_without_texts(expression.sql)):
+    if _STAR.search(without_texts(expression.sql)):
         raise FeatureDefinitionError(
             f"{expression.setting}: '{expression.sql}': expected columns by name, found *, which "
             "is whatever the rows happen to hold; name the columns"
@@ -195,11 +191,3 @@ def _check_computable(policies: DataFrame, expression: _Expression) -> None:
         if machine_failed(error):
             raise
         raise FeatureDefinitionError(f"{setting}: '{sql}' is not Spark SQL: {error}") from error
-
-
-def _words(sql: str) -> set[str]:
-    return {word.lower() for word in re.findall(r"[A-Za-z_][A-Za-z0-9_]*", _without_texts(sql))}
-
-
-def _without_texts(sql: str) -> str:
-    return re.sub(r"'(?:[^'\\]|\\.)*'", " ", sql)

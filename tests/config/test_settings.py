@@ -188,3 +188,55 @@ def test_a_wrong_command_line_ends_with_exit_code_2_and_a_result_line(words, cap
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
     assert json.loads(lines[0])["error"]["type"] == "UsageError"
+
+
+ROW_DECIDES = {
+    "a column": ("sources__policies__columns__city__sql", "rand(7) > 0.5", "columns.city.sql"),
+    "the key": (
+        "sources__policies__columns__policy_id",
+        {"type": "long", "sql": "monotonically_increasing_id ()"},
+        "columns.policy_id.sql",
+    ),
+    "a rule": (
+        "sources__policies__rules",
+        [{"id": "r", "check": "spark_partition_id() < 1"}],
+        "rules.r.check",
+    ),
+    "a split": (
+        "prepare__split",
+        {"sql": "if(Rand() < 0.7, 'train', 'test')"},
+        "split.sql: expected values that the row itself decides, found Rand()",
+    ),
+    "a feature": ("prepare__features__place__sql", "uuid()", "features.place.sql"),
+    "a target": ("prepare__targets", {"noise": "uniform(0, 1)"}, "targets.noise"),
+    "an exposure": ("prepare__exposure", "exposure * rand()", "exposure: expected"),
+    "claims": ("prepare__claims__where", "randn() > 0", "claims.where"),
+}
+
+
+@pytest.mark.parametrize("path, value, says", ROW_DECIDES.values(), ids=list(ROW_DECIDES))
+def test_what_depends_on_partitions_or_chance_is_refused_at_load(path, value, says):
+    with pytest.raises(ConfigError) as error:
+        parse_config(text(**{path: value}))
+    assert says in str(error.value) and "depends on how rows lie in partitions" in str(error.value)
+
+
+@pytest.mark.parametrize("sql", ["area = 'rand()'", "brand = 1", "random > 2"])
+def test_a_word_that_calls_nothing_is_no_chance(sql):
+    assert parse_config(text(sources__policies__columns__city__sql=sql))
+
+
+def test_a_source_without_a_key_gets_the_rows_number_and_keeps_its_copies():
+    keyless = parse_config(text(sources__claims__key=[])).sources.claims
+    assert keyless.key == ("row_number",) and keyless.columns["row_number"].row_number
+    assert keyless.duplicates == "keep" and keyless.is_numbered
+    stated = parse_config(text(sources__claims__key=[], sources__claims__duplicates="remove"))
+    assert stated.sources.claims.duplicates == "remove"
+    assert parse_config(text()).sources.claims.duplicates == "remove"
+
+
+@pytest.mark.parametrize("column", [{"type": "string"}, {"type": "long", "from": "id"}])
+def test_a_rows_number_is_a_whole_number_and_comes_from_nowhere(column):
+    column = {**column, "row_number": True}
+    with pytest.raises(ConfigError, match="row_number: expected type: long"):
+        parse_config(text(sources__policies__columns__number=column))

@@ -14,6 +14,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from kyros_spark.config import ListSettings, SourceSettings
 from kyros_spark.errors import SourceSchemaError
+from kyros_spark.stages.clean.row_numbers import with_row_numbers
 from kyros_spark.stages.clean.source_files import source_path, translate_source_errors
 from kyros_spark.tables.ddl import quoted
 from kyros_spark.transforms.values import MALFORMED
@@ -22,6 +23,8 @@ from kyros_spark.transforms.values import MALFORMED
 def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str) -> DataFrame:
     """Return the declared columns under their declared names, and the text of malformed records.
 
+    Columns that hold the row's number are added last.
+
     Raises:
         SourceNotFoundError: there is nothing at the path, or it cannot be read.
         SourceSchemaError: a column is missing, or there is one that is not declared.
@@ -29,7 +32,7 @@ def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str)
     path = source_path(source, batch)
     with translate_source_errors(name, path):
         frame, header = _read(spark, source, path)
-    wanted = {c.source or n: n for n, c in source.columns.items() if c.sql is None}
+    wanted = {c.source or n: n for n, c in source.columns.items() if c.is_read}
     _check_header(name, source, path, header, list(wanted))
     if source.format in ("csv", "json"):
         # CSV is read by position, so its undeclared columns stay in the schema; JSON by name.
@@ -37,8 +40,12 @@ def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str)
         fields = [StructField(column, StringType()) for column in named]
         schema = StructType([*fields, StructField(MALFORMED, StringType())])
         frame = _text_reader(spark, source).schema(schema).load(path)
-    malformed = _malformed(source, frame)
-    return frame.select(*(frame[quoted(c)].alias(n) for c, n in wanted.items()), malformed)
+    columns = [frame[quoted(c)].alias(n) for c, n in wanted.items()]
+    columns.append(_malformed(source, frame))
+    if not source.numbers:
+        return frame.select(*columns)
+    with translate_source_errors(name, path):
+        return with_row_numbers(frame, columns, source.numbers)
 
 
 def source_types(source: SourceSettings, raw: DataFrame) -> dict[str, str]:

@@ -68,7 +68,7 @@ def _most_rows(source: SourceSettings, files: list[_File]) -> int | None:
         return None
     ratios = (_RATIO if _COMPRESSED.search(path) else 1 for path, _, _ in files)
     size = sum(ratio * size for ratio, (_, size, _) in zip(ratios, files, strict=True))
-    fields = sum(column.sql is None for column in source.columns.values())
+    fields = sum(column.is_read for column in source.columns.values())
     return size // (_FIELD_BYTES * fields)
 
 

@@ -12,6 +12,7 @@ from kyros_spark.config import Config, SourceSettings
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import Run
+from kyros_spark.stages.clean.copies import check_copies
 from kyros_spark.stages.clean.judge import JudgedSource, count, judged_source
 from kyros_spark.stages.clean.last_profiles import LastProfiles
 from kyros_spark.stages.clean.profile import profile_rows
@@ -69,6 +70,7 @@ def _clean(
                     judged_source(portfolio, name, source, most_rows, run.batch, policies)
                 )
                 counts = count(run, name, judged[name], portfolio.config.clean)
+                check_copies(run, name, judged[name], portfolio.config)
             with run.phase(f"profile {name}"):
                 if earlier is None and _compared(portfolio.config):  # once a source has passed
                     earlier = LastProfiles(portfolio.tables)

@@ -7,7 +7,7 @@ no information from claims can enter a feature.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException
@@ -18,6 +18,7 @@ from kyros_spark.config import AgeSettings, FeatureSettings, PrepareSettings, Sp
 from kyros_spark.config.expressions import inputs_of, made_from, without_texts, words
 from kyros_spark.errors import FeatureDefinitionError, first_line, machine_failed
 from kyros_spark.transforms.bins import bin_label
+from kyros_spark.transforms.first_days import first_days
 
 _SPLIT_STEPS = 1_000_000
 # SQL whose value depends on more than the row: on other rows, their position, or the time.
@@ -119,7 +120,7 @@ def check_definitions(
     expressions = list(_expressions(settings))
     # Spark analyses all at once in little more time than one, but does not say which is at fault.
     each = not _computable(policies, *expressions)
-    forbidden = _never_features(settings, derived) & {c.lower() for c in policies.columns}
+    forbidden = never_features(settings, derived, policies.columns)
     for expression in expressions:
         _check_columns_named(expression)
         if each:
@@ -129,14 +130,25 @@ def check_definitions(
             raise FeatureDefinitionError(
                 f"{expression.setting}: expected columns known before the year, found "
                 f"{', '.join(used)}, from which exposure or a target is made; exposure is an "
-                "offset or a weight, never a feature"
+                "offset or a weight, never a feature (of the dates that it is made from, the first "
+                "day may be used: `days: {from: start, to: end}` says which that is)"
             )
 
 
-def _never_features(settings: PrepareSettings, derived: Mapping[str, str]) -> set[str]:
-    """Return the columns behind exposure and targets, and all columns derived from any of them."""
-    used = {"exposure"}.union(*map(words, (settings.exposure, *settings.targets.values())))
-    return made_from(inputs_of(used, derived), derived)
+def never_features(
+    settings: PrepareSettings, derived: Mapping[str, str], columns: Collection[str]
+) -> set[str]:
+    """Return the columns that no feature may use, in lower case.
+
+    They are those behind exposure and targets, and all columns derived from any of them. What is
+    known on a policy's first day is not among them: that day, and an age on it.
+    derived: the computed columns with their SQL. columns: all of table policies.
+    """
+    names = {name.lower() for name in columns}
+    of_exposure = inputs_of({"exposure"} | words(settings.exposure), derived)
+    of_exposure -= first_days(settings.exposure, derived, columns)
+    of_targets = inputs_of(set().union(*map(words, settings.targets.values())), derived)
+    return made_from((of_exposure | of_targets) & names, derived) & names
 
 
 def _expressions(settings: PrepareSettings) -> Iterator[_Expression]:

@@ -62,6 +62,7 @@ class ColumnSettings(Section):
     says: dict[str, str] = {}
     format: str | None = None
     row_number: bool = False
+    batches: tuple[Text, ...] | None = None
     description: str = ""
 
     @model_validator(mode="before")
@@ -93,6 +94,10 @@ class ColumnSettings(Section):
         ):
             raise ValueError("pattern, trim, case and aliases are for type: string")
         self._check_row_number()
+        if self.batches is not None and not self.is_read:
+            raise ValueError(
+                "batches: expected a column that the source holds, found a computed one"
+            )
         nulling = [n for n in ("required", "type", "allowed", "pattern") if self.repairs(n)]
         if self.required and nulling and self.default is None:
             raise ValueError(
@@ -117,6 +122,21 @@ class ColumnSettings(Section):
     def is_read(self) -> bool:
         """Tell whether the source itself holds the column."""
         return self.sql is None and not self.row_number
+
+    def holds(self, batch: str) -> bool:
+        """Tell whether the column is known for the batch."""
+        return self.batches is None or batch in self.batches
+
+    def unknown(self, name: str) -> ColumnSettings:
+        """Return the column as it is in a batch that does not have it yet: NULL, by no rule."""
+        return self.model_validate(
+            {
+                "type": self.type,
+                "description": self.description,
+                "from": self.source or name,
+                "sql": f"CAST(NULL AS {self.type})".replace("long", "bigint"),
+            }
+        )
 
     def weighs(self, rule: str) -> Severity:
         """Return how a value that breaks a rule is treated."""

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from kyros_spark.config.base import NAME_PATTERN, RESERVED, Section, Text, alike
 from kyros_spark.config.columns import ColumnSettings
-from kyros_spark.config.expressions import check_row_decides
+from kyros_spark.config.expressions import check_row_decides, made_from
 from kyros_spark.config.rules import AmountSettings, CoverSettings, RuleSettings
 
 ROW_NUMBER = "row_number"  # the key of a source whose settings name none
@@ -88,6 +88,19 @@ class SourceSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_batches(self) -> SourceSettings:
+        needed = [*self.key, *self.reference, *self.sum, self.latest_by]
+        needed += [amount.currency for amount in self.amounts.values()]
+        needed += [self.period.date] if self.period is not None else []
+        for name, column in self.columns.items():
+            if column.batches is not None and name in needed:
+                raise ValueError(
+                    f"columns.{name}.batches: expected a column that rows can do without, found "
+                    "one that identifies, sums or dates them"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _check_expressions(self) -> SourceSettings:
         for name, column in self.columns.items():
             check_row_decides(f"columns.{name}.sql", column.sql)
@@ -127,6 +140,36 @@ class SourceSettings(Section):
     def is_numbered(self) -> bool:
         """Tell whether a row is identified by its number, so that no two rows share a key."""
         return bool(set(self.key) & set(self.numbers))
+
+    @property
+    def computed(self) -> dict[str, str]:
+        """Return the SQL of the computed columns by name."""
+        return {name: c.sql for name, c in self.columns.items() if c.sql is not None}
+
+    def unknown_columns(self, batch: str) -> set[str]:
+        """Return the columns not known for the batch, and those computed from any, in lower case.
+
+        Where a claim count is not known, no expression makes a number of it, whatever it says.
+        """
+        missing = [name for name, column in self.columns.items() if not column.holds(batch)]
+        return made_from(missing, self.computed) if missing else set()
+
+    def of_batch(self, batch: str) -> SourceSettings:
+        """Return what the source must hold for the batch: columns not known yet are NULL."""
+        unknown = self.unknown_columns(batch)
+        columns = {
+            name: column.unknown(name)
+            if name.lower() in unknown
+            else column.model_copy(update={"batches": None})
+            for name, column in self.columns.items()
+        }
+        amounts = {
+            name: amount.model_copy(update={"count": None})
+            if amount.count is not None and amount.count.lower() in unknown
+            else amount
+            for name, amount in self.amounts.items()
+        }
+        return self.model_copy(update={"columns": columns, "amounts": amounts})
 
     def holds(self, batch: str) -> bool:
         """Tell whether this source exists for the batch; the latest claims may not be known yet."""

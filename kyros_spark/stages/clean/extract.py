@@ -120,8 +120,10 @@ def _read(spark: SparkSession, source: SourceSettings, path: str) -> tuple[DataF
 def _check_header(
     name: str, source: SourceSettings, path: str, header: list[str], wanted: list[str]
 ) -> None:
+    # A column that is not known yet may be there all the same, empty or half filled.
+    unread = {c.source for c in source.columns.values() if not c.is_read}
     missing = [column for column in wanted if column not in header]
-    extra = [column for column in header if column not in wanted]
+    extra = [column for column in header if column not in wanted and column not in unread]
     if missing:
         only = ", ".join(header) or "no columns"
         raise SourceSchemaError(

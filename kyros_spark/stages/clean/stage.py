@@ -52,8 +52,9 @@ def clean_work(portfolio: Portfolio, batch: str | None) -> Work[Extract]:
 
 def _sources(config: Config, batch: str) -> dict[str, SourceSettings]:
     claims = config.sources.claims
-    with_claims = {"claims": claims} if claims is not None and claims.holds(batch) else {}
-    return {"policies": config.sources.policies, **with_claims}
+    known = claims is not None and claims.holds(batch)
+    with_claims = {"claims": claims.of_batch(batch)} if claims is not None and known else {}
+    return {"policies": config.sources.policies.of_batch(batch), **with_claims}
 
 
 def _clean(

@@ -39,6 +39,7 @@ def test_a_batch_of_copies_is_refused_with_the_exposure_and_amounts_that_went(
     copied.set("spark.local_rows", local_rows)
     copied.set("prepare.targets", {"loss": "bonus"})
     copied.set("prepare.features.log_bonus", None)
+    copied.set("train.models.premium.features", ["driver"])
     tables_as_before(copied.base)
     outcome = copied.kyros(f"clean --batch {FIRST}")
     assert (outcome.code, outcome.line["error"]["type"]) == (3, "TooManyDuplicatesError")

@@ -111,6 +111,10 @@ class TooManyRejectsError(DataContractError):
     """More rows were refused than the settings allow."""
 
 
+class TooManyDuplicatesError(DataContractError):
+    """More rows are exact copies of others than the settings allow."""
+
+
 class RuleFailedError(DataContractError):
     """A row breaks a rule that no row of a batch may break."""
 

@@ -10,23 +10,12 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from kyros_spark.cli.opening import open_portfolio as _open
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from kyros_spark.config import Config
-
-
-def _open(arguments: argparse.Namespace, app: str) -> tuple[SparkSession, Config]:
-    """Return the session and the settings; a remote settings file needs the session first."""
-    from kyros_spark.cli.extent import is_short
-    from kyros_spark.config import is_remote, load_config
-    from kyros_spark.spark.session import get_session
-
-    if is_remote(arguments.config):
-        spark = get_session(app=app)
-        return spark, load_config(arguments.config, arguments.set, spark)
-    config = load_config(arguments.config, arguments.set)
-    return get_session(config.spark, app, is_short(arguments, config)), config
 
 
 def run_stage(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -56,8 +45,11 @@ def run_import(arguments: argparse.Namespace) -> dict[str, Any]:
         import_settings,
     )
 
-    spark, config = _open(arguments, "kyros import")
-    settings = import_settings(config, vars(arguments))
+    options = vars(arguments)
+    spark, config = _open(
+        arguments, "kyros import", lambda config: import_settings(config, options)
+    )
+    settings = import_settings(config, options)
     run = import_model(spark, config, arguments.model_file, settings, arguments.run_id)
     return run.result()
 
@@ -170,10 +162,13 @@ def run_maintain(arguments: argparse.Namespace) -> dict[str, Any]:
 def run_chain(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run stages in order."""
     from kyros_spark.runs.result_line import pipeline_line
+    from kyros_spark.stages.graph import check_run
     from kyros_spark.stages.pipeline import run
 
-    spark, config = _open(arguments, "kyros run")
     stages = [stage.strip() for stage in arguments.stages.split(",") if stage.strip()]
+    spark, config = _open(
+        arguments, "kyros run", lambda config: check_run(config, arguments.batch, stages)
+    )
     done = run(spark, config, arguments.batch, stages, arguments.run_id, arguments.fuse)
     return pipeline_line(done, arguments.config)
 

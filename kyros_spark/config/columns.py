@@ -63,6 +63,8 @@ class ColumnSettings(Section):
     says: dict[str, str] = {}
     format: str | None = None
     zone: str | None = None
+    row_number: bool = False
+    batches: tuple[Text, ...] | None = None
     description: str = ""
 
     @model_validator(mode="before")
@@ -103,6 +105,11 @@ class ColumnSettings(Section):
             raise ValueError("pattern, trim, case and aliases are for type: string")
         if self.zone is not None and (self.type != "date" or self.sql is not None):
             raise ValueError("zone is for type: date, where the source holds timestamps")
+        self._check_row_number()
+        if self.batches is not None and not self.is_read:
+            raise ValueError(
+                "batches: expected a column that the source holds, found a computed one"
+            )
         nulling = [n for n in ("required", "type", "allowed", "pattern") if self.repairs(n)]
         if self.required and nulling and self.default is None:
             raise ValueError(
@@ -110,6 +117,38 @@ class ColumnSettings(Section):
                 "repair puts in place"
             )
         return self
+
+    def _check_row_number(self) -> None:
+        if self.row_number and (self.type not in ("int", "long") or not self.is_of_no_source):
+            raise ValueError(
+                "row_number: expected type: long, and neither from, sql nor days: the column is "
+                "the row's number in the source"
+            )
+
+    @property
+    def is_of_no_source(self) -> bool:
+        """Tell whether neither a column of the source nor an expression is named."""
+        return self.source is None and self.sql is None
+
+    @property
+    def is_read(self) -> bool:
+        """Tell whether the source itself holds the column."""
+        return self.sql is None and not self.row_number
+
+    def holds(self, batch: str) -> bool:
+        """Tell whether the column is known for the batch."""
+        return self.batches is None or batch in self.batches
+
+    def unknown(self, name: str) -> ColumnSettings:
+        """Return the column as it is in a batch that does not have it yet: NULL, by no rule."""
+        return self.model_validate(
+            {
+                "type": self.type,
+                "description": self.description,
+                "from": self.source or name,
+                "sql": f"CAST(NULL AS {self.type})".replace("long", "bigint"),
+            }
+        )
 
     def weighs(self, rule: str) -> Severity:
         """Return how a value that breaks a rule is treated."""

@@ -8,17 +8,20 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from kyros_spark.config.base import NAME_PATTERN, RESERVED, Section, Text, alike
+from kyros_spark.config.expressions import check_row_decides
 
 
 class SplitSettings(Section):
     """The split: by shares of a hash of columns, or by an expression such as a column or period.
 
-    ``sql`` gives train, valid or test, or values that ``parts`` maps to one of them.
+    ``sql`` gives train, valid or test, or values that ``parts`` maps to one of them; it may use
+    what targets are made from if it is ``stratified``: each part then gets its share of claims.
     """
 
     by: tuple[str, ...] = ()
     sql: str | None = None
     parts: dict[Text, Literal["train", "valid", "test"]] = {}
+    stratified: bool = False
     salt: str = "kyros"
     train: float = Field(default=0.7, gt=0.0, le=1.0)
     valid: float = Field(default=0.15, ge=0.0, lt=1.0)
@@ -27,6 +30,8 @@ class SplitSettings(Section):
     def _check_shares(self) -> SplitSettings:
         if bool(self.by) == (self.sql is not None):
             raise ValueError("give by (columns to hash) or sql (what says the part), not both")
+        if self.stratified and self.sql is None:
+            raise ValueError("stratified says of sql that it uses targets on purpose")
         if self.parts and self.sql is None:
             raise ValueError("parts maps what sql says; with by, give train and valid")
         if self.train + self.valid > 1.0 + 1e-9:
@@ -149,6 +154,20 @@ class PrepareSettings(Section):
             raise ValueError(f"names differ by case only: {', '.join(twice)} (SQL ignores case)")
         if not self.features:
             raise ValueError("features is empty")
+        return self
+
+    @model_validator(mode="after")
+    def _check_expressions(self) -> PrepareSettings:
+        check_row_decides("exposure", self.exposure)
+        check_row_decides("split.sql", self.split.sql)
+        for name, sql in self.targets.items():
+            check_row_decides(f"targets.{name}", sql)
+        for name, feature in self.features.items():
+            check_row_decides(f"features.{name}.sql", feature.sql)
+        if self.claims is not None:
+            check_row_decides("claims.count", self.claims.count)
+            check_row_decides("claims.amount", self.claims.amount)
+            check_row_decides("claims.where", self.claims.where)
         return self
 
     def defining(self) -> dict[str, Any]:

@@ -194,25 +194,26 @@ class TrainSettings(Section):
             if unknown or len(set(named)) < len(named):
                 wrong = ", ".join(unknown or named)
                 raise ValueError(f"{name}: parts are each one of {', '.join(plain)}, found {wrong}")
-            expected = _unit([model])
+            expected = unit_of([model])
             for parts in [model.parts, *((other,) for other in model.beside)] if named else ():
-                unit = _unit([self.models[part] for part in parts])
+                unit = unit_of([self.models[part] for part in parts])
                 if unit != expected:
                     raise ValueError(
-                        f"{name}: expected parts that give {_unit_text(*expected)}, found that "
-                        f"{' times '.join(parts)} is {_unit_text(*unit)}"
+                        f"{name}: expected parts that give {unit_text(*expected)}, found that "
+                        f"{' times '.join(parts)} is {unit_text(*unit)}"
                     )
         return self
 
 
-def _unit(models: Sequence[ModelSettings]) -> tuple[list[str], list[str]]:
+def unit_of(models: Sequence[ModelSettings]) -> tuple[list[str], list[str]]:
     """Return the targets and the units of a product of models, after cancelling."""
     targets = Counter(model.target for model in models)
     units = Counter(model.per for model in models)
     return sorted((targets - units).elements()), sorted((units - targets).elements())
 
 
-def _unit_text(target: Sequence[str], per: Sequence[str]) -> str:
+def unit_text(target: Sequence[str], per: Sequence[str]) -> str:
+    """Return a unit as a person writes it."""
     return f"{' * '.join(target) or '1'} per {' * '.join(per) or '1'}"
 
 

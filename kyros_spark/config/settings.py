@@ -12,8 +12,10 @@ from kyros_spark.config.budgets import BudgetSettings
 from kyros_spark.config.evaluate import EvaluateSettings
 from kyros_spark.config.features import PrepareSettings
 from kyros_spark.config.models import PredictSettings, TrainSettings
+from kyros_spark.config.names import check_evaluate, check_models, check_products
 from kyros_spark.config.plan import PlanSettings
 from kyros_spark.config.sources import CleanSettings, Sources
+from kyros_spark.config.target_columns import check_keys
 
 
 class TableSettings(Section):
@@ -111,4 +113,19 @@ class Config(Section):
                 f"sources.policies.columns: {', '.join(sorted(sums))} is what prepare.claims sums "
                 "claims to; give the column another name, with from: for the source's own"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Config:
+        check_keys(self.sources.policies, self.prepare, self.train)
+        return self
+
+    @model_validator(mode="after")
+    def _check_models(self) -> Config:
+        if self.prepare.claims is not None and self.sources.claims is None:
+            raise ValueError("prepare.claims is given, but sources.claims is not")
+        if self.train is not None:
+            check_models(self.prepare, self.train)
+        check_products(self.predict, self.train)
+        check_evaluate(self.prepare, self.evaluate)
         return self

@@ -5,13 +5,22 @@ A path is any address that Spark's file systems read; ``{batch}`` in it is repla
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from kyros_spark.config.base import NAME_PATTERN, RESERVED, Section, Text, alike
 from kyros_spark.config.columns import ColumnSettings
+from kyros_spark.config.expressions import check_row_decides, made_from
 from kyros_spark.config.rules import AmountSettings, CoverSettings, RuleSettings
+
+ROW_NUMBER = "row_number"  # the key of a source whose settings name none
+_NUMBER = {
+    "type": "long",
+    "row_number": True,
+    "required": True,
+    "description": "the row's number in the source, whose files are taken in order of their names",
+}
 
 
 class SourceSettings(Section):
@@ -33,6 +42,24 @@ class SourceSettings(Section):
     rules: tuple[RuleSettings, ...] = ()
     amounts: dict[str, AmountSettings] = {}
     period: CoverSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbered(cls, settings: Any) -> Any:
+        """Let the row's number be the key where none is named; then copies are rows of their own.
+
+        A key made of a row's content would make one row of two policies that look alike.
+        """
+        columns = settings.get("columns") if isinstance(settings, dict) else None
+        if not isinstance(columns, dict):
+            return settings
+        key = settings.get("key") or ()
+        if not key and ROW_NUMBER not in {str(name).lower() for name in columns}:
+            key, columns = [ROW_NUMBER], {**columns, ROW_NUMBER: _NUMBER}
+        declared = [columns[name] for name in key if name in columns]
+        if any(isinstance(c, dict) and c.get("row_number") for c in declared):
+            settings = {"duplicates": "keep", **settings}
+        return {**settings, "key": key, "columns": columns}
 
     @model_validator(mode="after")
     def _check_names(self) -> SourceSettings:
@@ -63,8 +90,31 @@ class SourceSettings(Section):
         if zoned and self.format in ("csv", "json"):
             raise ValueError(f"columns.{zoned[0]}.zone: only parquet and delta hold timestamps")
         self._check_conflicts()
-        if not any(c.sql is None for c in self.columns.values()):
+        if not any(c.is_read for c in self.columns.values()):
             raise ValueError("at least one column must come from the source itself")
+        return self
+
+    @model_validator(mode="after")
+    def _check_batches(self) -> SourceSettings:
+        needed = [*self.key, *self.reference, *self.sum, self.latest_by]
+        needed += [amount.currency for amount in self.amounts.values()]
+        needed += [self.period.date] if self.period is not None else []
+        for name, column in self.columns.items():
+            if column.batches is not None and name in needed:
+                raise ValueError(
+                    f"columns.{name}.batches: expected a column that rows can do without, found "
+                    "one that identifies, sums or dates them"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_expressions(self) -> SourceSettings:
+        for name, column in self.columns.items():
+            check_row_decides(f"columns.{name}.sql", column.sql)
+        for rule in self.rules:
+            check_row_decides(f"rules.{rule.id}.check", rule.check)
+            for name, sql in rule.repair.items():
+                check_row_decides(f"rules.{rule.id}.repair.{name}", sql)
         return self
 
     def _check_conflicts(self) -> None:
@@ -91,7 +141,47 @@ class SourceSettings(Section):
     @property
     def fields(self) -> int:
         """Return how many fields of a record the columns are read from."""
-        return len({c.source or name for name, c in self.columns.items() if c.sql is None})
+        return len({c.source or name for name, c in self.columns.items() if c.is_read})
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Return the columns that hold the row's number."""
+        return tuple(name for name, column in self.columns.items() if column.row_number)
+
+    @property
+    def is_numbered(self) -> bool:
+        """Tell whether a row is identified by its number, so that no two rows share a key."""
+        return bool(set(self.key) & set(self.numbers))
+
+    @property
+    def computed(self) -> dict[str, str]:
+        """Return the SQL of the computed columns by name."""
+        return {name: c.sql for name, c in self.columns.items() if c.sql is not None}
+
+    def unknown_columns(self, batch: str) -> set[str]:
+        """Return the columns not known for the batch, and those computed from any, in lower case.
+
+        Where a claim count is not known, no expression makes a number of it, whatever it says.
+        """
+        missing = [name for name, column in self.columns.items() if not column.holds(batch)]
+        return made_from(missing, self.computed) if missing else set()
+
+    def of_batch(self, batch: str) -> SourceSettings:
+        """Return what the source must hold for the batch: columns not known yet are NULL."""
+        unknown = self.unknown_columns(batch)
+        columns = {
+            name: column.unknown(name)
+            if name.lower() in unknown
+            else column.model_copy(update={"batches": None})
+            for name, column in self.columns.items()
+        }
+        amounts = {
+            name: amount.model_copy(update={"count": None})
+            if amount.count is not None and amount.count.lower() in unknown
+            else amount
+            for name, amount in self.amounts.items()
+        }
+        return self.model_copy(update={"columns": columns, "amounts": amounts})
 
     def holds(self, batch: str) -> bool:
         """Tell whether this source exists for the batch; the latest claims may not be known yet."""
@@ -114,9 +204,12 @@ class Sources(Section):
 
     @model_validator(mode="after")
     def _check_keys(self) -> Sources:
-        if not self.policies.key:
-            raise ValueError("sources.policies.key is empty: name the columns that identify a row")
         claims = self.claims
+        if not self.policies.key or (claims is not None and self.policies.is_numbered):
+            raise ValueError(
+                "sources.policies.key is empty: name the columns that identify a row"
+                + (", to which claims refer" if claims is not None else "")
+            )
         if self.policies.period is not None:
             raise ValueError("sources.policies.period: only claims lie within a period")
         if claims is not None and len(claims.reference) != len(self.policies.key):
@@ -140,8 +233,10 @@ class Sources(Section):
 
 
 class CleanSettings(Section):
-    """How many rows may be refused before the batch is, and how the batch is profiled."""
+    """How many rows may be refused or be copies before the batch is refused, and the profile."""
 
     max_rejected_share: float = Field(default=0.05, ge=0.0, le=1.0)
+    duplicate_warning_share: float = Field(default=0.01, ge=0.0, le=1.0)
+    max_duplicate_share: float = Field(default=0.5, ge=0.0, le=1.0)
     profile_rows: int = Field(default=100_000, ge=0, le=1_000_000)
     changes: Literal["warn", "fail", "ignore"] = "warn"

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 
 from kyros_spark.delta.staging import RESUMABLE_FOR
 from kyros_spark.delta.tables import DeltaTables
+from kyros_spark.spark.session import setting, task_slots
 from kyros_spark.storage.files import folders_older_than, remove_folder
+
+_LISTING = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
+_TASKS_PER_SLOT = 2
 
 
 def compact(tables: DeltaTables, name: str, run_id: str) -> int:
@@ -19,10 +28,24 @@ def compact(tables: DeltaTables, name: str, run_id: str) -> int:
 def vacuum(tables: DeltaTables, name: str, days: int) -> int:
     """Remove files that no version of the last ``days`` days refers to; return how many."""
     words = f"VACUUM {tables.reference(name)} RETAIN {days * 24} HOURS"
-    count = tables.spark.sql(f"{words} DRY RUN").count()
-    if count:
-        tables.spark.sql(words)
+    with _few_listing_tasks(tables.spark):
+        count = tables.spark.sql(f"{words} DRY RUN").count()
+        if count:
+            tables.spark.sql(words)
     return count
+
+
+@contextmanager
+def _few_listing_tasks(spark: SparkSession) -> Iterator[None]:
+    """Let VACUUM list a table's folders with two tasks per slot, instead of 10,000 tasks.
+
+    A folder is a batch, of which there are few; a table of no rows took as long as a large one.
+    """
+    tasks = _TASKS_PER_SLOT * task_slots(spark)
+    with ExitStack() as settings:
+        with suppress(PySparkException):  # a platform that refuses lists in its own way
+            settings.enter_context(setting(spark, _LISTING, str(tasks)))
+        yield
 
 
 def remove_leftovers(tables: DeltaTables, name: str, older_than: timedelta = RESUMABLE_FOR) -> int:

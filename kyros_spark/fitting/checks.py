@@ -5,24 +5,16 @@ from __future__ import annotations
 from kyros_spark.config import Config, ModelSettings
 from kyros_spark.errors import ConfigError
 from kyros_spark.fitting.train_model import chosen_features
-from kyros_spark.tables.prepared import EXPOSURE, targets
 
 
 def check_model_settings(config: Config, name: str, model: ModelSettings) -> None:
-    """Refuse a model whose features, target or load the other settings do not provide.
+    """Refuse a model whose features or load the other settings do not provide.
 
     Raises:
         ConfigError: names the setting, the values it may take, and its value.
     """
     if not model.parts:
         chosen_features(name, model, config.prepare)
-    available = {column.name for column in (EXPOSURE, *targets(config.prepare))}
-    for setting, column in (("target", model.target), ("per", model.per)):
-        if column not in available:
-            raise ConfigError(
-                f"train.models.{name}.{setting}: expected one of "
-                f"{', '.join(sorted(available))}, found '{column}'"
-            )
     _check_load(config, name, model)
 
 

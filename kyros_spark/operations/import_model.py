@@ -12,14 +12,13 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config, is_remote
-from kyros_spark.config.base import NAME_PATTERN
 from kyros_spark.digest import digest
-from kyros_spark.errors import ConfigError, FeatureMismatchError, UsageError
+from kyros_spark.errors import FeatureMismatchError, UsageError
 from kyros_spark.log import event
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.importers import recognise
 from kyros_spark.model.manifest import Feature
-from kyros_spark.operations.import_settings import ImportSettings
+from kyros_spark.operations.import_settings import ImportSettings, check_import
 from kyros_spark.publishing.publish import publish
 from kyros_spark.registry import Entry, Trained
 from kyros_spark.registry.cost import check_budgets, measure
@@ -28,7 +27,6 @@ from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run, fingerprint
 from kyros_spark.storage.files import read_file
-from kyros_spark.tables.prepared import EXPOSURE, targets
 from kyros_spark.transforms.definitions import definition_hash
 
 
@@ -65,9 +63,7 @@ def import_model(
         GateError: the model is over budget, and nothing is registered; or the name's models in
             train declare a quality, which was not measured: it is registered as a candidate.
     """
-    if not NAME_PATTERN.match(settings.name):
-        raise UsageError(f"import --name {settings.name}: expected letters, digits and _")
-    _check_columns(config, settings)
+    check_import(config, settings)
     return execute(_import_work(Portfolio(spark, config), model_file, settings), run_id)
 
 
@@ -122,16 +118,6 @@ def _import(
     run.details = {settings.name: _details(entry, model, cost, bool(new))}
     publish(portfolio, run, registered.changed)
     registered.check()
-
-
-def _check_columns(config: Config, settings: ImportSettings) -> None:
-    """Refuse a target or unit that table prepared does not have."""
-    columns = {column.name for column in (EXPOSURE, *targets(config.prepare))}
-    for option, column in (("target", settings.target), ("per", settings.per)):
-        if column is not None and column not in columns:
-            raise ConfigError(
-                f"import --{option}: expected one of {', '.join(sorted(columns))}, found '{column}'"
-            )
 
 
 def _source(spark: SparkSession, address: str) -> bytes | Path:

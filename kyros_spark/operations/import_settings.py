@@ -8,8 +8,9 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from kyros_spark.config import Config
-from kyros_spark.config.base import Section
-from kyros_spark.errors import UsageError
+from kyros_spark.config.base import NAME_PATTERN, Section
+from kyros_spark.config.names import target_names
+from kyros_spark.errors import ConfigError, UsageError
 from kyros_spark.model.importers import recognise
 from kyros_spark.model.manifest import Family, Link
 
@@ -41,6 +42,7 @@ def import_settings(config: Config, options: Mapping[str, Any]) -> ImportSetting
 
     Raises:
         UsageError: an option is missing, or has a value it does not take.
+        ConfigError: target or unit is no column of table prepared.
     """
     trained = config.train.models.get(options["name"]) if config.train is not None else None
     values = {key: options.get(key) for key in ImportSettings.model_fields}
@@ -52,8 +54,26 @@ def import_settings(config: Config, options: Mapping[str, Any]) -> ImportSetting
     if values["target"] is None:
         raise UsageError("import: give --target, the column of prepared that the model predicts")
     try:
-        return ImportSettings.model_validate(values)
+        settings = ImportSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         option, value = first["loc"][0], first["input"]
         raise UsageError(f"import --{option} {value}: {first['msg']}") from error
+    check_import(config, settings)
+    return settings
+
+
+def check_import(config: Config, settings: ImportSettings) -> None:
+    """Refuse a name that is none, and a target or unit that table prepared does not have.
+
+    Raises:
+        UsageError, ConfigError: names the option, what was expected, and its value.
+    """
+    if not NAME_PATTERN.match(settings.name):
+        raise UsageError(f"import --name {settings.name}: expected letters, digits and _")
+    columns = target_names(config.prepare)
+    for option, column in (("target", settings.target), ("per", settings.per)):
+        if column is not None and column not in columns:
+            raise ConfigError(
+                f"import --{option}: expected one of {', '.join(sorted(columns))}, found '{column}'"
+            )

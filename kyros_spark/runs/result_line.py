@@ -60,6 +60,7 @@ def pipeline_line(pipeline: Any, config_uri: str) -> dict[str, Any]:
         "rows_in": sum(run.rows_in for run in runs if run.stage == "clean"),
         "rows_out": sum(run.rows_out for run in runs if run.stage == "predict"),
         "rows_rejected": sum(run.rows_rejected for run in runs),
+        "rows_duplicate": sum(run.rows_duplicate for run in runs),
         "seconds": round(sum(run.seconds for run in runs), 3),
         "outputs": {},
         "steps": [

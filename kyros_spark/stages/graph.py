@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kyros_spark.config import Config
+from kyros_spark.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,26 @@ STAGE_INPUTS: dict[str, tuple[StageInput, ...]] = {
     ),
     "evaluate": (StageInput("predict", ("predictions",)),),
 }
+
+
+def check_run(config: Config, batches: Sequence[str], stages: Sequence[str]) -> list[str]:
+    """Return the batches that a pipeline works on: those given, or those of the settings.
+
+    Raises:
+        UsageError: no batches are known, or a stage is not one of a pipeline.
+    """
+    chosen = list(batches) or list(config.batches)
+    if not chosen:
+        raise UsageError("run: give --batch ID (again for more), or list batches in the settings")
+    expected = ", ".join(STAGE_INPUTS)
+    if not stages:
+        raise UsageError(f"run --stages: expected some of {expected}, found none")
+    for stage in stages:
+        if stage not in STAGE_INPUTS:
+            near = difflib.get_close_matches(stage, STAGE_INPUTS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"run --stages: expected some of {expected}, found '{stage}'{hint}")
+    return chosen
 
 
 def training_label(config: Config) -> str:

@@ -10,14 +10,13 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config
-from kyros_spark.errors import UsageError
 from kyros_spark.log import event
 from kyros_spark.runs.execute import Work, execute
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
 from kyros_spark.stages.clean.stage import clean_work
 from kyros_spark.stages.evaluate.stage import evaluate_work
-from kyros_spark.stages.graph import STAGE_INPUTS, training_label
+from kyros_spark.stages.graph import check_run, training_label
 from kyros_spark.stages.predict.stage import predict_work
 from kyros_spark.stages.prepare.stage import prepare_work
 from kyros_spark.stages.train.stage import train_work
@@ -62,13 +61,7 @@ def run(
     Raises:
         UsageError: no batches are known, or a stage is not one of a pipeline.
     """
-    chosen = list(batches) or list(config.batches)
-    if not chosen:
-        raise UsageError("run: give --batch ID (again for more), or list batches in the settings")
-    for stage in stages:
-        if stage not in STAGE_INPUTS:
-            expected = ", ".join(STAGE_INPUTS)
-            raise UsageError(f"run --stages: expected some of {expected}, found '{stage}'")
+    chosen = check_run(config, batches, stages)
     portfolio, skipped = Portfolio(spark, config), list[Run]()
     pipeline = PipelineRun()
     steps = steps_of(config, chosen, stages, fuse)

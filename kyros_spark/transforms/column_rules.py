@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kyros_spark.config import ColumnSettings, SourceSettings
 from kyros_spark.tables.ddl import quoted, text
-from kyros_spark.transforms.duplicates import CONFLICT, SUMMED, SUPERSEDED
+from kyros_spark.transforms.duplicates import CONFLICT, EQUAL, SUMMED, SUPERSEDED
 from kyros_spark.transforms.repairs import FIRST_REPAIRED, respelled_sql
 from kyros_spark.transforms.rules import Rule, values_sql
 from kyros_spark.transforms.values import (
@@ -32,6 +32,11 @@ def column_rules(source: SourceSettings) -> list[Rule]:
 
 
 def _key_rules(source: SourceSettings) -> Iterator[Rule]:
+    if source.is_numbered:
+        if source.duplicates == "keep":
+            expected = "no earlier row with the same values"
+            yield Rule("copy", "(record)", expected, EQUAL, "'an earlier row'", "warn")
+        return
     if not source.key:
         return
     key, key_values = ", ".join(source.key), values_sql(source.key)

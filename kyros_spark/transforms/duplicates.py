@@ -14,6 +14,7 @@ from kyros_spark.transforms.repairs import needs_repair
 from kyros_spark.transforms.values import MALFORMED, RAW, as_read, present_sql
 
 COPY = "_copy"
+EQUAL = "_equal"  # a copy that is kept, where rows are identified by their number
 CONFLICT = "_conflict"
 SUPERSEDED = "_superseded"
 SUMMED = "_summed"
@@ -39,12 +40,14 @@ def with_duplicates_marked(
 
     This takes one shuffle by key. Contents are compared by 64 hashed bits among the few rows of a
     key, and by 128 among all rows without a key. Floats are rounded first, so that noise in the
-    last digits does not hide a duplicate. Rows without a key conflict with no other row.
+    last digits does not hide a duplicate. Rows without a key conflict with no other row. A row's
+    number is no key here: of equal rows, all but the first are copies, or EQUAL where copies stay.
     """
     hashed = _hashed(typed, source, carried)
     latest = source.conflicts == "keep_latest"
     first = [F.col(_LATEST).desc_nulls_last()] if latest else []
-    by_key = Window.partitionBy(*_KEY).orderBy(*first, *_CONTENT)
+    numbers = [F.col(f"{RAW}.{quoted(name)}") for name in source.numbers]
+    by_key = Window.partitionBy(*_KEY).orderBy(*first, *_CONTENT, *numbers)
     previous = [F.lag(name).over(by_key) == F.col(name) for name in _CONTENT]
     copy = F.coalesce(previous[0] & previous[1], F.lit(False))
     whole = by_key.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
@@ -53,6 +56,7 @@ def with_duplicates_marked(
     marked = hashed.select(
         "*",
         (copy if source.duplicates == "remove" else F.lit(False)).alias(COPY),
+        *([copy.alias(EQUAL)] if source.is_numbered else []),
         (F.col("_has_key") & (other[0] | other[1])).alias("_other"),
         *([] if latest else [_several(whole).alias(_SEVERAL)]),
     )
@@ -73,7 +77,7 @@ def with_sums(typed: DataFrame, source: SourceSettings) -> DataFrame:
 def _hashed(typed: DataFrame, source: SourceSettings, carried: Sequence[str]) -> DataFrame:
     content = [part for name in source.columns for part in _comparable(typed, source, name)]
     content.append(f"{RAW}.{MALFORMED}")
-    key = [quoted(name) for name in source.key]
+    key = [] if source.is_numbered else [quoted(name) for name in source.key]
     has_key = " AND ".join(f"{name} IS NOT NULL" for name in key) or "false"
     decides = [f"{quoted(n)} AS {as_read(n)}" for n in source.sum]
     if source.latest_by is not None:
@@ -131,10 +135,11 @@ def _several(whole: WindowSpec) -> Column:
 def _comparable(typed: DataFrame, source: SourceSettings, name: str) -> list[str]:
     """Return the SQL by which two values are compared: the typed value, else the raw one.
 
-    A computed column needs none: it is equal where its inputs are. A date has one spelling only.
+    A computed column needs none: it is equal where its inputs are. A date has one spelling only. A
+    row's number says where it stands, not what it holds.
     """
     settings, value = source.columns[name], quoted(name)
-    if settings.sql is not None:
+    if not settings.is_read:
         return []
     if settings.type == "date" and settings.format is None and not needs_repair(name, source):
         raw = typed.select(f"{RAW}.{quoted(name)}").schema[0].dataType

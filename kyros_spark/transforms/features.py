@@ -7,7 +7,7 @@ no information from claims can enter a feature.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException
@@ -15,8 +15,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import AgeSettings, FeatureSettings, PrepareSettings, SplitSettings
+from kyros_spark.config.expressions import inputs_of, made_from, without_texts, words
 from kyros_spark.errors import FeatureDefinitionError, first_line, machine_failed
 from kyros_spark.transforms.bins import bin_label
+from kyros_spark.transforms.first_days import first_days
 
 _SPLIT_STEPS = 1_000_000
 # SQL whose value depends on more than the row: on other rows, their position, or the time.
@@ -118,29 +120,35 @@ def check_definitions(
     expressions = list(_expressions(settings))
     # Spark analyses all at once in little more time than one, but does not say which is at fault.
     each = not _computable(policies, *expressions)
-    forbidden = _never_features(settings, derived) & {c.lower() for c in policies.columns}
+    forbidden = never_features(settings, derived, policies.columns)
     for expression in expressions:
         _check_columns_named(expression)
         if each:
             _check_computable(policies, expression)
-        used = sorted(_words(expression.sql) & forbidden) if expression.is_feature else []
+        used = sorted(words(expression.sql) & forbidden) if expression.is_feature else []
         if used:
             raise FeatureDefinitionError(
                 f"{expression.setting}: expected columns known before the year, found "
                 f"{', '.join(used)}, from which exposure or a target is made; exposure is an "
-                "offset or a weight, never a feature"
+                "offset or a weight, never a feature (of the dates that it is made from, the first "
+                "day may be used: `days: {from: start, to: end}` says which that is)"
             )
 
 
-def _never_features(settings: PrepareSettings, derived: Mapping[str, str]) -> set[str]:
-    """Return the columns behind exposure and targets, and all columns derived from any of them."""
-    forbidden = {"exposure"}.union(*map(_words, (settings.exposure, *settings.targets.values())))
-    inputs = {name.lower(): _words(sql) for name, sql in derived.items()}
-    for _ in inputs:  # at most as many steps as there are columns
-        forbidden = forbidden.union(*(inputs[name] for name in forbidden & set(inputs)))
-    for _ in inputs:
-        forbidden |= {name for name, words in inputs.items() if words & forbidden}
-    return forbidden
+def never_features(
+    settings: PrepareSettings, derived: Mapping[str, str], columns: Collection[str]
+) -> set[str]:
+    """Return the columns that no feature may use, in lower case.
+
+    They are those behind exposure and targets, and all columns derived from any of them. What is
+    known on a policy's first day is not among them: that day, and an age on it.
+    derived: the computed columns with their SQL. columns: all of table policies.
+    """
+    names = {name.lower() for name in columns}
+    of_exposure = inputs_of({"exposure"} | words(settings.exposure), derived)
+    of_exposure -= first_days(settings.exposure, derived, columns)
+    of_targets = inputs_of(set().union(*map(words, settings.targets.values())), derived)
+    return made_from((of_exposure | of_targets) & names, derived) & names
 
 
 def _expressions(settings: PrepareSettings) -> Iterator[_Expression]:
@@ -157,7 +165,7 @@ def _expressions(settings: PrepareSettings) -> Iterator[_Expression]:
 
 
 def _check_columns_named(expression: _Expression) -> None:
-    if _STAR.search(_without_texts(expression.sql)):
+    if _STAR.search(without_texts(expression.sql)):
         raise FeatureDefinitionError(
             f"{expression.setting}: '{expression.sql}': expected columns by name, found *, which "
             "is whatever the rows happen to hold; name the columns"
@@ -195,11 +203,3 @@ def _check_computable(policies: DataFrame, expression: _Expression) -> None:
         if machine_failed(error):
             raise
         raise FeatureDefinitionError(f"{setting}: '{sql}' is not Spark SQL: {error}") from error
-
-
-def _words(sql: str) -> set[str]:
-    return {word.lower() for word in re.findall(r"[A-Za-z_][A-Za-z0-9_]*", _without_texts(sql))}
-
-
-def _without_texts(sql: str) -> str:
-    return re.sub(r"'(?:[^'\\]|\\.)*'", " ", sql)

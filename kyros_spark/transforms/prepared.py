@@ -46,11 +46,13 @@ def prepared_rows(
     claim_targets: Mapping[str, Column],
     batch: str,
     run_id: str,
+    beside: Sequence[str] = (),
 ) -> DataFrame:
     """Return the rows of `prepared`: key, exposure, targets, split, features, batch and run.
 
     policies: clean policies, with the sums of their claims where claims are known.
     claim_targets: the targets that come from claims, over the columns of ``policies``.
+    beside: further columns of ``policies`` that are kept.
 
     Raises:
         FeatureDefinitionError: an expression of prepare.targets cannot be computed.
@@ -70,6 +72,7 @@ def prepared_rows(
             *(F.col(f"_feature_{name}").alias(name) for name in settings.features),
             F.lit(batch).alias("batch_id"),
             F.lit(run_id).alias("run_id"),
+            *beside,
         )
     except AnalysisException as error:
         line = first_line(error)

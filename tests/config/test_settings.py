@@ -194,3 +194,205 @@ def test_a_wrong_command_line_ends_with_exit_code_2_and_a_result_line(words, cap
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
     assert json.loads(lines[0])["error"]["type"] == "UsageError"
+
+
+ROW_DECIDES = {
+    "a column": ("sources__policies__columns__city__sql", "rand(7) > 0.5", "columns.city.sql"),
+    "the key": (
+        "sources__policies__columns__policy_id",
+        {"type": "long", "sql": "monotonically_increasing_id ()"},
+        "columns.policy_id.sql",
+    ),
+    "a rule": (
+        "sources__policies__rules",
+        [{"id": "r", "check": "spark_partition_id() < 1"}],
+        "rules.r.check",
+    ),
+    "a split": (
+        "prepare__split",
+        {"sql": "if(Rand() < 0.7, 'train', 'test')"},
+        "split.sql: expected values that the row itself decides, found Rand()",
+    ),
+    "a feature": ("prepare__features__place__sql", "uuid()", "features.place.sql"),
+    "a target": ("prepare__targets", {"noise": "uniform(0, 1)"}, "targets.noise"),
+    "an exposure": ("prepare__exposure", "exposure * rand()", "exposure: expected"),
+    "claims": ("prepare__claims__where", "randn() > 0", "claims.where"),
+}
+
+
+@pytest.mark.parametrize("path, value, says", ROW_DECIDES.values(), ids=list(ROW_DECIDES))
+def test_what_depends_on_partitions_or_chance_is_refused_at_load(path, value, says):
+    with pytest.raises(ConfigError) as error:
+        parse_config(text(**{path: value}))
+    assert says in str(error.value) and "depends on how rows lie in partitions" in str(error.value)
+
+
+@pytest.mark.parametrize("sql", ["area = 'rand()'", "brand = 1", "random > 2"])
+def test_a_word_that_calls_nothing_is_no_chance(sql):
+    assert parse_config(text(sources__policies__columns__city__sql=sql))
+
+
+def test_a_source_without_a_key_gets_the_rows_number_and_keeps_its_copies():
+    keyless = parse_config(text(sources__claims__key=[])).sources.claims
+    assert keyless.key == ("row_number",) and keyless.columns["row_number"].row_number
+    assert keyless.duplicates == "keep" and keyless.is_numbered
+    stated = parse_config(text(sources__claims__key=[], sources__claims__duplicates="remove"))
+    assert stated.sources.claims.duplicates == "remove"
+    assert parse_config(text()).sources.claims.duplicates == "remove"
+
+
+@pytest.mark.parametrize("column", [{"type": "string"}, {"type": "long", "from": "id"}])
+def test_a_rows_number_is_a_whole_number_and_comes_from_nowhere(column):
+    column = {**column, "row_number": True}
+    with pytest.raises(ConfigError, match="row_number: expected type: long"):
+        parse_config(text(sources__policies__columns__number=column))
+
+
+def of_targets(**changes):
+    """Return settings with a target in the policies, and a column that hashes it."""
+    columns = SETTINGS["sources"]["policies"]["columns"]
+    columns = {
+        **columns,
+        "nclaims": {"type": "int"},
+        "both": {"type": "double", "sql": "nclaims * 2"},
+        "record": {"type": "string", "sql": "sha2(concat_ws('|', start, both), 256)"},
+    }
+    given = {
+        "sources__policies__columns": columns,
+        "prepare__targets": {"losses": "if(area = 'city' AND start > '2020-01-01', nclaims, 0)"},
+    }
+    return parse_config(text(**given, **changes))
+
+
+KNOWS_CLAIMS = {
+    "a hash of the record": ({"prepare__split": {"by": ["record"]}}, "prepare.split.by"),
+    "the target itself": ({"prepare__split": {"by": ["client_id", "NClaims"]}}, "split.by"),
+    "an expression": (
+        {"prepare__split": {"sql": "if(pmod(hash(both), 3) < 2, 'train', 'test')"}},
+        "prepare.split.sql",
+    ),
+    "the key": ({"sources__policies__key": ["record"]}, "sources.policies.key"),
+    "the folds of a search": (
+        {"train__models__boosted__search": {
+            "by": ["record"], "space": {"eta": {"low": 0.1, "high": 0.3}}}},
+        "train.models.boosted.search.by",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes, says", KNOWS_CLAIMS.values(), ids=list(KNOWS_CLAIMS))
+def test_a_split_that_knows_the_claims_is_refused(changes, says):
+    with pytest.raises(ConfigError, match="expected columns that do not know the claims") as error:
+        of_targets(**changes)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        {"by": ["client_id"]},
+        {"by": ["area"]},
+        {"sql": "year(start)", "parts": {"2023": "train"}},
+        {"sql": "if(nclaims > 0, 'train', 'test')", "stratified": True},
+        {"sql": "if(area = 'nclaims', 'train', 'test')"},
+    ],
+)
+def test_a_split_by_what_is_no_target_is_none_of_that(split):
+    assert of_targets(prepare__split=split)
+
+
+def of_columns(**columns):
+    given = {**SETTINGS["sources"]["policies"]["columns"], **columns}
+    return parse_config(text(sources__policies__columns=given)).sources.policies
+
+
+def test_a_column_not_known_yet_is_null_and_so_is_what_is_computed_from_it():
+    source = of_columns(
+        nclaims={"type": "long", "required": True, "max": 5, "batches": [2023]},
+        twice={"type": "long", "sql": "coalesce(nclaims, 0) * 2"},
+        some={"type": "boolean", "sql": "coalesce(Twice, 0) > 0"},
+    )
+    assert source.unknown_columns("2023") == set()
+    assert source.unknown_columns("2024") == {"nclaims", "twice", "some"}
+    known, later = source.of_batch("2023"), source.of_batch("2024")
+    assert known.columns["nclaims"].required and known.columns["twice"] == source.columns["twice"]
+    for name in ("nclaims", "twice", "some"):
+        column = later.columns[name]
+        assert column.sql.startswith("CAST(NULL AS") and not column.required and column.max is None
+        assert column.type == source.columns[name].type
+    assert later.columns["age"] == source.columns["age"] and later.key == source.key
+    more = of_columns(nclaims={"type": "long", "required": True, "max": 5, "batches": [2023, 2025]})
+    assert more.of_batch("2023").columns["nclaims"] == known.columns["nclaims"]
+
+
+@pytest.mark.parametrize(
+    "name, column, says",
+    [
+        ("policy_id", {"type": "string", "batches": [2023]}, "columns.policy_id.batches"),
+        ("city", {"type": "boolean", "sql": "true", "batches": [2023]}, "found a computed one"),
+    ],
+)
+def test_a_column_that_rows_need_is_known_in_every_batch(name, column, says):
+    with pytest.raises(ConfigError) as error:
+        of_columns(**{name: column})
+    assert says in str(error.value)
+
+
+NAMES = {
+    "per of a model": (
+        {"train__models__boosted__per": "years"}, "train.models.boosted.per", "found 'years'"),
+    "target of a model": (
+        {"train__models__boosted__target": "cost"}, "train.models.boosted.target",
+        "claim_amount, claim_count, claim_excess, exposure, found 'cost'"),
+    "feature of a model": (
+        {"train__models__premium__features": ["driver", "colour"]},
+        "train.models.premium.features", "'colour' is not among prepare.features"),
+    "factors": (
+        {"evaluate": {"factors": ["driver", "age"]}}, "evaluate.factors", "found age"),
+    "per that models are judged by": (
+        {"evaluate": {"judged": {"x": {"target": "claim_count", "per": "e", "family": "poisson"}}}},
+        "evaluate.judged.x.per", "found 'e'"),
+    "a composite per what is no column": (
+        {"train__models__pure_premium__per": "years"}, "settings", "is claim_amount per exposure"),
+    "units that do not cancel": (
+        {"predict__products": {"both": ["frequency", "premium"]}}, "predict.products.both",
+        "frequency times premium is claim_amount * claim_count per exposure * exposure"),
+    "claims that no source has": (
+        {"sources__claims": ...}, "prepare.claims is given", "sources.claims is not"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes, setting, says", NAMES.values(), ids=list(NAMES))
+def test_a_name_that_no_column_will_have_is_refused_at_load(changes, setting, says):
+    with pytest.raises(ConfigError) as error:
+        parse_config(text(**changes))
+    assert setting in str(error.value) and says in str(error.value)
+
+
+COMMANDS = {
+    "an unknown stage": (
+        ["run", "--stages", "clean,prepair"], "found 'prepair'; did you mean prepare?"),
+    "no stage": (["run", "--stages", ","], "expected some of clean, prepare"),
+    "an import of nothing known": (
+        ["import", "--model-file", "x.json", "--name", "new"], "give --target"),
+    "an import per what is no column": (
+        ["import", "--model-file", "x.json", "--name", "frequency", "--per", "years"],
+        "import --per: expected one of"),
+    "an import under no name": (
+        ["import", "--model-file", "x.json", "--name", "a/b", "--target", "claim_count"],
+        "import --name a/b"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words, says", COMMANDS.values(), ids=list(COMMANDS))
+def test_what_the_settings_decide_is_said_before_spark_starts(
+    words, says, tmp_path, capsys, monkeypatch
+):
+    from kyros_spark.spark import session
+
+    monkeypatch.setattr(session, "get_session", lambda *_, **__: pytest.fail("Spark was started"))
+    path = tmp_path / "settings.yaml"
+    path.write_text(text())
+    assert main([words[0], "--config", str(path), *words[1:]]) == 2
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert says in line["error"]["message"]

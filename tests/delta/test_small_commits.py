@@ -415,6 +415,24 @@ def test_a_run_that_is_killed_around_its_commit_loses_and_doubles_nothing(
     assert read.count() == 9
 
 
+def test_vacuum_lists_with_a_few_tasks_whatever_the_session_says(tables, spark):
+    tables.append_rows(RUNS, LEDGER, "first")
+    setting = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
+    before, tracker = spark.conf.get(setting), spark.sparkContext.statusTracker()
+    try:
+        spark.conf.set(setting, "500")
+        spark.sparkContext.setJobGroup("vacuum", "count the tasks")
+        vacuum(tables, "runs", 7)
+        assert spark.conf.get(setting) == "500", "the session's own setting is as it was"
+    finally:
+        spark.conf.set(setting, before)
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+    jobs = map(tracker.getJobInfo, tracker.getJobIdsForGroup("vacuum"))
+    stages = [tracker.getStageInfo(stage) for job in jobs for stage in job.stageIds]
+    tasks = [stage.numTasks for stage in stages if stage is not None]
+    assert tasks and max(tasks) < 200
+
+
 def test_a_full_device_is_named_and_the_same_rows_are_written_once_there_is_room(
     tables, spark, tmp_path
 ):

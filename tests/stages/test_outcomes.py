@@ -153,6 +153,7 @@ def test_a_failure_is_in_the_ledger_and_the_mended_extract_goes_through(portfoli
 def test_a_feature_comes_and_another_goes_without_another_batch_noticing(portfolio, spark):
     before = rows_of(portfolio, spark, "feature_log", SECOND)
     portfolio.set("prepare.features.log_bonus", None)
+    portfolio.set("train.models.premium.features", ["driver"])
     portfolio.set("prepare.features.age_years", {"kind": "numeric", "column": "age",
                                                  "description": "age in years"})  # fmt: skip
     assert portfolio.must(f"prepare --batch {FIRST}")["status"] == "done"

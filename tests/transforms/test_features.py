@@ -70,6 +70,17 @@ def test_a_split_that_does_not_say_of_every_row_is_refused(raw_portfolio, tables
     assert f"found {lost} of 120 rows without" in outcome.message
 
 
+@pytest.mark.parametrize("local_rows", [0, 1000], ids=["executors", "driver"])
+@pytest.mark.parametrize(("by", "keys"), [("area", 3), ("client_id", None), ("bonus", 20)])
+def test_a_split_by_few_keys_is_told(raw_portfolio, by, keys, local_rows):
+    raw_portfolio.set("prepare.split.by", [by])
+    raw_portfolio.set("spark.local_rows", local_rows)
+    raw_portfolio.must(f"clean --batch {FIRST}")
+    line = raw_portfolio.must(f"prepare --batch {FIRST}")
+    expected = None if keys is None else {"rows": 120, "keys": keys}
+    assert line["details"].get("split_keys") == expected
+
+
 def test_what_is_said_about_a_feature_is_not_what_it_is():
     plain = FeatureSettings(kind="numeric", column="power")
     tagged = FeatureSettings(kind="numeric", column="power", rating_use=False, cost=3)

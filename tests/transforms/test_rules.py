@@ -185,6 +185,7 @@ def test_dates_in_order_unique_values_and_periods_that_overlap(raw_portfolio, sp
     raw_portfolio.set("sources.policies", source)
     raw_portfolio.set("sources.claims", None)
     raw_portfolio.set("prepare.claims", None)
+    raw_portfolio.set("train", None)
     raw_portfolio.set("clean.max_rejected_share", 1.0)
     raw_portfolio.must(f"clean --batch {FIRST}")
     refused = raw_portfolio.read(spark, "rejects").collect()

@@ -14,6 +14,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from kyros_spark.config import ListSettings, SourceSettings
 from kyros_spark.errors import SourceSchemaError
+from kyros_spark.stages.clean.row_numbers import with_row_numbers
 from kyros_spark.stages.clean.source_files import source_path, translate_source_errors
 from kyros_spark.tables.ddl import quoted
 from kyros_spark.transforms.values import MALFORMED
@@ -24,6 +25,8 @@ QUOTE = '"'  # within quotes it stands doubled for itself, as in RFC 4180; Spark
 def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str) -> DataFrame:
     """Return the declared columns under their declared names, and the text of malformed records.
 
+    Columns that hold the row's number are added last.
+
     Raises:
         SourceNotFoundError: there is nothing at the path, or it cannot be read.
         SourceSchemaError: a column is missing, or there is one that is not declared.
@@ -31,7 +34,7 @@ def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str)
     path = source_path(source, batch)
     with translate_source_errors(name, path):
         frame, header = _read(spark, source, path)
-    origins = {n: c.source or n for n, c in source.columns.items() if c.sql is None}
+    origins = {n: c.source or n for n, c in source.columns.items() if c.is_read}
     wanted = list(dict.fromkeys(origins.values()))
     _check_header(name, source, path, header, wanted)
     if source.format in ("csv", "json"):
@@ -40,8 +43,12 @@ def read_raw(spark: SparkSession, name: str, source: SourceSettings, batch: str)
         fields = [StructField(column, StringType()) for column in named]
         schema = StructType([*fields, StructField(MALFORMED, StringType())])
         frame = _text_reader(spark, source).schema(schema).load(path)
-    malformed = _malformed(source, frame)
-    return frame.select(*(frame[quoted(c)].alias(n) for n, c in origins.items()), malformed)
+    columns = [frame[quoted(c)].alias(n) for n, c in origins.items()]
+    columns.append(_malformed(source, frame))
+    if not source.numbers:
+        return frame.select(*columns)
+    with translate_source_errors(name, path):
+        return with_row_numbers(frame, columns, source.numbers)
 
 
 def source_types(source: SourceSettings, raw: DataFrame) -> dict[str, str]:
@@ -122,8 +129,10 @@ def _read(spark: SparkSession, source: SourceSettings, path: str) -> tuple[DataF
 def _check_header(
     name: str, source: SourceSettings, path: str, header: list[str], wanted: list[str]
 ) -> None:
+    # A column that is not known yet may be there all the same, empty or half filled.
+    unread = {c.source for c in source.columns.values() if not c.is_read}
     missing = [column for column in wanted if column not in header]
-    extra = [column for column in header if column not in wanted]
+    extra = [column for column in header if column not in wanted and column not in unread]
     if missing:
         only = ", ".join(header) or "no columns"
         raise SourceSchemaError(

@@ -57,6 +57,9 @@ class RowsWithVerdicts(Protocol):
     def accepted(self, names: Sequence[str]) -> DataFrame:
         """Return columns of the accepted rows."""
 
+    def copies(self) -> DataFrame:
+        """Return the source's columns of the copies that were taken out."""
+
     def clean(self, batch: str, run_id: str) -> DataFrame | pa.Table:
         """Return the accepted rows as their table holds them."""
 

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from kyros_spark.config import SourceSettings
 from kyros_spark.spark.session import arrow_transfer
 from kyros_spark.transforms import verdicts
+from kyros_spark.transforms.duplicates import COPY
 from kyros_spark.transforms.profile import sample
 from kyros_spark.transforms.rules import Rule
 
@@ -42,6 +43,10 @@ class JudgedFrame:
     def accepted(self, names: Sequence[str]) -> DataFrame:
         """Return columns of the accepted rows."""
         return verdicts.accepted(self._rows).select(*names)
+
+    def copies(self) -> DataFrame:
+        """Return the source's columns of the copies that were taken out."""
+        return self._rows.where(COPY).select(*self._source.columns)
 
     def clean(self, batch: str, run_id: str) -> DataFrame:
         """Return the accepted rows as their table holds them."""

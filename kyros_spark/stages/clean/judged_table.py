@@ -119,6 +119,11 @@ class JudgedTable:
         # Spark does not know how few they are, and would sort both sides of a join.
         return frame.hint("broadcast") if self._accepted.num_rows <= _BROADCAST else frame
 
+    def copies(self) -> DataFrame:
+        """Return the source's columns of the copies that were taken out."""
+        copies = self._rows.filter(self._rows[COPY])
+        return self._spark.createDataFrame(copies.select(list(self._source.columns)))
+
     def clean(self, batch: str, run_id: str) -> pa.Table:
         """Return the accepted rows as their table holds them."""
         rows, cut = self._accepted, caps(self._source)

@@ -44,7 +44,7 @@ def profile_rows(
     findings = {row["column"]: row["findings"] for row in profiles if row["findings"]}
     if findings:
         details["findings"] = findings
-    changes = differences(before, profiles) if before else []
+    changes = _changes(portfolio, run, name, before, profiles) if before else []
     if changes:
         details["changes"] = {"against": before[0]["batch_id"], "what": changes[:50]}
     if changes and settings.changes == "fail":
@@ -56,3 +56,22 @@ def profile_rows(
     now = datetime.now(UTC)
     stamp = {"batch_id": run.batch, "profiled_at": now, "run_id": run.run_id}
     return [{**row, **stamp} for row in profiles]
+
+
+def _changes(
+    portfolio: Portfolio,
+    run: Run,
+    name: str,
+    before: Sequence[Mapping[str, Any]],
+    profiles: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """Return how a source differs from the batch before, in what is known of both batches."""
+    sources = portfolio.config.sources
+    source = sources.claims if name == "claims" else sources.policies
+    unknown: set[str] = set()
+    if source is not None:
+        unknown = source.unknown_columns(run.batch)
+        unknown |= source.unknown_columns(before[0]["batch_id"])
+    known = ([row for row in rows if row["column"].lower() not in unknown]
+             for rows in (before, profiles))  # fmt: skip
+    return differences(*known)

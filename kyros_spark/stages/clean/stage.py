@@ -12,6 +12,7 @@ from kyros_spark.config import Config, SourceSettings
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import Run
+from kyros_spark.stages.clean.copies import check_copies
 from kyros_spark.stages.clean.judge import JudgedSource, count, judged_source
 from kyros_spark.stages.clean.last_profiles import LastProfiles
 from kyros_spark.stages.clean.profile import profile_rows
@@ -51,8 +52,9 @@ def clean_work(portfolio: Portfolio, batch: str | None) -> Work[Extract]:
 
 def _sources(config: Config, batch: str) -> dict[str, SourceSettings]:
     claims = config.sources.claims
-    with_claims = {"claims": claims} if claims is not None and claims.holds(batch) else {}
-    return {"policies": config.sources.policies, **with_claims}
+    known = claims is not None and claims.holds(batch)
+    with_claims = {"claims": claims.of_batch(batch)} if claims is not None and known else {}
+    return {"policies": config.sources.policies.of_batch(batch), **with_claims}
 
 
 def _clean(
@@ -69,6 +71,7 @@ def _clean(
                     judged_source(portfolio, name, source, most_rows, run.batch, policies)
                 )
                 counts = count(run, name, judged[name], portfolio.config.clean)
+                check_copies(run, name, judged[name], portfolio.config)
             with run.phase(f"profile {name}"):
                 if earlier is None and _compared(portfolio.config):  # once a source has passed
                     earlier = LastProfiles(portfolio.tables)

@@ -13,7 +13,6 @@ from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config, EvaluateSettings
 from kyros_spark.delta.where import where as among
-from kyros_spark.errors import ConfigError
 from kyros_spark.evaluation.base import BatchTotals
 from kyros_spark.evaluation.intervals import ConfidenceInterval
 from kyros_spark.evaluation.report.page import check_report
@@ -69,7 +68,8 @@ def evaluate_work(
     """Return what evaluate would do on a batch."""
     config, label = portfolio.config, batch_of("evaluate", batch, portfolio.config)
     settings = config.evaluate.model_copy(update={"tier": tier or config.evaluate.tier})
-    _check_settings(config, settings)
+    if settings.report:
+        check_report()
 
     def inputs() -> Inputs[Selection]:
         selection = select_models(portfolio, label, models)
@@ -84,17 +84,6 @@ def evaluate_work(
     dumped = settings.model_dump(mode="json")
     do = partial(_evaluate, portfolio, settings)
     return Work(portfolio, "evaluate", label, inputs, dumped, do)
-
-
-def _check_settings(config: Config, settings: EvaluateSettings) -> None:
-    unknown = sorted(set(settings.factors or ()) - set(config.prepare.features))
-    if unknown:
-        raise ConfigError(
-            f"evaluate.factors: expected features of prepare.features "
-            f"({', '.join(config.prepare.features)}), found {', '.join(unknown)}"
-        )
-    if settings.report:
-        check_report()
 
 
 def _reference_batches(models: Iterable[EvaluatedModel]) -> list[str]:

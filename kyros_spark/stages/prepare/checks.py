@@ -16,6 +16,7 @@ from kyros_spark.delta.batch_files import read_batch
 from kyros_spark.errors import ExposureError, SplitError
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun, Run
+from kyros_spark.stages.prepare.split_keys import SPLIT_KEY, note_few_keys
 from kyros_spark.transforms.features import check_definitions, exposure_value, split_value
 
 
@@ -30,7 +31,7 @@ def checked_policies(portfolio: Portfolio, run: Run, cleaned: LastRun) -> DataFr
         ExposureError: exposure is missing, not positive, or above its range.
     """
     policies = defined_policies(portfolio, run, cleaned)
-    check_values(run, policies, portfolio.config.prepare)
+    check_values(run, policies, portfolio.config.prepare, {})
     return policies
 
 
@@ -40,22 +41,29 @@ def defined_policies(portfolio: Portfolio, run: Run, cleaned: LastRun) -> DataFr
     Raises:
         FeatureDefinitionError: an expression of the settings cannot be computed.
     """
-    settings, columns = portfolio.config.prepare, portfolio.config.sources.policies.columns
+    settings, source = portfolio.config.prepare, portfolio.config.sources.policies
     policies = read_batch(portfolio.tables, "policies", cleaned.outputs["policies"], run.batch)
-    derived = {name: column.sql for name, column in columns.items() if column.sql is not None}
-    check_definitions(policies, settings, derived)
+    check_definitions(policies, settings, source.computed)
     return policies
 
 
-def check_values(run: Run, policies: DataFrame, settings: PrepareSettings) -> None:
+def check_values(
+    run: Run, policies: DataFrame, settings: PrepareSettings, keys: Mapping[str, Column]
+) -> None:
     """Count policies into the run, and refuse a batch with a bad exposure or part.
+
+    keys: `split_keys`, if it is to be told where they are few.
 
     Raises:
         SplitError, ExposureError: as `checked_policies` raises them.
     """
     part = split_value(settings.split)
     counts = (
-        policies.select(exposure_value(settings), part.alias("_part"))
+        policies.select(
+            exposure_value(settings),
+            part.alias("_part"),
+            *(key.alias(name) for name, key in keys.items()),
+        )
         .agg(
             F.count(F.lit(1)).alias("rows"),
             F.count_if(_out_of_range(settings)).alias("bad"),
@@ -64,6 +72,8 @@ def check_values(run: Run, policies: DataFrame, settings: PrepareSettings) -> No
             ),
             F.min(F.when(_out_of_range(settings), F.col("exposure"))).alias("least"),
             F.max(F.when(_out_of_range(settings), F.col("exposure"))).alias("most"),
+            *(F.count(name).alias("counted") for name in keys),
+            *(F.size(F.collect_set(name)).alias("keys") for name in keys),
         )
         .first()
     )
@@ -83,11 +93,14 @@ def check_rows(run: Run, rows: pa.Table, settings: PrepareSettings) -> None:
     lost = pc.invert(pc.is_in(rows["split"], pa.array(["train", "valid", "test"])))
     least, most = extremes(bad)
     counts = {"rows": rows.num_rows, "bad": len(bad), "least": least, "most": most}
+    if SPLIT_KEY in rows.column_names:
+        keys = rows[SPLIT_KEY].drop_null()
+        counts |= {"counted": len(keys), "keys": pc.count_distinct(keys).as_py()}
     _refuse(run, settings, {**counts, "lost": pc.sum(lost).as_py()})
 
 
 def _refuse(run: Run, settings: PrepareSettings, counts: Mapping[str, Any]) -> None:
-    """Refuse a batch by the counts of its bad rows."""
+    """Refuse a batch by the counts of its bad rows; warn of one by those of its split keys."""
     run.rows_in = counts["rows"]
     if counts["lost"]:
         raise SplitError(
@@ -102,6 +115,8 @@ def _refuse(run: Run, settings: PrepareSettings, counts: Mapping[str, Any]) -> N
             f"outside (from {counts['least']} to {counts['most']}, or missing); add min and max to "
             "the column so that clean rejects them, nothing was written"
         )
+    if "keys" in counts:
+        note_few_keys(run, settings.split, counts["rows"], counts["counted"], counts["keys"])
 
 
 def _out_of_range(settings: PrepareSettings) -> Column:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 
 from kyros_spark.config import Config
+from kyros_spark.config.target_columns import known_targets
 from kyros_spark.delta.batch_files import read_batch
 from kyros_spark.delta.tables import Written
 from kyros_spark.delta.where import batch as of_batch
-from kyros_spark.errors import BatchMissingError, ConfigError
+from kyros_spark.errors import BatchMissingError
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.micro_batches import (
     in_micro_batches,
@@ -36,6 +38,7 @@ from kyros_spark.stages.prepare.feature_log import (
     unseen_marks,
     value_counts,
 )
+from kyros_spark.stages.prepare.split_keys import split_keys
 from kyros_spark.tables.feature_log import FEATURE_LOG
 from kyros_spark.tables.prepared import prepared as prepared_table
 from kyros_spark.transforms.prepared import claim_sums, prepared_rows
@@ -78,7 +81,8 @@ def _prepare(portfolio: Portfolio, run: Run, cleaned: LastRun) -> None:
         frozen = champion_features(portfolio.registry, settings)
         in_driver = _fit_in_driver(portfolio, run, cleaned)
         if not in_driver:
-            check_values(run, policies, settings)
+            count = int(cleaned.details["policies"]["rows_out"])
+            check_values(run, policies, settings, split_keys(settings.split, count))
     if in_driver:
         counts = _prepare_in_driver(portfolio, run, policies, cleaned, frozen)
     else:
@@ -110,7 +114,8 @@ def _prepare_in_driver(
     """Ask Spark once for the rows; check, write and count them here."""
     config = portfolio.config
     contract = prepared_table(config.sources.policies, config.prepare)
-    rows = _rows(portfolio, run, policies, cleaned)
+    keys = split_keys(config.prepare.split, int(cleaned.details["policies"]["rows_out"]))
+    rows = _rows(portfolio, run, policies, cleaned, keys)
     with run.phase("compute"):
         marks = unseen_marks(config.prepare, frozen)
         held = rows.select("*", *(mark.alias(name) for name, mark in marks.items())).toArrow()
@@ -150,10 +155,21 @@ def _count_values(portfolio: Portfolio, run: Run, frozen: FrozenFeatures) -> dic
     return counts.asDict() if counts is not None else {}
 
 
-def _rows(portfolio: Portfolio, run: Run, policies: DataFrame, cleaned: LastRun) -> DataFrame:
-    key = portfolio.config.sources.policies.key
+def _rows(
+    portfolio: Portfolio,
+    run: Run,
+    policies: DataFrame,
+    cleaned: LastRun,
+    beside: Mapping[str, Column] | None = None,
+) -> DataFrame:
+    """Return the rows of `prepared`, and columns over policies beside them."""
+    source = portfolio.config.sources.policies
+    key, settings = source.key, known_targets(source, portfolio.config.prepare, run.batch)
+    policies = policies.withColumns(dict(beside)) if beside else policies
     with_sums, targets = _with_claims(portfolio, run, policies, cleaned)
-    return prepared_rows(with_sums, key, portfolio.config.prepare, targets, run.batch, run.run_id)
+    return prepared_rows(
+        with_sums, key, settings, targets, run.batch, run.run_id, tuple(beside or ())
+    )
 
 
 def _with_claims(
@@ -163,8 +179,6 @@ def _with_claims(
     config, settings = portfolio.config, portfolio.config.prepare
     if settings.claims is None:
         return policies, {}
-    if config.sources.claims is None:
-        raise ConfigError("prepare.claims is given, but sources.claims is not")
     if not config.claims_known(run.batch):
         return policies, unknown_claim_targets()
     if "claims" not in cleaned.details:

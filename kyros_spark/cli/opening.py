@@ -1,0 +1,35 @@
+"""Open what a command works on: the settings first, then the session, where that is possible."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from kyros_spark.config import Config
+
+
+def open_portfolio(
+    arguments: argparse.Namespace, app: str, check: Callable[[Config], object] | None = None
+) -> tuple[SparkSession, Config]:
+    """Return the session and the settings; a remote settings file needs the session first.
+
+    check: refuses arguments by the settings, before Spark is started where that is possible.
+    """
+    from kyros_spark.cli.extent import is_short
+    from kyros_spark.config import is_remote, load_config
+    from kyros_spark.spark.session import get_session
+
+    if is_remote(arguments.config):
+        spark = get_session(app=app)
+        config = load_config(arguments.config, arguments.set, spark)
+        if check is not None:
+            check(config)
+        return spark, config
+    config = load_config(arguments.config, arguments.set)
+    if check is not None:
+        check(config)
+    return get_session(config.spark, app, is_short(arguments, config)), config

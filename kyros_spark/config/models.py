@@ -158,6 +158,11 @@ class ModelSettings(Section):
                 raise ValueError(
                     f"{setting} is for method: glm with glm.solver: irls, not {fitter}"
                 )
+        parameter = OWN_PARAMETERS.get(self.family, "")
+        if self.method == "composite" and getattr(self, parameter, None) == "profile":
+            raise ValueError(
+                f"{parameter}: profile is for method: glm; a composite fits nothing: give a number"
+            )
         if self.family == "negative_binomial" and self.glm.link != "log":
             raise ValueError("family: negative_binomial takes glm.link: log only")
         if self.glm.solver == "mllib" and self.glm.l1_ratio:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kyros_spark.config import OWN_PARAMETERS
 from kyros_spark.evaluation.intervals import ConfidenceInterval
 from kyros_spark.evaluation.metrics import LOSSES, METRICS, column_sums, metrics, ratio
 from kyros_spark.evaluation.rows import SUMS, WHOLE
@@ -102,10 +103,20 @@ def metric_rows(
             "family": model.settings and model.settings.family,
             "target": model.settings and model.settings.target,
             "per": model.settings and model.settings.per,
+            **own_parameters(model),
             "sampled_rows": None if sums["sampled"] is None else int(sums["sampled"]),
             "sampling_error": errors,
             "absent": _absent(model, sums, values, psi_absent),
         }
+
+
+def own_parameters(model: EvaluatedModel) -> dict[str, float | None]:
+    """Return the Tweedie power and the theta of the deviance that a model is judged by."""
+    family = model.settings and model.settings.family
+    return {
+        parameter: float(getattr(model.settings, parameter)) if family == of else None
+        for of, parameter in OWN_PARAMETERS.items()
+    }
 
 
 def _empty_row(context: EvaluationContext, model: EvaluatedModel, part: str) -> dict[str, Any]:

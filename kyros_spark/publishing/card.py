@@ -11,7 +11,7 @@ from kyros_spark.model.artefact import Model
 from kyros_spark.publishing.changes import champion_before, change
 from kyros_spark.publishing.factors import factors
 from kyros_spark.registry import Entry, champion_of
-from kyros_spark.registry.gate import budget_measures, faults, incomparable
+from kyros_spark.registry.gate import budget_measures, deviance_name, faults, incomparable
 
 _PARTS = ("train", "valid", "test")
 
@@ -39,6 +39,7 @@ def card(
             "link": model.manifest.link,
             "target": entry.target,
             "per": entry.per,
+            "deviance": deviance_name(entry),
         },
         "purpose": settings.get("purpose"),
         "exclusions": list(settings.get("exclusions") or ()),

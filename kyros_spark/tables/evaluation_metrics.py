@@ -48,6 +48,8 @@ EVALUATION_METRICS = Table(
         Column("sampling_error", "map<string,double>", "standard error per metric; fast tier only"),
         Column("absent", "map<string,string>", "each metric that is NULL, with the reason"),
         *EVALUATED,
+        Column("tweedie_power", "double", "the power of a Tweedie deviance, fitted or given"),
+        Column("theta", "double", "theta of a negative binomial deviance, fitted or given"),
     ),
     key=("batch_id", "model_name", "part", "tier"),
     constraints={"known_part": "part IN ('train', 'valid', 'test', 'all')"},

@@ -54,7 +54,7 @@ def fit_candidate(context: TrainingContext, candidate: Candidate) -> None:
     with run.phase(f"judge {name}"):
         fitted = _as_fitted(chosen, model)
         model, metrics = calibrate(name, model, [model], context.rows.of(chosen), fitted)
-        metrics |= model.manifest.training.get("statistics", {})
+        metrics |= model.manifest.training.get("statistics", {}) | _own_parameter(fitted)
     _check_fit(name, chosen, metrics)
     candidate.trained = Trained(name, model, chosen, candidate.fingerprint, metrics)
 
@@ -68,6 +68,7 @@ def compose_candidate(
         provenance = context.provenance(settings)
         rows = context.rows.of(settings)
         model, metrics = compose(name, settings, parts, rows, provenance)
+        metrics |= _own_parameter(settings)
     candidate.trained = Trained(name, model, settings, candidate.fingerprint, metrics)
 
 
@@ -78,6 +79,12 @@ def _as_fitted(settings: ModelSettings, model: Model) -> ModelSettings:
     if settings.method != "glm" or parameter is None or training.get(parameter) is None:
         return settings
     return settings.model_copy(update={parameter: training[parameter]})
+
+
+def _own_parameter(settings: ModelSettings) -> dict[str, float]:
+    """Return the Tweedie power or theta that the deviances among the metrics are of."""
+    parameter = OWN_PARAMETERS.get(settings.family)
+    return {parameter: float(getattr(settings, parameter))} if parameter is not None else {}
 
 
 def _check_fit(name: str, settings: ModelSettings, metrics: Mapping[str, float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from kyros_spark.config import OWN_PARAMETERS
@@ -12,6 +13,7 @@ from kyros_spark.evaluation.metrics import LOSSES, METRICS, column_sums, metrics
 from kyros_spark.evaluation.rows import SUMS, WHOLE
 from kyros_spark.evaluation.sample import NO_GROUP, standard_error
 from kyros_spark.evaluation.subjects import EvaluatedModel
+from kyros_spark.fitting.left_out import RowAccount
 
 PARTS = ("train", "valid", "test", WHOLE)
 _SHOWN = tuple(name for name in SUMS if name not in ("spread", "exposure"))
@@ -73,12 +75,14 @@ def metric_rows(
     psi: Mapping[tuple[int, str], float],
     psi_absent: str,
     unlabelled: Mapping[str, Mapping[str, Any]],
+    accounts: Mapping[str, RowAccount] = MappingProxyType({}),
 ) -> Iterator[dict[str, Any]]:
     """Return the rows of `evaluation_metrics` for one model.
 
     losses: the model's sums by part and random group. ginis: by (curve, part, group).
     psi: by (model number, part). psi_absent: why the model has none, if it has none.
     unlabelled: the model's sums by part, used where it has no losses for lack of labels.
+    accounts: the rows that it was given, and those left out, by part.
     """
     for part in context.parts:
         part_losses = [dict(row) for row in losses if part in (row["part"], WHOLE)]
@@ -107,6 +111,7 @@ def metric_rows(
             "sampled_rows": None if sums["sampled"] is None else int(sums["sampled"]),
             "sampling_error": errors,
             "absent": _absent(model, sums, values, psi_absent),
+            "left_out": dict(accounts[part].left_out) if part in accounts else {},
         }
 
 

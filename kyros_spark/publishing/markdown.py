@@ -46,7 +46,14 @@ def _data(data: Mapping[str, Any]) -> list[str]:
         f"- batches: {', '.join(data['batches'])}",
         *(f"- {name}: {version}" for name, version in data["inputs"].items()),
         *([f"- rows: {rows}"] if rows else []),
+        *(_account(data["account"]) if data["account"] else []),
     ]
+
+
+def _account(account: Mapping[str, Any]) -> list[str]:
+    reasons = [f"{k.replace('_', ' ')} {count}" for k, count in account["left_out"].items()]
+    left_out = f"left out: {', '.join(reasons) or 'none'}"
+    return [f"- rows in: {account['in']}, used: {account['used']}, {left_out}"]
 
 
 def _factors(factors: Sequence[Mapping[str, Any]]) -> list[str]:

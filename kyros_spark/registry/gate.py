@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,11 @@ def faults(entry: Entry, champion: Entry | None) -> list[str]:
     champion: the reigning version of its name, which it would replace.
     """
     failed = budget_faults(entry.budgets, entry.cost)
+    failed += [
+        f"{metric}: expected a number, found {value:g}"
+        for metric, value in sorted(entry.metrics.items())
+        if metric.endswith("_deviance") and not math.isfinite(value)
+    ]
     for metric, bound in entry.quality.get("thresholds", {}).items():
         failed += _outside(
             f"quality.{metric}", entry.metrics.get(metric), bound["min"], bound["max"]

@@ -50,6 +50,7 @@ EVALUATION_METRICS = Table(
         *EVALUATED,
         Column("tweedie_power", "double", "the power of a Tweedie deviance, fitted or given"),
         Column("theta", "double", "theta of a negative binomial deviance, fitted or given"),
+        Column("left_out", "map<string,double>", "rows of the part that judge nothing, by reason"),
     ),
     key=("batch_id", "model_name", "part", "tier"),
     constraints={"known_part": "part IN ('train', 'valid', 'test', 'all')"},

@@ -28,8 +28,3 @@ def is_text(column: pa.Array, texts: Iterable[str]) -> np.ndarray:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     chosen = pc.is_in(column, pa.array(list(texts), kind))
     return chosen.to_numpy(zero_copy_only=False)
-
-
-def above_zero(values: np.ndarray) -> np.ndarray:
-    """Return whether each number is above zero, bool[n]; NaN is, as in Spark."""
-    return ~(values <= 0)

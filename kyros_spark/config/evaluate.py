@@ -32,3 +32,6 @@ class EvaluateSettings(Section):
     judged: dict[str, JudgedSettings] = {}
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     report: bool | str = True
+    # Of the rows that have units, those without a target, in a batch whose targets are known.
+    left_out_warning_share: float = Field(default=0.01, ge=0, le=1)
+    max_left_out_share: float = Field(default=1.0, ge=0, le=1)

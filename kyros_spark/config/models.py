@@ -158,6 +158,11 @@ class ModelSettings(Section):
                 raise ValueError(
                     f"{setting} is for method: glm with glm.solver: irls, not {fitter}"
                 )
+        parameter = OWN_PARAMETERS.get(self.family, "")
+        if self.method == "composite" and getattr(self, parameter, None) == "profile":
+            raise ValueError(
+                f"{parameter}: profile is for method: glm; a composite fits nothing: give a number"
+            )
         if self.family == "negative_binomial" and self.glm.link != "log":
             raise ValueError("family: negative_binomial takes glm.link: log only")
         if self.glm.solver == "mllib" and self.glm.l1_ratio:
@@ -173,6 +178,9 @@ class TrainSettings(Section):
     # A real rating factor alone explains a few percent; the strongest, bonus-malus, rarely five.
     max_one_way_d2: float = Field(default=0.2, gt=0, le=1)
     suspects: Literal["warn", "fail"] = "warn"
+    # Of the rows that have units, those without a target that the model can use.
+    left_out_warning_share: float = Field(default=0.01, ge=0, le=1)
+    max_left_out_share: float = Field(default=1.0, ge=0, le=1)
     models: dict[str, ModelSettings]
     mlflow: MlflowSettings | None = None
 

@@ -10,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from kyros_spark.aggregates.rows import RowSource
-from kyros_spark.errors import BatchMissingError, PredictionValueError
+from kyros_spark.errors import BatchMissingError, DataContractError, PredictionValueError
 from kyros_spark.evaluation.arrays import Numbers
 from kyros_spark.evaluation.measures import Measures
 from kyros_spark.evaluation.rows import WHOLE, row_columns
 from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.evaluation.sums_by_group import ROW_COUNT, SumsByGroup
+from kyros_spark.fitting.left_out import NO_UNITS, REASONS, UNITS_MISSING, RowAccount
 
-_TOTALS = ("missing", "bad", "bad_target", "known", "units", "observed")
+_TOTALS = ("missing", "bad", "bad_target", "known", "units", "observed", "rows", *REASONS)
 
 
 class PartTotals(SumsByGroup):
@@ -54,6 +55,26 @@ class BatchTotals:
         """Return the number of rows in the batch, or in the sample if one was drawn."""
         return sum(row[ROW_COUNT] for row in self.parts.values())
 
+    def accounts(self, model: EvaluatedModel) -> dict[str, RowAccount]:
+        """Return the account of a model's rows by part and overall.
+
+        A sample's rows count for those that they stand for. In a batch that does not know the
+        target, rows judge without it.
+        """
+        reasons = REASONS if model.labelled else (NO_UNITS, UNITS_MISSING)
+        accounts = {part: self._account(model, [part], reasons) for part in self.parts}
+        return accounts | {WHOLE: self._account(model, list(self.parts), reasons)}
+
+    def _account(
+        self, model: EvaluatedModel, parts: Sequence[str], reasons: Sequence[str]
+    ) -> RowAccount:
+        totals = {
+            name: math.fsum(self.parts[part][f"{name}_{model.number}"] or 0 for part in parts)
+            for name in ("rows", *reasons)
+        }
+        rows = totals.pop("rows")
+        return RowAccount(rows, {reason: count for reason, count in totals.items() if count})
+
     def null_means(self, model: EvaluatedModel) -> dict[tuple[int, str], float]:
         """Return the model's mean target per unit, by part and overall, where there are units."""
         means = {}
@@ -82,23 +103,29 @@ class BatchTotals:
             PredictionValueError: a prediction or target is NaN, infinite, or not positive.
         """
         for model in models:
-            location = f"predictions, batch {batch}, model {model.reference}"
-            if missing := self.total("missing", model):
-                raise BatchMissingError(
-                    f"{location}: expected a prediction for each of {self.rows} prepared policies, "
-                    f"found {missing:.0f} without; run: kyros predict --batch {batch}"
-                )
-            if bad := self.total("bad", model):
-                raise PredictionValueError(
-                    f"{location}, prediction: expected positive numbers, found {bad:.0f} rows that "
-                    "are NaN, infinite or not above zero; mend the model and predict again"
-                )
-            if bad := self.total("bad_target", model):
-                raise PredictionValueError(
-                    f"prepared, batch {batch}, {model.judged.target} or {model.judged.per}: "
-                    f"expected numbers to judge {model.reference} by, found {bad:.0f} rows that "
-                    "are NaN, infinite or negative; mend prepare.targets or prepare.claims"
-                )
+            if fault := self.fault(batch, model):
+                raise fault
+
+    def fault(self, batch: str, model: EvaluatedModel) -> DataContractError | None:
+        """Return why no metric of a model can be computed, or None."""
+        location = f"predictions, batch {batch}, model {model.reference}"
+        if missing := self.total("missing", model):
+            return BatchMissingError(
+                f"{location}: expected a prediction for each of {self.rows} prepared policies, "
+                f"found {missing:.0f} without; run: kyros predict --batch {batch}"
+            )
+        if bad := self.total("bad", model):
+            return PredictionValueError(
+                f"{location}, prediction: expected positive numbers, found {bad:.0f} rows that "
+                "are NaN, infinite or not above zero; mend the model and predict again"
+            )
+        if bad := self.total("bad_target", model):
+            return PredictionValueError(
+                f"prepared, batch {batch}, {model.judged.target} or {model.judged.per}: "
+                f"expected numbers to judge {model.reference} by, found {bad:.0f} rows that "
+                "are NaN, infinite or negative; mend prepare.targets or prepare.claims"
+            )
+        return None
 
 
 def _model_totals(measures: Measures, model: EvaluatedModel) -> dict[str, Numbers]:
@@ -109,8 +136,9 @@ def _model_totals(measures: Measures, model: EvaluatedModel) -> dict[str, Number
         columns = {name: rows.constant(0.0) for name in _TOTALS}
         return columns | {"missing": rows.indicator(~value.given), "bad": rows.indicator(bad)}
     target, per = (rows.numbers(name) for name in (model.settings.target, model.settings.per))
-    negative = [column.given & (column.values < 0) for column in (target, per)]
-    bad_target = _is_not_finite(target) | _is_not_finite(per) | negative[0] | negative[1]
+    bad_target = _is_not_finite(target) | _is_not_finite(per) | (per.given & (per.values < 0))
+    if model.settings.family != "gamma":  # which leaves them out, and counts them
+        bad_target |= target.given & (target.values < 0)
     judging = measures.usable(replace(model, labelled=True))
     return {
         "missing": rows.indicator(~value.given),
@@ -119,6 +147,8 @@ def _model_totals(measures: Measures, model: EvaluatedModel) -> dict[str, Number
         "known": rows.indicator(target.given),
         "units": rows.stands_for.times(per).where(judging),
         "observed": rows.stands_for.times(target).where(judging),
+        "rows": rows.stands_for,
+        **measures.left_out(model),
     }
 
 

@@ -16,6 +16,7 @@ from kyros_spark.evaluation.curves import Pair
 from kyros_spark.evaluation.metrics import LOSSES
 from kyros_spark.evaluation.rows import GIVEN, SUMS
 from kyros_spark.evaluation.subjects import EvaluatedModel
+from kyros_spark.fitting.left_out import NO_UNITS, REASONS, left_out
 
 
 class Measures:
@@ -45,6 +46,21 @@ class Measures:
                 usable = usable & (target.values > 0) if settings.family == "gamma" else usable
             self._usable[kind] = usable
         return self._usable[kind]
+
+    def left_out(self, model: EvaluatedModel) -> dict[str, Numbers]:
+        """Return, for each reason, the rows that a row left out stands for, or else 0.
+
+        Models of the same target share the columns.
+        """
+        settings, rows = model.judged, self.rows
+        kind = (settings.target, settings.per, settings.family == "gamma")
+        target, per = rows.numbers(settings.target), rows.numbers(settings.per)
+        if (*kind, NO_UNITS) not in self._shared:
+            ends = (target.values, target.given, per.values, per.given)
+            by_reason = dict.fromkeys(REASONS, np.zeros(rows.count, dtype=bool))
+            for reason, of_reason in (by_reason | left_out(settings.family, *ends)).items():
+                self._shared[*kind, reason] = rows.indicator(of_reason).times(rows.stands_for)
+        return {reason: self._shared[*kind, reason] for reason in REASONS}
 
     def prediction(self, model: EvaluatedModel) -> Numbers:
         """Return the model's predictions per unit."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from kyros_spark.config import OWN_PARAMETERS
 from kyros_spark.evaluation.intervals import ConfidenceInterval
 from kyros_spark.evaluation.metrics import LOSSES, METRICS, column_sums, metrics, ratio
 from kyros_spark.evaluation.rows import SUMS, WHOLE
 from kyros_spark.evaluation.sample import NO_GROUP, standard_error
 from kyros_spark.evaluation.subjects import EvaluatedModel
+from kyros_spark.fitting.left_out import RowAccount
 
 PARTS = ("train", "valid", "test", WHOLE)
 _SHOWN = tuple(name for name in SUMS if name not in ("spread", "exposure"))
@@ -72,12 +75,14 @@ def metric_rows(
     psi: Mapping[tuple[int, str], float],
     psi_absent: str,
     unlabelled: Mapping[str, Mapping[str, Any]],
+    accounts: Mapping[str, RowAccount] = MappingProxyType({}),
 ) -> Iterator[dict[str, Any]]:
     """Return the rows of `evaluation_metrics` for one model.
 
     losses: the model's sums by part and random group. ginis: by (curve, part, group).
     psi: by (model number, part). psi_absent: why the model has none, if it has none.
     unlabelled: the model's sums by part, used where it has no losses for lack of labels.
+    accounts: the rows that it was given, and those left out, by part.
     """
     for part in context.parts:
         part_losses = [dict(row) for row in losses if part in (row["part"], WHOLE)]
@@ -102,10 +107,21 @@ def metric_rows(
             "family": model.settings and model.settings.family,
             "target": model.settings and model.settings.target,
             "per": model.settings and model.settings.per,
+            **own_parameters(model),
             "sampled_rows": None if sums["sampled"] is None else int(sums["sampled"]),
             "sampling_error": errors,
             "absent": _absent(model, sums, values, psi_absent),
+            "left_out": dict(accounts[part].left_out) if part in accounts else {},
         }
+
+
+def own_parameters(model: EvaluatedModel) -> dict[str, float | None]:
+    """Return the Tweedie power and the theta of the deviance that a model is judged by."""
+    family = model.settings and model.settings.family
+    return {
+        parameter: float(getattr(model.settings, parameter)) if family == of else None
+        for of, parameter in OWN_PARAMETERS.items()
+    }
 
 
 def _empty_row(context: EvaluationContext, model: EvaluatedModel, part: str) -> dict[str, Any]:

@@ -74,6 +74,8 @@ class LevelSums:
     exposure  float64[p], the sum of weight exp(offset): units of the model's ``per``
     observed  float64[p], the sum of weight times label
     weight    sum of the weights
+    ends      float64[numbers, 4], of each number, as the design has it: its least value and its
+              largest, negated, of all rows and of those with a label above zero
     faults    number of rows that cannot be fitted, by the fault's description
     """
 
@@ -81,6 +83,7 @@ class LevelSums:
     exposure: np.ndarray
     observed: np.ndarray
     weight: float
+    ends: np.ndarray
     faults: dict[str, int]
 
     def __add__(self, other: LevelSums) -> LevelSums:
@@ -91,6 +94,7 @@ class LevelSums:
             self.exposure + other.exposure,
             self.observed + other.observed,
             self.weight + other.weight,
+            np.minimum(self.ends, other.ends),
             faults,
         )
 
@@ -171,7 +175,14 @@ def level_sums_of(block: Block, layout: Layout, family: Family) -> LevelSums:
             sums[start : start + levels] = counts
         by_column.append(sums)
     return LevelSums(by_column[0], by_column[1], by_column[2], float(block.weight.sum()),
-                     _faults(block, layout, family))  # fmt: skip
+                     _ends(block), _faults(block, layout, family))  # fmt: skip
+
+
+def _ends(block: Block) -> np.ndarray:
+    """Return each number's ends: see LevelSums. Where there are no rows they are infinite."""
+    with_label = block.numbers[block.label > 0]
+    parts = (block.numbers, -block.numbers, with_label, -with_label)
+    return np.column_stack([part.min(axis=0, initial=np.inf) for part in parts])
 
 
 def _faults(block: Block, layout: Layout, family: Family) -> dict[str, int]:

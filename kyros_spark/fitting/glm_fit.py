@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kyros_spark.config import OWN_PARAMETERS, GlmSettings, ModelSettings
-from kyros_spark.errors import FitError, TrainingDataError
+from kyros_spark.errors import TrainingDataError
 from kyros_spark.fitting.equations import Equations, Family, LevelSums
 from kyros_spark.fitting.glm_statistics import Coefficient, coefficients_of, statistics_of
 from kyros_spark.fitting.irls import Penalty, Rows, Solution, Stop, solve
 from kyros_spark.fitting.profile_likelihood import largest
+from kyros_spark.fitting.separation import check_claims, check_levels, check_numbers
 
-# No rate is e^20 times another: a coefficient beyond this is on its way to infinity.
-RUNAWAY = 20.0
 POWERS, LOG_THETAS = (1.01, 1.99), (math.log(0.01), math.log(1000.0))
 
 
@@ -76,7 +75,9 @@ def fit_rows(
         family = _profiled(family, fitted, judged, start)
     null = solve(rows, family, sums.weight, start, stop=stop, columns=[0])
     solution = fitted(family, null.coefficients, null.equations)
-    _check_finite(solution, rows, family, penalty)
+    can_run_away = family.link == "log" and not penalty.alpha
+    if can_run_away:
+        check_levels(solution, rows.layout)
     final = solution
     if judged is not rows:
         final = replace(solution, equations=judged.equations(family, solution.coefficients))
@@ -86,6 +87,8 @@ def fit_rows(
         rows.layout, family, final, sums, statistics["dispersion"],
         glm.confidence, exact=penalty.alpha == 0.0,
     )  # fmt: skip
+    if can_run_away:
+        check_numbers(coefficients, sums, rows.layout)
     return _as_fit(rows, coefficients, statistics, solution, family, rows_held)
 
 
@@ -116,18 +119,8 @@ def _check(sums: LevelSums, rows: Rows, family: Family, glm: GlmSettings) -> Non
             f"the GLM: expected claims, found {rows.count} rows with a total of "
             f"{sums.observed[0]:g}"
         )
-    empty = [
-        column.label
-        for index, column in enumerate(rows.layout.columns)
-        if column.level is not None and sums.rows[index] and sums.observed[index] <= 0
-    ]
-    if empty and glm.alpha == 0.0:
-        raise FitError(
-            f"the GLM: expected claims in every level, found none in {', '.join(empty[:10])}"
-            f"{f' and {len(empty) - 10} more' if len(empty) > 10 else ''}: the coefficient runs to "
-            "minus infinity; raise min_level_share or lower max_levels, join the level to another, "
-            "or set glm.alpha (a ridge)"
-        )
+    if glm.alpha == 0.0:
+        check_claims(sums, rows.layout, family)
 
 
 def _profiled(
@@ -159,22 +152,6 @@ def _profiled(
         return replace(family, power=power)
     best = largest(lambda t: likelihood(replace(family, theta=math.exp(t))), *LOG_THETAS, 1e-6)
     return replace(family, theta=math.exp(best))
-
-
-def _check_finite(solution: Solution, rows: Rows, family: Family, penalty: Penalty) -> None:
-    if family.link != "log" or penalty.alpha:
-        return
-    runaway = [
-        rows.layout.columns[index].label
-        for index in solution.active[1:]
-        if abs(solution.coefficients[index]) > RUNAWAY
-    ]
-    if runaway:
-        raise FitError(
-            "the GLM: expected finite coefficients, found that those of "
-            f"{', '.join(runaway[:10])} run to infinity: together these levels hold rows without "
-            "any claims (separation); join levels, leave a feature out, or set glm.alpha (a ridge)"
-        )
 
 
 def _as_fit(

@@ -15,9 +15,10 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from kyros_spark.aggregates.batches import above_zero, is_text, selected, with_columns
+from kyros_spark.aggregates.batches import is_text, selected, with_columns
 from kyros_spark.aggregates.rows import RowSource
 from kyros_spark.config import ModelSettings
+from kyros_spark.fitting.left_out import left_out
 from kyros_spark.kernels.elementary import exp, log
 from kyros_spark.scoring.arrow_features import as_doubles, is_null
 
@@ -28,6 +29,13 @@ def modelled(prepared: RowSource, settings: ModelSettings, keep: Sequence[str]) 
     """Return the rows that can train or judge the model: label, weight, offset, and `keep`."""
     columns = list(dict.fromkeys([*keep, settings.target, settings.per]))
     return prepared.changed(columns, _modelling(settings, keep))
+
+
+def left_out_rows(batch: pa.RecordBatch, settings: ModelSettings) -> dict[str, np.ndarray]:
+    """Return the rows that neither train nor judge the model, bool[n], by reason."""
+    ends = [batch.column(name) for name in (settings.target, settings.per)]
+    (target, has_target), (per, has_per) = ((as_doubles(c), ~is_null(c)) for c in ends)
+    return left_out(settings.family, target, has_target, per, has_per)
 
 
 def of_split(rows: RowSource, columns: Sequence[str], parts: Sequence[str]) -> RowSource:
@@ -47,10 +55,7 @@ def _modelling(
 
     def modelled(batch: pa.RecordBatch) -> pa.RecordBatch:
         target, per = (as_doubles(batch.column(n)) for n in (settings.target, settings.per))
-        usable = ~is_null(batch.column(settings.target)) & ~is_null(batch.column(settings.per))
-        usable &= above_zero(per)
-        if settings.family == "gamma":
-            usable &= above_zero(target)
+        usable = ~np.any(list(left_out_rows(batch, settings).values()), axis=0)
         batch, target, per = selected(batch, usable), target[usable], per[usable]
         if by_offset:
             ends = {LABEL: target, WEIGHT: np.ones(per.size), OFFSET: log(per)}

@@ -17,6 +17,7 @@ from kyros_spark.fitting.rows import LABEL, WEIGHT
 from kyros_spark.log import event
 from kyros_spark.spark.session import fitting_tasks
 
+_FEATURES = "_features"
 ATTEMPTS = 4  # as often as Spark tries a task
 _XGBOOST_ERROR = re.compile(r"XGBoostError: (.*)")
 
@@ -42,7 +43,8 @@ def boosted_on_executors(
         parameters["validation_indicator_col"] = VALIDATION
     workers = fitting_tasks(rows.sparkSession) if configured == "auto" else configured
     regressor = SparkXGBRegressor(
-        features_col=[f"x{number}" for number in range(width)],
+        features_col=_FEATURES,
+        feature_names=_names(width),
         label_col=LABEL,
         weight_col=WEIGHT,
         base_margin_col=MARGIN,
@@ -50,7 +52,22 @@ def boosted_on_executors(
         verbose=False,
         **parameters,
     )
-    return _fitted(regressor, in_order(rows, workers)).get_booster()
+    return _fitted(regressor, _as_arrays(in_order(rows, workers), width)).get_booster()
+
+
+def _names(width: int) -> list[str]:
+    return [f"x{number}" for number in range(width)]
+
+
+def _as_arrays(rows: DataFrame, width: int) -> DataFrame:
+    """Return the rows with their features in one array, and what xgboost reads beside them.
+
+    With a column each, xgboost.spark (3.2) ends in a KeyError at an Arrow batch whose rows are all
+    of the training part or all of the validation part: the few rows of a last batch, or equal rows,
+    which the order by content puts together.
+    """
+    features = F.array(*_names(width)).cast("array<float>").alias(_FEATURES)
+    return rows.select(features, LABEL, WEIGHT, MARGIN, VALIDATION)
 
 
 def _fitted(regressor: Any, rows: DataFrame) -> Any:

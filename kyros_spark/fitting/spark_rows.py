@@ -72,19 +72,19 @@ class SparkRows:
     def level_sums(self, family: Family) -> LevelSums:
         """Return the totals of each column's rows."""
         layout = self.layout
-        size = len(layout.columns)
+        size, numbers = len(layout.columns), len(layout.numbers)
 
         def evaluate(block: Block) -> LevelSums:
             return level_sums_of(block, layout, family)
 
         faults = list(level_sums_of(_empty(layout), layout, family).faults)
-        parts = [
-            LevelSums(values[:size], values[size : 2 * size], values[2 * size : 3 * size],
-                      float(values[3 * size]),
-                      {fault: int(count) for fault, count in
-                       zip(faults, values[3 * size + 1 :], strict=True)})
-            for values in self._pass(evaluate, _sums_as_numbers)
-        ]  # fmt: skip
+        cuts = [size, 2 * size, 3 * size, 3 * size + 1, 3 * size + 1 + 4 * numbers]
+        parts = []
+        for values in self._pass(evaluate, _sums_as_numbers):
+            rows, exposure, observed, weight, ends, counts = np.split(values, cuts)
+            by_fault = dict(zip(faults, map(int, counts), strict=True))
+            ends = ends.reshape(numbers, 4)
+            parts.append(LevelSums(rows, exposure, observed, float(weight[0]), ends, by_fault))
         return functools.reduce(operator.add, parts)
 
     def collected(self) -> Block:
@@ -156,7 +156,10 @@ def _equations_as_numbers(part: Equations) -> np.ndarray:
 
 
 def _sums_as_numbers(part: LevelSums) -> np.ndarray:
-    """Return float64[3 * p + 1 + faults]: rows, exposure, observed, weight and fault counts."""
-    return np.concatenate(
-        [part.rows, part.exposure, part.observed, [part.weight], list(part.faults.values())]
-    )
+    """Return float64[3 * p + 1 + 4 * numbers + faults].
+
+    They are rows, exposure, observed, weight, ends and fault counts.
+    """
+    faults = list(part.faults.values())
+    sums = (part.rows, part.exposure, part.observed, [part.weight], part.ends.ravel(), faults)
+    return np.concatenate(sums)

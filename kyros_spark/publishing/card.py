@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from kyros_spark.fitting.left_out import account_in, is_account
 from kyros_spark.model.artefact import Model
 from kyros_spark.publishing.changes import champion_before, change
 from kyros_spark.publishing.factors import factors
 from kyros_spark.registry import Entry, champion_of
-from kyros_spark.registry.gate import budget_measures, faults, incomparable
+from kyros_spark.registry.gate import budget_measures, deviance_name, faults, incomparable
 
 _PARTS = ("train", "valid", "test")
 
@@ -39,6 +40,7 @@ def card(
             "link": model.manifest.link,
             "target": entry.target,
             "per": entry.per,
+            "deviance": deviance_name(entry),
         },
         "purpose": settings.get("purpose"),
         "exclusions": list(settings.get("exclusions") or ()),
@@ -63,6 +65,7 @@ def _finite(value: Any) -> Any:
 
 
 def _data(entry: Entry) -> dict[str, Any]:
+    account = account_in(entry.metrics)
     return {
         "batches": entry.batch.split("+"),
         "inputs": dict(sorted(entry.inputs.items())),
@@ -71,6 +74,7 @@ def _data(entry: Entry) -> dict[str, Any]:
             for part in _PARTS
             if f"{part}_rows" in entry.metrics
         },
+        "account": None if account is None else account.details(),
     }
 
 
@@ -85,7 +89,7 @@ def _validation(entry: Entry) -> dict[str, dict[str, float]]:
     rest = {
         key: value
         for key, value in sorted(entry.metrics.items())
-        if key.partition("_")[0] not in _PARTS and key not in cost
+        if key.partition("_")[0] not in _PARTS and key not in cost and not is_account(key)
     }
     return by_part | ({"all": rest} if rest else {})
 

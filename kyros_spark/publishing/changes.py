@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kyros_spark.registry import Entry, champion_of
+from kyros_spark.registry.gate import measure_of
+
+_MEASURED = ("_deviance", "_d2")  # metrics that depend on the family, and its power or theta
 
 
 def champion_before(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
@@ -24,14 +27,23 @@ def champion_before(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
 
 
 def change(entry: Entry, before: Entry | None) -> dict[str, Any] | None:
-    """Return the settings and metrics that differ from the champion before, as before and now."""
+    """Return the settings and metrics that differ from the champion before, as before and now.
+
+    Deviances are left out where the two are measured by different ones.
+    """
     if before is None:
         return None
+    kept, now = before.metrics, entry.metrics
+    if measure_of(before) != measure_of(entry):
+        kept, now = (
+            {name: value for name, value in metrics.items() if not name.endswith(_MEASURED)}
+            for metrics in (kept, now)
+        )
     return {
         "since": before.reference,
         "same_data": bool(entry.inputs) and entry.inputs == before.inputs,
         "settings": _differences(flat(before.settings), flat(entry.settings)),
-        "metrics": _differences(before.metrics, entry.metrics),
+        "metrics": _differences(kept, now),
     }
 
 

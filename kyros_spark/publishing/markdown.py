@@ -18,7 +18,7 @@ def markdown(card: Mapping[str, Any]) -> str:
         _section("Exclusions", _list(card["exclusions"])),
         _section("Data", _data(card["data"])),
         _section("Factors", _factors(card["factors"])),
-        _section("Validation", _validation(card["validation"])),
+        _section("Validation", _validation(card["validation"], model["deviance"])),
         _section("Limits", _list(card["limits"])),
         _section("Gate", _gate(card["gate"])),
         _section("Change since the last champion", _change(card["change"])),
@@ -46,7 +46,14 @@ def _data(data: Mapping[str, Any]) -> list[str]:
         f"- batches: {', '.join(data['batches'])}",
         *(f"- {name}: {version}" for name, version in data["inputs"].items()),
         *([f"- rows: {rows}"] if rows else []),
+        *(_account(data["account"]) if data["account"] else []),
     ]
+
+
+def _account(account: Mapping[str, Any]) -> list[str]:
+    reasons = [f"{k.replace('_', ' ')} {count}" for k, count in account["left_out"].items()]
+    left_out = f"left out: {', '.join(reasons) or 'none'}"
+    return [f"- rows in: {account['in']}, used: {account['used']}, {left_out}"]
 
 
 def _factors(factors: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -67,12 +74,12 @@ def _factors(factors: Sequence[Mapping[str, Any]]) -> list[str]:
     return _table(heads, rows)
 
 
-def _validation(parts: Mapping[str, Mapping[str, float]]) -> list[str]:
+def _validation(parts: Mapping[str, Mapping[str, float]], deviance: str) -> list[str]:
     names = list(dict.fromkeys(name for metrics in parts.values() for name in metrics))
     if not names:
         return ["It was not measured on data."]
     rows = [[part, *(metrics.get(name) for name in names)] for part, metrics in parts.items()]
-    return _table(["part", *names], rows)
+    return [f"Measured by the {deviance}.", "", *_table(["part", *names], rows)]
 
 
 def _gate(gate: Mapping[str, Any]) -> list[str]:

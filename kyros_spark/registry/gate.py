@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kyros_spark.config import OWN_PARAMETERS
 from kyros_spark.errors import GateError
 from kyros_spark.registry.entry import Entry
 
@@ -22,6 +24,11 @@ def faults(entry: Entry, champion: Entry | None) -> list[str]:
     champion: the reigning version of its name, which it would replace.
     """
     failed = budget_faults(entry.budgets, entry.cost)
+    failed += [
+        f"{metric}: expected a number, found {value:g}"
+        for metric, value in sorted(entry.metrics.items())
+        if metric.endswith("_deviance") and not math.isfinite(value)
+    ]
     for metric, bound in entry.quality.get("thresholds", {}).items():
         failed += _outside(
             f"quality.{metric}", entry.metrics.get(metric), bound["min"], bound["max"]
@@ -51,7 +58,7 @@ def incomparable(entry: Entry, champion: Entry) -> str | None:
     """Return why the metrics of two versions cannot be compared, or None if they can."""
     if not entry.inputs or entry.inputs != champion.inputs:
         return f"champion {champion.reference} was trained on other data"
-    ours, theirs = _measure(entry), _measure(champion)
+    ours, theirs = measure_of(entry), measure_of(champion)
     if ours != theirs:
         return f"champion {champion.reference} is measured by {theirs}, not {ours}"
     return None
@@ -70,10 +77,30 @@ def refusal(entry: Entry, champion: Entry | None, reasons: Sequence[str]) -> Gat
     )
 
 
-def _measure(entry: Entry) -> str:
+def measure_of(entry: Entry) -> str:
     """Return the name of the measure that a version's metrics are in."""
-    power = f" {entry.settings['tweedie_power']:g}" if entry.family == "tweedie" else ""
-    return f"{entry.family}{power} deviance of {entry.target} per {entry.per}"
+    return f"{deviance_name(entry)} of {entry.target} per {entry.per}"
+
+
+def deviance_name(entry: Entry) -> str:
+    """Return the name of a version's deviance: its family, and the power or theta of that."""
+    parameter = OWN_PARAMETERS.get(entry.family)
+    if parameter is None:
+        return f"{entry.family} deviance"
+    value = own_parameter(entry)
+    if value is None:
+        return f"{entry.family} deviance, {parameter} not recorded,"
+    return f"{entry.family} {value:.6g} deviance"
+
+
+def own_parameter(entry: Entry) -> float | None:
+    """Return a version's Tweedie power or theta, fitted or given; None if it is not recorded.
+
+    A version of an earlier package has a given one among its settings alone; an import has none.
+    """
+    parameter = OWN_PARAMETERS.get(entry.family, "")
+    value = entry.metrics.get(parameter, entry.settings.get(parameter))
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _outside(label: str, value: float | None, least: float | None, most: float | None) -> list[str]:

@@ -95,6 +95,8 @@ WRONG = {
     "share above one": ({"clean__max_rejected_share": 1.5}, "found 1.5"),
     "power of the Tweedie family": (
         {"train__models__premium__tweedie_power": 2.0}, "train.models.premium.tweedie_power"),
+    "composite that would fit a power": (
+        {"train__models__pure_premium__tweedie_power": "profile"}, "a composite fits nothing"),
     "threshold on what is not measured": (
         {"train__models__premium__quality": {"test_gini": {"min": 0}}}, "'test_gini' is no metric"),
     "threshold without a bound": (

@@ -274,3 +274,34 @@ def test_a_fit_that_fails_each_time_is_named(rows, monkeypatch, told, error, att
     with pytest.raises(error, match="unexpectedly|Stream closed|label must be|No space left"):
         fit_boosting(rows, FEATURES, settings())
     assert len(calls) == attempts
+
+
+@pytest.fixture
+def small_batches(spark):
+    """Arrow batches of fifty rows, as large data have batches of ten thousand."""
+    setting = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    before = spark.conf.get(setting)
+    spark.conf.set(setting, 50)
+    yield
+    spark.conf.set(setting, before)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_equal_rows_that_lie_together_are_fitted(spark, small_batches, workers):
+    """The last batch and many others hold no row of the validation part, or nothing else."""
+    number = np.arange(603)
+    table = pd.DataFrame(
+        {
+            "place": np.where(number % 2, "b", "a"),
+            LABEL: np.where(number % 5 == 0, 1.0, 0.0), WEIGHT: 1.0, OFFSET: 0.0,
+            "split": np.where(number % 20 < 2, "valid", "train"),
+        }
+    )  # fmt: skip
+    rows = spark.createDataFrame(table)
+    asked = settings(early_stopping=3, subsample=1.0, workers=workers)
+    fit = fit_boosting(rows, FEATURES[:1], asked)
+    here = fit_boosting(collected(rows), FEATURES[:1], asked)
+    assert fit.rounds == here.rounds
+    codes = [np.arange(8.0)]
+    scores = [Scorer(imported(one, features=FEATURES[:1])).response(codes) for one in (fit, here)]
+    np.testing.assert_allclose(*scores, rtol=1e-6 if workers > 1 else 0)

@@ -6,7 +6,9 @@ import pytest
 from rows_of_glm import generated
 
 from kyros_spark.fitting import equations
+from kyros_spark.fitting.design import Block
 from kyros_spark.fitting.equations import Family
+from kyros_spark.fitting.spark_rows import SparkRows
 
 VARIANCES = {
     "poisson": (Family(1.0), lambda mu: mu),
@@ -34,3 +36,37 @@ def test_index_arithmetic_gives_the_dense_designs_normal_equations(family, monke
     np.testing.assert_allclose(found.gradient[kept], gradient, rtol=1e-10, atol=1e-9)
     again = design.rows().equations(law, coefficients)
     assert np.array_equal(again.gram, found.gram)  # to the last bit, whatever the threads did
+
+
+class ThroughNumbers(SparkRows):
+    """Two partitions of rows in this process, whose sums travel as the executors' do."""
+
+    def __init__(self, blocks, layout):
+        self.layout, self.count = layout, sum(block.label.size for block in blocks)
+        self.blocks = blocks
+
+    def _pass(self, evaluate, as_numbers):
+        return [as_numbers(evaluate(block)) for block in self.blocks]
+
+
+def test_sums_of_levels_and_ends_of_numbers_are_those_of_the_whole_after_travelling():
+    design = generated(rows=1000)
+    design.numbers["flag"] = (np.arange(1000) < 10).astype(float)
+    design.label[:10] = 0.0
+    local, family = design.rows(), Family(1.0)
+    blocks = [
+        Block(*(values[part] for values in vars(stripe).values()))
+        for stripe in local._stripes
+        for part in (slice(0, 7), slice(7, None))
+    ]
+    travelled = ThroughNumbers(blocks, local.layout).level_sums(family)
+    whole = local.level_sums(family)
+    for name in ("rows", "exposure", "observed", "ends"):
+        np.testing.assert_allclose(getattr(travelled, name), getattr(whole, name), rtol=1e-12)
+    assert travelled.weight == whole.weight and travelled.faults == whole.faults
+    raw = np.column_stack(list(design.numbers.values()))
+    scaled = (raw - local.layout.centre) / local.layout.scale
+    claims = scaled[design.label > 0]
+    ends = [scaled.min(0), -scaled.max(0), claims.min(0), -claims.max(0)]
+    np.testing.assert_array_equal(travelled.ends, np.column_stack(ends))
+    assert claims.max(0)[2] < scaled.max(0)[2], "no claim where the flag is set"

@@ -69,6 +69,47 @@ def test_levels_that_only_together_hold_no_claims_are_named():
         fit_rows(design.rows(), settings())
 
 
+@pytest.mark.parametrize("without", [0.0, 1.0])
+@pytest.mark.parametrize("rare", [3, 700])
+def test_a_number_whose_claims_are_all_at_one_end_is_named_as_a_level_is(without, rare):
+    """A 0/1 number of which one value has no claims: its coefficient is infinite at any share."""
+    design = generated(rows=2000)
+    flag = np.where(np.arange(2000) < rare, without, 1.0 - without)
+    design.numbers["flag"] = flag
+    design.label[flag == without] = 0.0
+    with pytest.raises(FitError, match=f"found all of them at flag = {1 - without:.0f}: the coef"):
+        fit_rows(design.rows(), settings())
+    assert abs(fit_rows(design.rows(), settings(alpha=0.01)).slopes["flag"]) < 20
+    design.label[0] = 1.0
+    if rare == 700:
+        assert abs(fit_rows(design.rows(), settings()).slopes["flag"]) < 20
+
+
+@pytest.mark.parametrize("tol", [1e-5, 1e-6])
+def test_numbers_that_only_together_hold_no_claims_are_named(tol):
+    """With 1e-8 the equations become singular on the way, and the fit is refused for that."""
+    design = generated(rows=4000)
+    village = (design.codes.pop("area") == 1).astype(float)
+    del design.levels["area"]
+    flag = village.copy()
+    flag[::50] = 0.0
+    design.numbers |= {"village": village, "flag": flag}
+    design.label[(flag == 0) & (village == 1)] = 0.0
+    with pytest.raises(FitError, match="village, flag run to infinity"):
+        fit_rows(design.rows(), settings(tol=tol))
+
+
+def test_a_steep_number_with_a_rare_large_value_is_no_separation():
+    """Between its ends the rate falls by more than e^20, and yet it is known to a tenth."""
+    design = generated(rows=4000)
+    design.numbers["value"] = np.linspace(0.0, 2.0, 4000)
+    design.label = np.random.default_rng(1).poisson(50 * np.exp(-4 * design.numbers["value"]))
+    design.label = design.label.astype(float)
+    design.numbers["value"][-1] = 9.0
+    slope = terms(fit_rows(design.rows(), settings()))[("value", None)]
+    assert 9 * abs(slope.coefficient) > 20 and slope.standard_error < 0.1
+
+
 def test_one_level_only_has_relativity_one():
     design = generated(rows=300)
     design.levels["fuel"], design.codes["fuel"] = ("petrol",), np.zeros(300, int)

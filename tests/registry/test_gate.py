@@ -82,3 +82,47 @@ def test_a_refusal_names_every_number_that_is_missed_and_that_settings_come_too_
         "the thresholds and budgets declared before it was trained: changing the settings now has "
         "no effect on it; train a version that meets them, or one with others declared"
     )
+
+
+def tweedie(version, settings, **metrics):
+    """A pure premium's version; ``settings`` has the power that was asked for, if any was."""
+    return replace(CHAMPION, version=version, family="tweedie", settings=settings, metrics=metrics)
+
+
+def challenged(entry):
+    quality = {"thresholds": {}, "not_worse_than_champion": {"metric": "test_deviance",
+               "tolerance": 0.0}}  # fmt: skip
+    return replace(entry, quality=quality)
+
+
+def test_fitted_powers_are_compared_and_other_powers_are_not():
+    profiled = {"tweedie_power": "profile"}
+    champion = tweedie(1, profiled, tweedie_power=1.52, test_deviance=30.0)
+    worse = challenged(tweedie(2, profiled, tweedie_power=1.52, test_deviance=31.0))
+    assert incomparable(worse, champion) is None and len(faults(worse, champion)) == 1
+    other = challenged(tweedie(2, {"tweedie_power": 1.6}, tweedie_power=1.6, test_deviance=90.0))
+    assert faults(other, champion) == []
+    assert incomparable(other, champion) == (
+        "champion frequency@1 is measured by tweedie 1.52 deviance of claim_count per exposure, "
+        "not tweedie 1.6 deviance of claim_count per exposure"
+    )
+
+
+def test_a_negative_binomial_s_theta_is_part_of_its_measure():
+    first, second = (
+        replace(CHAMPION, family="negative_binomial", metrics={"theta": theta})
+        for theta in (0.8, 1.1)
+    )
+    assert incomparable(first, first) is None
+    assert "negative_binomial 1.1 deviance" in incomparable(first, second)
+
+
+def test_an_import_without_a_power_is_never_taken_for_one_that_has_it():
+    imported = challenged(tweedie(2, {"name": "premium", "family": "tweedie"}, model_bytes=10.0))
+    champion = tweedie(1, {"tweedie_power": 1.5}, test_deviance=30.0)
+    assert "tweedie 1.5 deviance" in incomparable(imported, champion)
+    again = replace(imported, version=3)
+    assert faults(again, imported) == [
+        "not_worse_than_champion, test_deviance against frequency@2: expected a number of the "
+        "champion, found none"
+    ]

@@ -169,6 +169,12 @@ PREPARE_CASES = [
          "TableSchemaError", 3, ("prepared, column power: expected string, found double",)),
 ]  # fmt: skip
 
+
+def every_model_has_a_base_that_nobody_holds(p):
+    p.set("prepare.features.fuel.base", "steam")
+    p.set("train.models.premium.features", ["fuel", "driver"])
+
+
 MODEL_CASES = [
     Case("train before prepare", setting("train.batches", ["2031"]), "train", "BatchMissingError",
          3,         ("expected batch '2031' from stage prepare", "kyros prepare --batch 2031")),
@@ -181,7 +187,7 @@ MODEL_CASES = [
          "train", "ConfigError", 2, ("train.models.frequency.features", "colour", "log_bonus")),
     Case("model of an unknown target", setting("train.models.boosted.target", "claims"), "train",
          "ConfigError", 2, ("train.models.boosted.target", "claim_count", "found 'claims'")),
-    Case("base level that nobody holds", setting("prepare.features.fuel.base", "steam"), "train",
+    Case("base level that nobody holds", every_model_has_a_base_that_nobody_holds, "train",
          "TrainingDataError", 3, ("feature fuel", "base level 'steam'"), (PREPARE,)),
     Case("predict before prepare", nothing, "predict --batch 2031", "BatchMissingError", 3,
          ("expected batch '2031' from stage prepare", "kyros prepare --batch 2031")),

@@ -8,6 +8,7 @@ from typing import Any
 
 from kyros_spark.errors import PlatformError
 from kyros_spark.evaluation.report.draw import drawn
+from kyros_spark.evaluation.report.measured import measure
 from kyros_spark.evaluation.report.sections import EvaluationRows, sections
 
 
@@ -44,7 +45,9 @@ def page(evaluation: EvaluationRows, facts: Mapping[str, Any]) -> bytes:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"number": number, "percent": percent}
     template = environment.from_string(text)
-    html = template.render(sections=blocks, svgs=svgs, part=evaluation.part, **facts)
+    html = template.render(
+        sections=blocks, svgs=svgs, part=evaluation.part, measure=measure, **facts
+    )
     return html.encode()
 
 

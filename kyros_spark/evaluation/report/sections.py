@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kyros_spark.evaluation.report.measured import measures
+
 Row = Mapping[str, Any]
 PART_ORDER = ("test", "valid", "train", "all")
 _WIDE, _THIRD, _SMALL = (9.2, 3.0), (3.7, 3.0), (3.1, 2.9)
@@ -56,7 +58,7 @@ def sections(evaluation: EvaluationRows) -> tuple[list[dict[str, Any]], dict[str
         rows.sort(key=lambda r: (models.index(r["model_name"]), PART_ORDER.index(r["part"])))
         section = {
             "title": f"{target} per {per}" if target else "Models that are not judged",
-            "family": rows[0]["family"],
+            "measures": measures(rows),
             "metrics": rows,
             "absent": _absent(rows),
             "lorenz": _lorenz(evaluation, models, charts, prefix),

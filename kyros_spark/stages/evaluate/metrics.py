@@ -66,7 +66,8 @@ def metrics_and_lift(run: Run, batch: JudgedBatch) -> tuple[Rows, Rows]:
             for part in context.parts
         }
         no_psi = batch.input.no_bins[model.number]
-        metrics += metric_rows(context, model, own, curves.ginis, psi, no_psi, plain)
+        accounts = {} if model.settings is None else batch.totals.accounts(model)
+        metrics += metric_rows(context, model, own, curves.ginis, psi, no_psi, plain, accounts)
     return metrics, list(curve_rows(context, curves.points, judged, batch.pairs))
 
 

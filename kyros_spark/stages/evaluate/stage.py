@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import Run
+from kyros_spark.stages.evaluate.judgeable import account_details, judgeable, without_bins
 from kyros_spark.stages.evaluate.judged_input import BatchReader, JudgedInput
 from kyros_spark.stages.evaluate.metrics import (
     JudgedBatch,
@@ -54,7 +55,8 @@ def evaluate(
     Raises:
         BatchMissingError: the batch has no predictions, or none of its latest preparation.
         UnknownModelError: a model has not predicted the batch.
-        PredictionValueError: a prediction or target is not a number to judge by.
+        PredictionValueError: no model has predictions and targets that are numbers to judge by, or
+            more rows are left out than the settings allow.
     """
     return execute(evaluate_work(Portfolio(spark, config), batch, models, tier), run_id)
 
@@ -100,9 +102,11 @@ def _evaluate(
         with run.phase("join"):
             rows = persistence.enter_context(reader.judged())
             totals = BatchTotals(rows.rows, stored.models)
-            totals.check(run.batch, stored.models)
         run.rows_in = totals.rows
-        judged = _judged_batch(config, run, settings, rows, totals, selection)
+        marked, reasons = judgeable(run.batch, selection, totals)
+        rows = without_bins(rows, reasons)
+        judged = _judged_batch(config, run, settings, rows, totals, selection, marked)
+        account = account_details(totals, judged.models, settings)
         metrics, lift = metrics_and_lift(run, judged)
         by_level: list[dict[str, Any]] = []
         if settings.tier == "full":
@@ -115,6 +119,9 @@ def _evaluate(
         _write(portfolio, run, names, settings.tier, (metrics, by_level, lift))
     run.rows_out = sum(written.rows for written in run.outputs.values())
     run.details = {"tier": settings.tier, "models": {m.name: m.version for m in models}}
+    run.details["rows"] = account
+    if reasons:
+        run.details["not_judged"] = {marked[n].reference: why for n, why in reasons.items()}
     with run.phase("report"):
         others = other_seconds(portfolio, run, models)
         record_share(run, others)
@@ -130,18 +137,19 @@ def _judged_batch(
     rows: JudgedInput,
     totals: BatchTotals,
     selection: Selection,
+    marked: Mapping[int, EvaluatedModel],
 ) -> JudgedBatch:
-    """Return the batch with its models marked by whether their targets are known in it."""
-    labelled = {model.number: totals.labelled(model) for model in selection.stored.models}
+    """Return the batch with its models as they are marked, and the pairs of those judged."""
     pairs = [
-        replace(pair, new=labelled[pair.new.number], old=labelled[pair.old.number])
+        replace(pair, new=marked[pair.new.number], old=marked[pair.old.number])
         for pair in selection.pairs
+        if marked[pair.new.number].settings and marked[pair.old.number].settings
     ]
     parts = tuple(part for part in PARTS if part in totals.parts or part == WHOLE)
     interval = ConfidenceInterval(settings.confidence)
     now = datetime.now(UTC)
     context = EvaluationContext(run.batch, run.run_id, settings.tier, interval, now, parts)
-    models = [labelled[model.number] for model in selection.models]
+    models = [marked[model.number] for model in selection.models]
     return JudgedBatch(config, settings, rows, totals, context, models, pairs)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kyros_spark.config import ModelSettings, TrainSettings
 from kyros_spark.digest import digest
+from kyros_spark.fitting.left_out import RowAccount
 from kyros_spark.registry import Entry, Registry, Trained
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run, fingerprint
@@ -20,7 +21,9 @@ class Candidate:
 
     fingerprint: of its inputs, settings and code; of a composite also of its parts, once known.
     entry: the registered version with that fingerprint, if there is one: it is kept.
+    account: the rows that it is given, and those left out.
     trained: what this run made of it.
+    failure: why it made nothing.
     registered: every entry of the registry, by fingerprint.
     """
 
@@ -28,7 +31,9 @@ class Candidate:
     settings: ModelSettings
     fingerprint: str
     registered: Mapping[str, Entry]
+    account: RowAccount | None = None
     trained: Trained | None = None
+    failure: Exception | None = None
 
     @property
     def is_composite(self) -> bool:
@@ -78,6 +83,7 @@ def pin_parts(
 def _settings_hash(
     model: ModelSettings, settings: TrainSettings, budgets: Mapping[str, Any]
 ) -> str:
-    """Hash what a model depends on; where suspects fail, their limit too: kept ones were judged."""
-    limit: Sequence[float | None] = [settings.max_one_way_d2] if settings.suspects == "fail" else []
-    return digest([model.model_dump(mode="json"), dict(budgets), *limit])
+    """Hash what a model depends on, and the limits that a kept one was held to, where they fail."""
+    limits = [settings.max_one_way_d2] if settings.suspects == "fail" else []
+    limits += [settings.max_left_out_share] if settings.max_left_out_share < 1 else []
+    return digest([model.model_dump(mode="json"), dict(budgets), *limits])

@@ -107,6 +107,7 @@ def _deviances(
     except FitError as error:
         event(f"trial of {name}: {error}")
         return math.nan, math.nan
+    settings = _judging(settings)
     columns = [*feature_names([model]), "split"]
     rows = modelled(parts, settings, columns)
     ends = [*columns, LABEL, WEIGHT, OFFSET]
@@ -114,6 +115,16 @@ def _deviances(
         metrics = quality(scored, settings)
     null_deviance = metrics.get("valid_null_deviance", math.nan)
     return metrics.get("valid_deviance", math.nan), null_deviance
+
+
+def _judging(settings: ModelSettings) -> ModelSettings:
+    """Return settings whose deviance is the same in every trial: no profiled power or theta.
+
+    Each fit has its own, and deviances of different ones are not comparable.
+    """
+    if settings.family == "negative_binomial" and settings.theta == "profile":
+        return settings.model_copy(update={"family": "poisson"})
+    return settings.model_copy(update={"tweedie_power": settings.screening_power})
 
 
 def _row(run: Run, name: str, trial: Trial, outcome: Outcome) -> Run:

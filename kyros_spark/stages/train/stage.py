@@ -12,6 +12,7 @@ from kyros_spark.delta.where import combinations
 from kyros_spark.errors import ConfigError, UsageError
 from kyros_spark.fitting.checks import check_model_settings
 from kyros_spark.fitting.leakage import suspects
+from kyros_spark.fitting.left_out import account_in
 from kyros_spark.fitting.relativities import relativities
 from kyros_spark.publishing.publish import publish
 from kyros_spark.registry import Entry
@@ -21,7 +22,13 @@ from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
 from kyros_spark.stages.graph import training_label
 from kyros_spark.stages.train.candidates import Candidate, candidates_of, pin_parts
-from kyros_spark.stages.train.fit import TrainingContext, compose_candidate, fit_candidate
+from kyros_spark.stages.train.failures import attempt, check, check_parts, failure_details
+from kyros_spark.stages.train.fit import (
+    TrainingContext,
+    check_rows,
+    compose_candidate,
+    fit_candidate,
+)
 from kyros_spark.stages.train.training_rows import PreparedRuns, training_rows
 from kyros_spark.tables.relativities import RELATIVITIES
 
@@ -38,7 +45,7 @@ def train(
 
     Raises:
         BatchMissingError: a training batch has not been prepared.
-        TrainingDataError: the training part cannot carry a model.
+        TrainingDataError: the training part cannot carry a model; the other models are registered.
         GateError: a model misses what was declared of it; it is registered as a candidate.
     """
     settings = _settings(config)
@@ -81,18 +88,33 @@ def _train(
     candidates = candidates_of(portfolio, run, settings)
     with training_rows(portfolio, prepared_runs, _judged(candidates)) as rows:
         context = TrainingContext(portfolio, run, settings, rows)
-        for candidate in candidates.values():
-            if candidate.is_new and not candidate.is_composite:
-                fit_candidate(context, candidate)
+        new = [c for c in candidates.values() if c.is_new and not c.is_composite]
+        for candidate in new:
+            with attempt(run, candidate):
+                check_rows(context, candidate)
+        for candidate in new:
+            if candidate.failure is None:
+                with attempt(run, candidate):
+                    fit_candidate(context, candidate)
         for candidate in candidates.values():
             if candidate.is_composite:
-                parts = pin_parts(portfolio.registry, candidate, candidates)
-                if candidate.is_new:
-                    compose_candidate(context, candidate, parts)
+                with attempt(run, candidate):
+                    _compose(context, candidate, candidates)
     for candidate in candidates.values():
         if candidate.trained is not None:
             candidate.trained = with_declared(candidate.trained, portfolio.config, run.inputs)
     _register(portfolio, run, settings, candidates)
+
+
+def _compose(
+    context: TrainingContext, candidate: Candidate, candidates: dict[str, Candidate]
+) -> None:
+    """Make a composite, unless it is registered already."""
+    check_parts(candidate, candidates)
+    parts = pin_parts(context.portfolio.registry, candidate, candidates)
+    if candidate.is_new:
+        check_rows(context, candidate)
+        compose_candidate(context, candidate, parts)
 
 
 def _judged(candidates: dict[str, Candidate]) -> dict[str, ModelSettings]:
@@ -114,7 +136,7 @@ def _register(
     # In the order of training: composites behind the models that they are made of.
     ordered = sorted(candidates.values(), key=lambda candidate: candidate.is_composite)
     trained = [c.trained for c in ordered if c.trained is not None]
-    run.rows_in = int(max((model.metrics.get("all_rows", 0) for model in trained), default=0))
+    run.rows_in = int(max((model.metrics["rows_in"] for model in trained), default=0))
     with run.phase("register"):
         kept = [c.entry for c in candidates.values() if c.entry is not None]
         registered = registry.register(trained, kept, settings.status, run.batch, run.run_id)
@@ -130,9 +152,10 @@ def _register(
         for c in candidates.values()
         if (entry := entries[c.name]) is not None
     }
+    run.details |= {c.name: failure_details(c) for c in candidates.values() if c.failure}
     with run.phase("account"):
         publish(portfolio, run, registered.changed, settings.mlflow)
-    registered.check()
+    check(candidates.values(), registered)
 
 
 def _write_relativities(portfolio: Portfolio, run: Run, entries: list[Entry]) -> None:
@@ -159,6 +182,8 @@ def _details(candidate: Candidate, entry: Entry, settings: TrainSettings) -> dic
         "how": "kept" if candidate.trained is None else "trained",
         **{key: round(entry.metrics[key], 6) for key in _METRICS if key in entry.metrics},
     }
+    if account := account_in(entry.metrics):
+        details["rows"] = account.details()
     if candidate.trained is not None:
         training = candidate.trained.model.manifest.training
         strengths = training.get("one_way_d2", {})

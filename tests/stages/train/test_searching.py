@@ -2,8 +2,14 @@
 
 import json
 
+import numpy as np
+import pytest
 from portfolio import FIRST
 from pyspark.sql import functions as F
+
+from kyros_spark.config import ModelSettings
+from kyros_spark.fitting.metrics import deviances
+from kyros_spark.stages.train.search import _judging
 
 
 def test_every_trial_is_in_the_ledger_and_the_best_parameters_are_registered(portfolio, spark):
@@ -33,3 +39,18 @@ def test_every_trial_is_in_the_ledger_and_the_best_parameters_are_registered(por
     assert {name: settings["boosting"][name] for name in ("eta", "rounds")} == best["parameters"]
     assert portfolio.must("train")["status"] == "skipped"
     assert portfolio.read(spark, "prepared", FIRST).where(F.col("split") == "test").count() > 0
+
+
+@pytest.mark.parametrize(
+    ("own", "measure"),
+    [({"family": "tweedie", "tweedie_power": "profile"}, ("tweedie", 1.5)),
+     ({"family": "tweedie", "tweedie_power": 1.7}, ("tweedie", 1.7)),
+     ({"family": "negative_binomial"}, ("poisson", 1.5)),
+     ({"family": "negative_binomial", "theta": 2.0}, ("negative_binomial", 1.5))],
+)  # fmt: skip
+def test_trials_of_a_profiled_parameter_are_judged_by_one_measure(own, measure):
+    settings = ModelSettings(method="glm", target="claim_amount", per="exposure", **own)
+    judging = _judging(settings)
+    assert (judging.family, judging.tweedie_power) == measure
+    label = np.array([0.0, 2.0])
+    assert np.isfinite(deviances(label, np.array([1.0, 1.0]), judging)).all()

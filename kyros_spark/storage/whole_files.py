@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pyspark.sql import SparkSession
 
@@ -35,9 +35,12 @@ def new_file(spark: SparkSession, address: str) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(handle, "wb") as out:
             yield out
-        path_there, system = hadoop(spark, address)
-        path_here, _ = hadoop(spark, f"file://{name}")
-        system.copyFromLocalFile(False, False, path_here, path_there)
+        path, system = hadoop(spark, address)
+        # As a stream, which every store takes as it takes Spark's own files; S3A's
+        # copyFromLocalFile sends through another of Amazon's clients.
+        jvm: Any = spark._jvm  # type: ignore[attr-defined]
+        here = jvm.java.io.File(name)
+        jvm.org.apache.hadoop.fs.FileUtil.copy(here, system, path, False, system.getConf())
     finally:
         Path(name).unlink(missing_ok=True)
 

@@ -25,7 +25,7 @@ DIRT = {
     21: ({"policy": ""}, "required", "policy_id", "a value"),
     22: ({"exposure": "0,5"}, "type", "exposure", "double"),
     23: ({"bonus": "0x1"}, "type", "bonus", "double"),
-    24: ({"age": "1e1"}, "type", "age", "int"),
+    24: ({"age": "45d"}, "type", "age", "int"),
 }
 CONFLICTING = "P018"  # row 18 shares its key with row 19 and is refused with it
 SHORT, LONG = 30, 31

@@ -204,7 +204,7 @@ def test_a_target_that_prepared_does_not_have_is_refused(evaluated):
     words = ["evaluate", "--batch", FIRST, "--set", judged, "--set", "evaluate.pairs=[]"]
     outcome = evaluated.kyros(words)
     assert (outcome.code, outcome.line["error"]["type"]) == (2, "ConfigError")
-    assert "found nothing per exposure" in outcome.message and "claim_count" in outcome.message
+    assert "found 'nothing'" in outcome.message and "claim_count" in outcome.message
 
 
 def test_without_its_libraries_the_report_names_the_extra(evaluated, monkeypatch):

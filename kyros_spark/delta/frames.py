@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from kyros_spark.spark.arrow_frames import frame_of
 from kyros_spark.spark_version import has_to_arrow
 from kyros_spark.tables.contract import Table
 from kyros_spark.tables.ddl import quoted
@@ -34,10 +35,7 @@ def arrow_as_frame(
     batches = list(batches)
     if has_to_arrow(spark.version) and batches:  # such a Spark takes Arrow, too
         parts = [b if isinstance(b, pa.Table) else pa.Table.from_batches([b]) for b in batches]
-        rows = pa.concat_tables(parts)
-        if not rows.num_rows:  # Spark refuses a column of lists without a chunk
-            rows = rows.schema.empty_table()
-        frame = spark.createDataFrame(rows)
+        frame = frame_of(spark, pa.concat_tables(parts))
         columns = (
             (F.col(quoted(c.name)) if c.name in frame.columns else F.lit(None)).cast(c.type)
             for c in table.columns

@@ -111,7 +111,7 @@ def test_a_killed_executor_costs_retries_not_results(spark, place, local):
     conf = [part for k, v in settings.items() for part in ("--conf", f"spark.eventLog.{k}={v}")]
     job = submit(
         url, env, "run", portfolio, "--stages", "predict", "--batch", FIRST, "--batch", SECOND,
-        conf=conf,
+        "--set", "spark.local_rows=0", conf=conf,
     )  # fmt: skip
     killed = kill_the_executor_that_scores(folder, job)
     line = json.loads(job.communicate(timeout=300)[0].splitlines()[-1])

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 
 from kyros_spark.aggregates.extremes import extremes
 from kyros_spark.config import SourceSettings
+from kyros_spark.spark.arrow_frames import frame_of
 from kyros_spark.tables.rejects import REJECTS
 from kyros_spark.transforms.duplicates import COPY
 from kyros_spark.transforms.profile import (
@@ -115,14 +116,14 @@ class JudgedTable:
 
     def accepted(self, names: Sequence[str]) -> DataFrame:
         """Return columns of the accepted rows."""
-        frame = self._spark.createDataFrame(self._accepted.select(list(names)))
+        frame = frame_of(self._spark, self._accepted.select(list(names)))
         # Spark does not know how few they are, and would sort both sides of a join.
         return frame.hint("broadcast") if self._accepted.num_rows <= _BROADCAST else frame
 
     def copies(self) -> DataFrame:
         """Return the source's columns of the copies that were taken out."""
         copies = self._rows.filter(self._rows[COPY])
-        return self._spark.createDataFrame(copies.select(list(self._source.columns)))
+        return frame_of(self._spark, copies.select(list(self._source.columns)))
 
     def clean(self, batch: str, run_id: str) -> pa.Table:
         """Return the accepted rows as their table holds them."""

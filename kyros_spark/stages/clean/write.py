@@ -15,6 +15,7 @@ from kyros_spark.delta.tables import Written
 from kyros_spark.delta.where import batch as of_batch
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
+from kyros_spark.spark.arrow_frames import frame_of
 from kyros_spark.stages.clean.judge import JudgedSource
 from kyros_spark.tables.claims import claims as claims_table
 from kyros_spark.tables.contract import Table
@@ -56,8 +57,9 @@ def _rejects(
     in_driver = [part for part in parts if isinstance(part, pa.Table)]
     if len(in_driver) == len(parts):
         return pa.concat_tables(in_driver)
-    as_frame = portfolio.spark.createDataFrame
-    frames = (as_frame(part) if isinstance(part, pa.Table) else part for part in parts)
+    frames = (
+        frame_of(portfolio.spark, part) if isinstance(part, pa.Table) else part for part in parts
+    )
     return reduce(DataFrame.unionByName, frames)
 
 

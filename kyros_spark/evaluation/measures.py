@@ -17,6 +17,7 @@ from kyros_spark.evaluation.metrics import LOSSES
 from kyros_spark.evaluation.rows import GIVEN, SUMS
 from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.fitting.left_out import NO_UNITS, REASONS, left_out
+from kyros_spark.fitting.metrics import deviances
 
 
 class Measures:
@@ -150,21 +151,5 @@ def deviance(
     """
     is_count = settings.family in ("poisson", "negative_binomial") and settings.glm.link == "log"
     if is_count:
-        return _unit_deviance(target, rate * per, settings)
-    return per * _unit_deviance(target / per, rate, settings)
-
-
-def _unit_deviance(label: np.ndarray, mean: np.ndarray, settings: ModelSettings) -> np.ndarray:
-    logs = np.log(np.where(label > 0, label, 1.0) / np.where(label > 0, mean, 1.0))
-    log_part = np.where(label > 0, label * logs, 0.0)
-    if settings.family == "poisson":
-        return 2 * (log_part - (label - mean))
-    if settings.family == "negative_binomial":
-        theta = float(settings.theta)
-        return 2 * (log_part - (label + theta) * np.log((label + theta) / (mean + theta)))
-    if settings.family == "gamma":
-        return 2 * (-np.log(label / mean) + (label - mean) / mean)
-    p = float(settings.tweedie_power)
-    first = label ** (2 - p) / ((1 - p) * (2 - p))
-    second = label * mean ** (1 - p) / (1 - p)
-    return 2 * (first - second + mean ** (2 - p) / (2 - p))
+        return deviances(target, rate * per, settings)
+    return per * deviances(target / per, rate, settings)

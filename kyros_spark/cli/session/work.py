@@ -94,12 +94,13 @@ class CommandThread(threading.Thread):
 
     def _cancel_until_it_ends(self) -> None:
         """Cancel until it ends, since what was raised in a finaliser is lost without a word."""
+        start = time.monotonic()
         for _ in range(_ATTEMPTS):
             self.is_interrupted = False
             self._interrupt()
             if self._ended.wait(_GRACE):
                 return
-        seconds = int(_ATTEMPTS * _GRACE)
+        seconds = round(time.monotonic() - start)
         text = f"the command did not stop within {seconds} s; the session ends with it"
         self._send({"stream": "stderr", "text": f"kyros session: {text}\n"})
         self._send({"code": 130})

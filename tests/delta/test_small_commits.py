@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import replace
 from decimal import Decimal
@@ -248,16 +249,26 @@ CONDITIONS = {
 PARTITIONED = replace(RUNS, name="parted", partition_by=("batch_id",))
 
 
+@pytest.fixture(scope="module")
+def ledgers(spark, tmp_path_factory):
+    """Return a folder of ledgers and their twins: half of the rows are of Spark, half of ours."""
+    base = tmp_path_factory.mktemp("ledgers")
+    tables = DeltaTables(spark, TableSettings(base=str(base)))
+    for contract in (RUNS, PARTITIONED):
+        for table in (contract, replace(contract, name=f"{contract.name}_twin")):
+            by_spark(tables, table, LEDGER[::2], "first")
+            tables.append_rows(table, LEDGER[1::2], "second")
+    return base
+
+
 @pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
 @pytest.mark.parametrize("contract", [RUNS, PARTITIONED], ids=lambda contract: contract.name)
 def test_what_is_replaced_is_what_delta_replaces_and_no_other_row(
-    contract, condition, tables, spark
+    contract, condition, ledgers, spark, tmp_path
 ):
-    """Half of the rows are of Spark's files, half of ours."""
+    shutil.copytree(ledgers, tmp_path / "tables")
+    tables = DeltaTables(spark, TableSettings(base=str(tmp_path / "tables")))
     twin = replace(contract, name=f"{contract.name}_twin")
-    for table in (contract, twin):
-        by_spark(tables, table, LEDGER[::2], "first")
-        tables.append_rows(table, LEDGER[1::2], "second")
     # Delta's own writer refuses rows outside the condition, so the new rows lie within it.
     rows = spark.createDataFrame([], "run_id string").take(0)
     kept = spark.read.format("delta").load(tables.location(contract.name))

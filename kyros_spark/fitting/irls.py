@@ -22,7 +22,8 @@ from numba import types
 from kyros_spark.errors import FitError
 from kyros_spark.fitting.aliased import aliased_columns
 from kyros_spark.fitting.design import Layout
-from kyros_spark.fitting.equations import Equations, Family, LevelSums
+from kyros_spark.fitting.equations import Equations, LevelSums
+from kyros_spark.fitting.family import Family
 from kyros_spark.kernels.compile import compiled, writable
 from kyros_spark.kernels.coordinate_descent import coordinate_descent
 from kyros_spark.log import event

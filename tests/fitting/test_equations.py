@@ -7,7 +7,7 @@ from rows_of_glm import generated
 
 from kyros_spark.fitting import equations
 from kyros_spark.fitting.design import Block
-from kyros_spark.fitting.equations import Family
+from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.spark_rows import SparkRows
 
 VARIANCES = {

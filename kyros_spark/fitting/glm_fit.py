@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -69,16 +70,20 @@ def fit_rows(
     mean = sums.observed[0] / (sums.exposure[0] if family.link == "log" else sums.weight)
     start[0] = family.linear_predictor(mean)
 
+    can_run_away = family.link != "identity" and not penalty.alpha
+    check = partial(check_levels, layout=rows.layout) if can_run_away else None
+
     def fitted(family: Family, start: np.ndarray, at_start: Equations | None = None) -> Solution:
-        return solve(rows, family, sums.weight, start, penalty, stop, at_start=at_start)
+        return solve(
+            rows, family, sums.weight, start, penalty, stop, at_start=at_start, check=check
+        )
 
     if _is_profiled(settings):
         family = _profiled(family, fitted, judged, start)
     null = solve(rows, family, sums.weight, start, stop=stop, columns=[0])
     solution = fitted(family, null.coefficients, null.equations)
-    can_run_away = family.link != "identity" and not penalty.alpha
     if can_run_away:
-        check_levels(solution, rows.layout)
+        check_levels(solution.coefficients, solution.active, rows.layout)
     final = solution
     if judged is not rows:
         final = replace(solution, equations=judged.equations(family, solution.coefficients))

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from kyros_spark.errors import FitError
 from kyros_spark.fitting.design import Layout
 from kyros_spark.fitting.equations import LevelSums
 from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.glm_statistics import Coefficient
-from kyros_spark.fitting.irls import Solution
 
 # No rate, and no odds, are e^20 times others: a coefficient beyond this is on its way to infinity.
 RUNAWAY = 20.0
@@ -77,14 +78,15 @@ def _check_outcomes(sums: LevelSums, layout: Layout) -> None:
         )
 
 
-def check_levels(solution: Solution, layout: Layout) -> None:
+def check_levels(coefficients: np.ndarray, active: Sequence[int], layout: Layout) -> None:
     """Refuse a fit of which a coefficient, in standard deviations, is too large.
+
+    coefficients: float64[p]; active: the columns solved for, the constant first
 
     Raises:
         FitError: names the levels and numbers.
     """
-    active = solution.active[1:]
-    large = [index for index in active if abs(solution.coefficients[index]) > RUNAWAY]
+    large = [index for index in active[1:] if abs(coefficients[index]) > RUNAWAY]
     _refuse([layout.columns[index].label for index in large])
 
 

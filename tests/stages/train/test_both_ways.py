@@ -3,19 +3,21 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from portfolio import FIRST
 from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.batches import with_columns
 from kyros_spark.aggregates.rows import ExecutorRows, collected
-from kyros_spark.config import BoostingSettings, load_config
+from kyros_spark.config import BoostingSettings, ModelSettings, load_config
 from kyros_spark.fitting.balance import flat_load, rebalance_factor
 from kyros_spark.fitting.boosting import _mean_score
 from kyros_spark.fitting.calibrate import scored_rows
 from kyros_spark.fitting.glm_rows import glm_rows
 from kyros_spark.fitting.interval import conformal_interval
 from kyros_spark.fitting.leakage import one_way_d2
-from kyros_spark.fitting.metrics import quality
+from kyros_spark.fitting.metrics import PREDICTED, quality
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, modelled, of_split
 from kyros_spark.fitting.sample import DRAW, _totals, drawn, with_draw
 from kyros_spark.fitting.spec import exposure_spreads, fit_features
@@ -33,6 +35,7 @@ def config(finished):
 @pytest.fixture(scope="module")
 def prepared(finished, spark):
     rows = with_draw(finished.read(spark, "prepared", FIRST), ["policy_id"])
+    rows = rows.withColumns({"policies": F.lit(1.0), "hit": F.expr("double(claim_count > 0)")})
     rows = rows.repartition(3, F.hash("policy_id")).cache()
     return collected(rows.coalesce(1)), ExecutorRows(rows)
 
@@ -55,6 +58,19 @@ def count_of(rows, config):
     settings, keep = config.train.models["frequency"], [*FEATURES, "exposure", "split", DRAW]
     judged = modelled(rows, settings, keep)
     return of_split(judged, [*keep, LABEL, WEIGHT, OFFSET], ("train", "valid")), settings, keep
+
+
+def hit_of(rows):
+    """Return the rows of a probability, judged by one that is not its fit, and its settings."""
+    settings = ModelSettings(method="boosting", family="binomial", target="hit", per="policies")
+    keep = [*FEATURES, "exposure", "split"]
+    judged = modelled(rows, settings, keep)
+
+    def scored(batch):
+        bonus = batch.column("log_bonus").fill_null(0.0).to_numpy(zero_copy_only=False)
+        return with_columns(batch, [*keep, *ENDS], {PREDICTED: 1 / (1 + np.exp(1 - bonus))})
+
+    return judged, judged.changed([*keep, *ENDS], scored), settings
 
 
 def spec_of(rows, config):
@@ -90,6 +106,13 @@ SUMS = {
     "metrics": lambda rows, c: quality(*premium_of(rows, c)[1:]),
     "interval": lambda rows, c: conformal_interval("m", *premium_of(rows, c)[1:]).model_dump(),
     "sample": sampled,
+    "one-way strength of a probability": lambda rows, c: one_way_d2(
+        hit_of(rows)[0], 100, spec_of(rows, c), hit_of(rows)[2]
+    ),
+    "mean score of a probability": lambda rows, c: _mean_score(
+        hit_of(rows)[0], BoostingSettings(), "logit"
+    ),
+    "metrics of a probability": lambda rows, c: quality(*hit_of(rows)[1:]),
 }
 
 

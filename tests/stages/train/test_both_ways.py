@@ -11,9 +11,11 @@ from pyspark.sql import functions as F
 from kyros_spark.aggregates.batches import with_columns
 from kyros_spark.aggregates.rows import ExecutorRows, collected
 from kyros_spark.config import BoostingSettings, ModelSettings, load_config
+from kyros_spark.fitting import glm_rows as glm_rows_module
 from kyros_spark.fitting.balance import flat_load, rebalance_factor
 from kyros_spark.fitting.boosting import _mean_score
 from kyros_spark.fitting.calibrate import scored_rows
+from kyros_spark.fitting.glm import fit_glm
 from kyros_spark.fitting.glm_rows import glm_rows
 from kyros_spark.fitting.interval import conformal_interval
 from kyros_spark.fitting.leakage import one_way_d2
@@ -120,6 +122,22 @@ SUMS = {
 def test_every_sum_of_a_fit_is_the_same_both_ways(name, prepared, config):
     here, there = (SUMS[name](rows, config) for rows in prepared)
     assert here and here == there  # to the last digit: 1e-12 would do
+
+
+def test_a_logit_is_the_same_wherever_its_rows_are(prepared, config, monkeypatch):
+    monkeypatch.setattr(glm_rows_module, "_is_small", lambda *_: False)  # they stay on the cluster
+    settings = hit_of(prepared[0])[2].model_copy(update={"method": "glm"})
+    names = [*FEATURES, LABEL, WEIGHT, OFFSET]
+    fits = [
+        fit_glm(of_split(hit_of(rows)[0], [*names, "split"], ("train",)), spec_of(rows, config),
+                settings)
+        for rows in prepared
+    ]  # fmt: skip
+    assert [fit.rows_held for fit in fits] == ["driver", "cluster"]
+    for here, there in zip(*(fit.coefficients for fit in fits), strict=True):
+        close = pytest.approx((here.coefficient, here.standard_error), rel=1e-10, abs=1e-12)
+        assert (there.coefficient, there.standard_error) == close
+    assert fits[0].statistics == pytest.approx(fits[1].statistics, rel=1e-12)
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,11 @@ class Family:
         return self.link == "logit"
 
     @property
+    def events(self) -> str:
+        """Return what errors call labels above zero."""
+        return "outcomes of 1" if self.is_binomial else "claims"
+
+    @property
     def has_dispersion(self) -> bool:
         """Tell whether a dispersion is estimated; those of counts and of the binomial are 1."""
         return self.power != 1.0

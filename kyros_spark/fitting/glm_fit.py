@@ -122,7 +122,7 @@ def _check(sums: LevelSums, rows: Rows, family: Family, glm: GlmSettings) -> Non
         )
     if sums.observed[0] <= 0:
         raise TrainingDataError(
-            f"the GLM: expected claims, found {rows.count} rows with a total of "
+            f"the GLM: expected {family.events}, found {rows.count} rows with a total of "
             f"{sums.observed[0]:g}"
         )
     if family.is_binomial and sums.observed[0] >= sums.weight:

@@ -105,7 +105,7 @@ def outcomes(rows=2000):
 
 SEPARATED = {
     "a level of zeros": (lambda d: d.label.__setitem__(d.codes["fuel"] == 3, 0.0),
-                         "expected claims in every level, found none in fuel = gas"),
+                         "expected outcomes of 1 in every level, found none in fuel = gas"),
     "a level of ones": (lambda d: d.label.__setitem__(d.codes["area"] == 1, 1.0),
                         "both outcomes in every level, found all rows at 1 in area = village"),
     "a flag of ones": (lambda d: (d.numbers.__setitem__("flag", np.eye(1, 2000, 3)[0]),

@@ -138,6 +138,12 @@ def test_a_logit_is_the_same_wherever_its_rows_are(prepared, config, monkeypatch
         close = pytest.approx((here.coefficient, here.standard_error), rel=1e-10, abs=1e-12)
         assert (there.coefficient, there.standard_error) == close
     assert fits[0].statistics == pytest.approx(fits[1].statistics, rel=1e-12)
+    glm = settings.glm.model_copy(update={"solver": "mllib"})
+    rows = of_split(hit_of(prepared[1])[0], [*names, "split"], ("train",))
+    mllib = fit_glm(rows, spec_of(prepared[1], config), settings.model_copy(update={"glm": glm}))
+    for name, table in fits[0].tables.items():
+        assert mllib.tables[name] == pytest.approx(table, rel=1e-5, abs=1e-7)
+    assert mllib.slopes == pytest.approx(fits[0].slopes, rel=1e-5)
 
 
 @pytest.fixture(scope="module")

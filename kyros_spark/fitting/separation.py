@@ -35,9 +35,9 @@ def check_claims(sums: LevelSums, layout: Layout, family: Family) -> None:
     ]
     if empty:
         raise FitError(
-            f"the GLM: expected {family.events} in every level, found none in {_listed(empty)}: the "
-            "coefficient runs to minus infinity; raise min_level_share or lower max_levels, join "
-            "the level to another, or set glm.alpha (a ridge)"
+            f"the GLM: expected {family.events} in every level, found none in {_listed(empty)}: "
+            "the coefficient runs to minus infinity; raise min_level_share or lower max_levels, "
+            "join the level to another, or set glm.alpha (a ridge)"
         )
     if family.is_binomial:
         _check_outcomes(sums, layout)

@@ -151,7 +151,9 @@ class ModelSettings(Section):
     @property
     def link(self) -> str:
         """Return the link of what is fitted; boosting has the log, or a probability's logit."""
-        return self.glm.link if self.method == "glm" or self.family == "binomial" else "log"
+        if self.family == "binomial":
+            return "logit"
+        return self.glm.link if self.method == "glm" else "log"
 
     @property
     def screening_power(self) -> float:

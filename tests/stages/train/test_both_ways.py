@@ -70,9 +70,9 @@ def hit_of(rows):
 
     def scored(batch):
         bonus = batch.column("log_bonus").fill_null(0.0).to_numpy(zero_copy_only=False)
-        return with_columns(batch, [*keep, *ENDS], {PREDICTED: 1 / (1 + np.exp(1 - bonus))})
+        return with_columns(batch, ENDS, {PREDICTED: 1 / (1 + np.exp(1 - bonus))})
 
-    return judged, judged.changed([*keep, *ENDS], scored), settings
+    return judged, judged.changed(["log_bonus", *ENDS], scored), settings
 
 
 def spec_of(rows, config):

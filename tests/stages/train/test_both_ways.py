@@ -134,9 +134,11 @@ def test_a_logit_is_the_same_wherever_its_rows_are(prepared, config, monkeypatch
         for rows in prepared
     ]  # fmt: skip
     assert [fit.rows_held for fit in fits] == ["driver", "cluster"]
-    for here, there in zip(*(fit.coefficients for fit in fits), strict=True):
-        close = pytest.approx((here.coefficient, here.standard_error), rel=1e-10, abs=1e-12)
-        assert (there.coefficient, there.standard_error) == close
+    for name in ("coefficient", "standard_error"):  # a base level has no standard error
+        here, there = (
+            [getattr(term, name) for term in fit.coefficients if not term.is_base] for fit in fits
+        )
+        assert there == pytest.approx(here, rel=1e-10, abs=1e-12)
     assert fits[0].statistics == pytest.approx(fits[1].statistics, rel=1e-12)
     glm = settings.glm.model_copy(update={"solver": "mllib"})
     rows = of_split(hit_of(prepared[1])[0], [*names, "split"], ("train",))

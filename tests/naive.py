@@ -79,8 +79,12 @@ def glm_scores(features, tables, columns, start):
 
 
 def normal_equations(design, label, weight, offset, coefficients, variance):
-    """X'WX and X'score of a GLM with log link, from the dense design."""
+    """X'WX and X'score of a GLM, from the dense design: with link log, or logit of a binomial."""
     mean = np.exp(design @ coefficients + offset)
-    information = weight * mean * mean / variance(mean)
-    score = weight * (label - mean) * mean / variance(mean)
+    if variance == "mu (1 - mu)":
+        mean = mean / (1 + mean)
+        information, score = weight * mean * (1 - mean), weight * (label - mean)
+    else:
+        information = weight * mean * mean / variance(mean)
+        score = weight * (label - mean) * mean / variance(mean)
     return design.T @ (design * information[:, None]), design.T @ score

@@ -14,7 +14,7 @@ class JudgedSettings(Section):
 
     target: str
     per: str = "exposure"
-    family: Literal["poisson", "gamma", "tweedie"]
+    family: Literal["poisson", "gamma", "tweedie", "binomial"]
     tweedie_power: float = Field(default=1.5, gt=1.0, lt=2.0)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from kyros_spark.config.base import NAME_PATTERN, Section, Text
+from kyros_spark.config.families import check_link, check_own, with_logit
 from kyros_spark.config.quality import ChallengeSettings, Quality
 from kyros_spark.config.search import SearchSettings
 from kyros_spark.config.tracking import MlflowSettings
@@ -21,7 +22,7 @@ class GlmSettings(Section):
     """How the generalised linear model is fitted: by our own solver or by Spark MLlib's."""
 
     solver: Literal["irls", "mllib"] = "irls"
-    link: Literal["log", "identity"] = "log"
+    link: Literal["log", "identity", "logit"] = "log"  # logit: of family binomial, its default
     alpha: float = Field(default=0.0, ge=0)
     l1_ratio: float = Field(default=0.0, ge=0, le=1)
     max_iter: int = Field(default=50, ge=1)
@@ -71,7 +72,7 @@ class ModelSettings(Section):
     """
 
     method: Literal["glm", "boosting", "composite"]
-    family: Literal["poisson", "gamma", "tweedie", "negative_binomial"]
+    family: Literal["poisson", "gamma", "tweedie", "negative_binomial", "binomial"]
     target: str
     per: str
     tweedie_power: Annotated[float, Field(gt=1.0, lt=2.0)] | Literal["profile"] = 1.5
@@ -99,8 +100,9 @@ class ModelSettings(Section):
     @classmethod
     def _composite_defaults(cls, settings: Any) -> Any:
         if isinstance(settings, dict) and settings.get("method") == "composite":
-            return {"family": "tweedie", "target": "claim_amount", "per": "exposure", **settings}
-        return settings
+            premium = {"family": "tweedie", "target": "claim_amount", "per": "exposure"}
+            settings = premium | settings
+        return with_logit(settings)
 
     @model_validator(mode="after")
     def _check_parts(self) -> ModelSettings:
@@ -138,10 +140,20 @@ class ModelSettings(Section):
     def is_rebalanced(self) -> bool:
         """Tell whether the fit is rebalanced: as set, or else unless it balances by itself.
 
-        The score equations of a Poisson GLM hold the balance, unless a penalty shifts them.
+        The score equations of a Poisson GLM hold the balance, unless a penalty shifts them. No
+        factor may take a probability beyond 1.
         """
+        if self.family == "binomial":
+            return False
         by_itself = self.method == "glm" and self.family == "poisson" and not self.glm.alpha
         return not by_itself if self.rebalance is None else self.rebalance
+
+    @property
+    def link(self) -> str:
+        """Return the link of what is fitted; boosting has the log, or a probability's logit."""
+        if self.family == "binomial":
+            return "logit"
+        return self.glm.link if self.method == "glm" else "log"
 
     @property
     def screening_power(self) -> float:
@@ -163,8 +175,8 @@ class ModelSettings(Section):
             raise ValueError(
                 f"{parameter}: profile is for method: glm; a composite fits nothing: give a number"
             )
-        if self.family == "negative_binomial" and self.glm.link != "log":
-            raise ValueError("family: negative_binomial takes glm.link: log only")
+        check_link(self.family, self.glm.link)
+        check_own(self.family, self.rebalance, self.large_loss_load, self.interval, self.quality)
         if self.glm.solver == "mllib" and self.glm.l1_ratio:
             raise ValueError("glm.l1_ratio is for glm.solver: irls; MLlib has a ridge only")
         return self

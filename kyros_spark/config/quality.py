@@ -9,7 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from kyros_spark.config.base import Section
 
-_METRIC = re.compile(r"^(train|valid|test)_(rows|deviance|null_deviance|d2|balance)\Z")
+_METRIC = re.compile(
+    r"^(train|valid|test)_(rows|deviance|null_deviance|d2|balance|log_loss|brier)\Z"
+)
 
 
 class BoundSettings(Section):
@@ -42,7 +44,7 @@ def _check_metrics(quality: dict[str, BoundSettings]) -> dict[str, BoundSettings
         if not _METRIC.match(name):
             raise ValueError(
                 f"'{name}' is no metric of a model; expected train_, valid_ or test_ before rows, "
-                "deviance, null_deviance, d2 or balance"
+                "deviance, null_deviance, d2, balance, or of family binomial log_loss or brier"
             )
     return quality
 

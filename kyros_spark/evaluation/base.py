@@ -116,14 +116,16 @@ class BatchTotals:
             )
         if bad := self.total("bad", model):
             return PredictionValueError(
-                f"{location}, prediction: expected positive numbers, found {bad:.0f} rows that "
-                "are NaN, infinite or not above zero; mend the model and predict again"
+                f"{location}, prediction: expected positive numbers{_at_most('1', model)}, found "
+                f"{bad:.0f} rows that are NaN, infinite{_at_most('above 1', model, ',')} or not "
+                "above zero; mend the model and predict again"
             )
         if bad := self.total("bad_target", model):
             return PredictionValueError(
                 f"prepared, batch {batch}, {model.judged.target} or {model.judged.per}: "
                 f"expected numbers to judge {model.reference} by, found {bad:.0f} rows that "
-                "are NaN, infinite or negative; mend prepare.targets or prepare.claims"
+                f"are NaN, infinite{_at_most(f'above {model.judged.per}', model, ',')} or "
+                "negative; mend prepare.targets or prepare.claims"
             )
         return None
 
@@ -139,10 +141,14 @@ def _model_totals(measures: Measures, model: EvaluatedModel) -> dict[str, Number
     bad_target = _is_not_finite(target) | _is_not_finite(per) | (per.given & (per.values < 0))
     if model.settings.family != "gamma":  # which leaves them out, and counts them
         bad_target |= target.given & (target.values < 0)
+    outside = value.values <= 0
+    if model.settings.family == "binomial":
+        outside |= value.values > 1
+        bad_target |= target.given & per.given & (per.values > 0) & (target.values > per.values)
     judging = measures.usable(replace(model, labelled=True))
     return {
         "missing": rows.indicator(~value.given),
-        "bad": rows.indicator(bad | (value.given & (value.values <= 0))),
+        "bad": rows.indicator(bad | (value.given & outside)),
         "bad_target": rows.indicator(bad_target),
         "known": rows.indicator(target.given),
         "units": rows.stands_for.times(per).where(judging),
@@ -150,6 +156,12 @@ def _model_totals(measures: Measures, model: EvaluatedModel) -> dict[str, Number
         "rows": rows.stands_for,
         **measures.left_out(model),
     }
+
+
+def _at_most(limit: str, model: EvaluatedModel, word: str = " up to") -> str:
+    """Return what a message says of the upper limit that only a probability has."""
+    is_probability = model.settings is not None and model.settings.family == "binomial"
+    return f"{word} {limit}" if is_probability else ""
 
 
 def _is_not_finite(column: Numbers) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Compute a confidence interval for actual over expected, taking the expected as given.
 
-Counts: exact Poisson (Garwood, Biometrika 28, 1936), from quantiles of chi-square. Amounts: normal,
-never below zero; a sum of squares estimates the variance of the sum (see evaluation/rows.spread).
+Counts: exact Poisson (Garwood, Biometrika 28, 1936), from quantiles of chi-square. Shares of
+trials: exact binomial (Clopper and Pearson, Biometrika 26, 1934), from quantiles of beta. Amounts:
+normal, never below zero; a sum of squares estimates the variance of the sum (see rows.spread).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class ConfidenceInterval:
             ) from error
         self._tail = (1 - confidence) / 2
         self._gamma_quantile: Any = special.gammaincinv  # of shape a: half of chi-square's, 2a
+        self._beta_quantile: Any = special.betaincinv
         self._z = float(special.ndtri(1 - self._tail))
 
     def ratio(
@@ -46,3 +48,18 @@ class ConfidenceInterval:
             return float(lower / expected), float(upper / expected)
         half = self._z * math.sqrt(spread)
         return max(0.0, (observed - half) / expected), (observed + half) / expected
+
+    def share_ratio(
+        self, observed: float, expected: float, units: float
+    ) -> tuple[float | None, float | None]:
+        """Return the ends of observed / expected, where `observed` of the `units` trials happened.
+
+        Trials of unlike probabilities vary less than equal ones, so the interval is if anything
+        too wide. None where nothing is expected.
+        """
+        if not expected or not math.isfinite(expected):
+            return None, None
+        rest = max(units - observed, 0.0)
+        lower = self._beta_quantile(observed, rest + 1, self._tail) if observed > 0 else 0.0
+        upper = self._beta_quantile(observed + 1, rest, 1 - self._tail) if rest > 0 else 1.0
+        return float(lower * units / expected), float(upper * units / expected)

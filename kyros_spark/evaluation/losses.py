@@ -14,16 +14,17 @@ from kyros_spark.evaluation.metrics import LOSSES
 from kyros_spark.evaluation.rows import GROUP, SUMS, WHOLE, row_columns
 from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.evaluation.sums_by_group import SumsByGroup
+from kyros_spark.fitting.metrics import SCORES
 
 NullMeans = Mapping[tuple[int, str], float]  # a model's mean target per unit, by number and part
 
 
 class LossSums(SumsByGroup):
-    """SUMS and LOSSES by subject (the model's number), part and group."""
+    """SUMS, LOSSES and SCORES by subject (the model's number), part and group."""
 
     def __init__(self, models: Sequence[EvaluatedModel], null_means: NullMeans) -> None:
         """Take models whose targets are known; null_means: of each part and of WHOLE."""
-        super().__init__(("subject", "part", "group"), (*SUMS, *LOSSES))
+        super().__init__(("subject", "part", "group"), (*SUMS, *LOSSES, *SCORES))
         self._models, self._null_means = models, null_means
 
     def add(self, batch: pa.RecordBatch) -> None:

@@ -14,10 +14,10 @@ from kyros_spark.config import ModelSettings
 from kyros_spark.evaluation.arrays import BatchArrays, Numbers, Texts
 from kyros_spark.evaluation.curves import Pair
 from kyros_spark.evaluation.metrics import LOSSES
-from kyros_spark.evaluation.rows import GIVEN, SUMS
+from kyros_spark.evaluation.rows import EXACT, GIVEN, SUMS
 from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.fitting.left_out import NO_UNITS, REASONS, left_out
-from kyros_spark.fitting.metrics import deviances
+from kyros_spark.fitting.metrics import SCORES, deviances, scores
 
 
 class Measures:
@@ -83,7 +83,7 @@ class Measures:
 
     def spread(self, model: EvaluatedModel) -> Numbers:
         """Return a row's share of the estimated variance of the summed target: see rows.spread."""
-        if model.judged.family == "poisson":
+        if model.judged.family in EXACT:
             return self.rows.constant(0.0)
         deviation = self.observed(model)
         if model.judged.family in GIVEN:
@@ -122,6 +122,7 @@ class Measures:
     ) -> dict[str, Numbers]:
         """Return LOSSES' columns times what a row stands for; NULL in a row that does not judge.
 
+        Of a probability, there are those of SCORES too, elsewhere NULL.
         null_means: the mean target per unit by part; whole: that of all parts.
         """
         target, per = self.observed(model), self.rows.numbers(model.judged.per)
@@ -133,8 +134,12 @@ class Measures:
         rates = (prediction, part_means[self.parts.codes[usable]], np.full(y.size, whole))
         values = [deviance(y, units, rate, model.judged) for rate in rates]
         weight = self.rows.stands_for
-        columns = {}
-        for name, value in zip(LOSSES, (*values, error, error * error), strict=True):
+        columns = dict.fromkeys(SCORES, self.rows.nothing())
+        losses = dict(zip(LOSSES, (*values, error, error * error), strict=True))
+        if model.judged.family == "binomial":
+            of_trials = scores(y / units, prediction)
+            losses |= {name: units * of_trials[name] for name in SCORES}
+        for name, value in losses.items():
             full = np.zeros(self.rows.count)
             full[usable] = value
             columns[name] = Numbers(full, self.usable(model)).times(weight)

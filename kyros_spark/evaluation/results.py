@@ -9,15 +9,25 @@ from typing import Any
 
 from kyros_spark.config import OWN_PARAMETERS
 from kyros_spark.evaluation.intervals import ConfidenceInterval
-from kyros_spark.evaluation.metrics import LOSSES, METRICS, column_sums, metrics, ratio
+from kyros_spark.evaluation.metrics import (
+    LOSSES,
+    METRICS,
+    OF_PROBABILITIES,
+    column_sums,
+    metrics,
+    order_metrics,
+    ratio,
+)
 from kyros_spark.evaluation.rows import SUMS, WHOLE
 from kyros_spark.evaluation.sample import NO_GROUP, standard_error
 from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.fitting.left_out import RowAccount
+from kyros_spark.fitting.metrics import SCORES
 
 PARTS = ("train", "valid", "test", WHOLE)
 _SHOWN = tuple(name for name in SUMS if name not in ("spread", "exposure"))
-_NO_CLAIMS = "no claims in this part"
+_SUMMED = (*SUMS, *LOSSES, *SCORES)
+_NO_CLAIMS, _ONE_OUTCOME = "no claims in this part", "one outcome only in this part"
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,9 @@ class EvaluationContext:
         """Return the columns that sums fill in every table: sums, A/E with interval, means."""
         observed, expected = sums["observed"], sums["expected"]
         lower = upper = None
-        if observed is not None and expected is not None:
+        if observed is not None and expected is not None and is_probability(model):
+            lower, upper = self.interval.share_ratio(observed, expected, sums["units"])
+        elif observed is not None and expected is not None:
             is_count = model.judged.family == "poisson"
             spread = sums["spread"] or 0.0
             lower, upper = self.interval.ratio(observed, expected, spread, is_count)
@@ -89,11 +101,12 @@ def metric_rows(
         if part == WHOLE:
             for row in part_losses:
                 row["null_deviance"] = row["null_deviance_whole"]
-        sums = column_sums(part_losses, (*SUMS, *LOSSES, "sampled"))
+        sums = column_sums(part_losses, (*_SUMMED, "sampled"))
         if not part_losses:
             sums |= unlabelled.get(part, {})
         values: dict[str, Any] = metrics(sums)
-        values["gini"] = ginis.get((model.number, part, NO_GROUP))
+        lorenz = ginis.get((model.number, part, NO_GROUP))
+        values |= order_metrics(lorenz, sums, is_probability(model))
         values["psi"] = psi.get((model.number, part))
         shared = (
             _empty_row(context, model, part)
@@ -113,6 +126,11 @@ def metric_rows(
             "absent": _absent(model, sums, values, psi_absent),
             "left_out": dict(accounts[part].left_out) if part in accounts else {},
         }
+
+
+def is_probability(model: EvaluatedModel) -> bool:
+    """Return whether a model's predictions are judged as probabilities."""
+    return model.settings is not None and model.settings.family == "binomial"
 
 
 def own_parameters(model: EvaluatedModel) -> dict[str, float | None]:
@@ -143,12 +161,12 @@ def _errors(
 ) -> dict[str, float]:
     """Return the sampling error of each metric, from its values in the random groups."""
     groups = sorted({row["group"] for row in losses})
-    by_group = [
-        metrics(column_sums([r for r in losses if r["group"] == group], (*SUMS, *LOSSES)))
-        for group in groups
-    ]
-    values = {name: [row[name] for row in by_group] for name in METRICS}
-    values["gini"] = [ginis.get((model.number, part, group)) for group in groups]
+    by_group = []
+    for group in groups:
+        sums = column_sums([r for r in losses if r["group"] == group], _SUMMED)
+        lorenz = ginis.get((model.number, part, group))
+        by_group.append(metrics(sums) | order_metrics(lorenz, sums, is_probability(model)))
+    values = {name: [row[name] for row in by_group] for name in (*METRICS, "gini", "auc")}
     errors = {name: standard_error(group_values) for name, group_values in values.items()}
     return {name: error for name, error in errors.items() if error is not None}
 
@@ -159,6 +177,8 @@ def _absent(
     """Return, for each metric that is missing, the reason why."""
     reason = model.reason
     if not reason:
-        reason = "no rows to judge in this part" if not sums["rows"] else _NO_CLAIMS
-    missing = {name: reason for name, value in values.items() if value is None}
+        lacking = _ONE_OUTCOME if is_probability(model) else _NO_CLAIMS
+        reason = "no rows to judge in this part" if not sums["rows"] else lacking
+    others = () if model.settings is None or is_probability(model) else OF_PROBABILITIES
+    missing = {n: reason for n, value in values.items() if value is None and n not in others}
     return missing | ({"psi": psi_absent} if values["psi"] is None else {})

@@ -15,6 +15,8 @@ STANDS_FOR, GROUP = "_stands_for", "_group"
 WHOLE = "all"
 # Families whose interval takes the number of units as given.
 GIVEN = ("gamma", "negative_binomial")
+# Families whose interval follows from sums: of counts, and of shares of trials.
+EXACT = ("poisson", "binomial")
 SUMS = ("rows", "units", "exposure", "claims", "observed", "expected", "spread")
 
 
@@ -55,10 +57,10 @@ def observed(model: EvaluatedModel) -> Column:
 def spread(model: EvaluatedModel) -> Column:
     """Return a row's share of the estimated variance of the summed target.
 
-    Counts: 0, as their interval is exact Poisson. Amounts per exposure (compound Poisson): the
+    Counts and shares: 0, as their intervals are exact. Amounts per exposure (compound Poisson): the
     amount squared. Amounts per claim, the number of claims being given: the residual squared.
     """
-    if model.judged.family == "poisson":
+    if model.judged.family in EXACT:
         return F.lit(0.0)
     is_given = model.judged.family in GIVEN
     deviation = observed(model) - expected(model) if is_given else observed(model)

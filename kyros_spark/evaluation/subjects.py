@@ -103,6 +103,8 @@ def _judged_as(
         return _model_settings({"method": "glm", **settings.judged[name].model_dump()}), ""
     if any(manifest.outputs for manifest in manifests):
         return None, "a class's probability is not judged: deviance, A/E and Gini are of amounts"
+    if any((m.objective, m.link) == ("binary:logitraw", "identity") for m in manifests):
+        return None, "a margin is not judged: import the model with --link logit for probabilities"
     facts = _facts(manifests[0]) if len(manifests) == 1 else _product(manifests)
     if any(manifest.large_loss_load for manifest in manifests):
         facts |= {"target": WITH_EXCESS}

@@ -25,8 +25,13 @@ from kyros_spark.fitting.spark_boosting import boosted_on_executors
 from kyros_spark.model.manifest import Feature
 from kyros_spark.scoring.arrow_features import as_doubles, encoded
 
-_OBJECTIVES = {"poisson": "count:poisson", "gamma": "reg:gamma", "tweedie": "reg:tweedie"}
-_METRICS = {"poisson": "poisson-nloglik", "gamma": "gamma-deviance", "tweedie": "tweedie-nloglik"}
+# By family: xgboost's objective, and the metric of the validation part that stops it.
+_OBJECTIVES = {
+    "poisson": ("count:poisson", "poisson-nloglik"),
+    "gamma": ("reg:gamma", "gamma-deviance"),
+    "tweedie": ("reg:tweedie", "tweedie-nloglik"),
+    "binomial": ("binary:logistic", "logloss"),
+}
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,8 @@ def fit_boosting(
 ) -> BoostingFit:
     """Boost on the training part and stop by the validation part.
 
-    The trees are added to the log of the training part's mean, which is what an intercept-only
-    model predicts. A row's margin is that log plus the row's offset.
+    The trees are added to the link of the training part's mean, which is what an intercept-only
+    model predicts. A row's margin is that plus the row's offset.
 
     Raises:
         PlatformError: xgboost is not installed.
@@ -81,7 +86,7 @@ def fit_boosting(
         # xgboost.spark fails on an empty validation part, which a split into folds has.
         names = [feature.name for feature in features]
         rows = of_split(rows, [*names, LABEL, WEIGHT, OFFSET, "split"], ("train",))
-    start = _mean_score(rows, settings.boosting)
+    start = _mean_score(rows, settings.boosting, settings.link)
     rows = boosting_rows(rows, features, start)
     if isinstance(rows, DriverRows):
         booster = boosted(rows.table, len(features), options)
@@ -97,13 +102,13 @@ def fit_boosting(
 
 
 def _options(settings: ModelSettings) -> dict[str, Any]:
-    boosting, metric = settings.boosting, _METRICS[settings.family]
+    boosting, (objective, metric) = settings.boosting, _OBJECTIVES[settings.family]
     options: dict[str, Any] = {}
     if settings.family == "tweedie":
         options["tweedie_variance_power"] = settings.tweedie_power
         metric = f"{metric}@{settings.tweedie_power}"
     return {
-        "objective": _OBJECTIVES[settings.family],
+        "objective": objective,
         "eval_metric": metric,
         "tree_method": "hist",
         "verbosity": 0,
@@ -158,8 +163,8 @@ def _constraints(features: Sequence[Feature], boosting: BoostingSettings) -> dic
     return options
 
 
-def _mean_score(rows: RowSource, boosting: BoostingSettings) -> float:
-    """Return the log of the training part's mean response per unit; check the validation part."""
+def _mean_score(rows: RowSource, boosting: BoostingSettings, link: str = "log") -> float:
+    """Return the link of the training part's mean response per unit; check the validation part."""
 
     def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
         label, weight = (as_doubles(batch.column(name)) for name in (LABEL, WEIGHT))
@@ -172,4 +177,5 @@ def _mean_score(rows: RowSource, boosting: BoostingSettings) -> float:
             "boosting: expected rows in the validation part, which decides when to stop, found "
             "none; give prepare.split.valid a share, or set boosting.early_stopping: 0"
         )
-    return math.log(parts["train"]["claims"] / parts["train"]["units"])
+    claims, units = parts["train"]["claims"], parts["train"]["units"]
+    return math.log(claims / (units - claims if link == "logit" else units))

@@ -15,30 +15,14 @@ import numpy as np
 from numba import types
 
 from kyros_spark.fitting.design import Block, Layout
+from kyros_spark.fitting.family import Family
 from kyros_spark.kernels import normal_equations as kernels
+from kyros_spark.kernels.binomial import binomial_log_likelihood, binomial_working
 from kyros_spark.kernels.compile import compiled, writable
 from kyros_spark.kernels.likelihood import log_likelihood
 
 BLOCK_ROWS = 16_384  # a block's rows and working arrays stay in a core's cache
-
-
-@dataclass(frozen=True)
-class Family:
-    """An error distribution and a link; the variance is mu^power, or mu + mu^2 / theta."""
-
-    power: float
-    link: str = "log"
-    theta: float | None = None
-
-    @property
-    def alpha(self) -> float:
-        """1 / theta; zero where there is no theta."""
-        return 0.0 if self.theta is None else 1.0 / self.theta
-
-    @property
-    def has_dispersion(self) -> bool:
-        """Tell whether a dispersion is estimated; Poisson and negative binomial fix it at 1."""
-        return self.power != 1.0
+ENDS = 6  # of each number: see LevelSums
 
 
 @dataclass(frozen=True)
@@ -74,8 +58,8 @@ class LevelSums:
     exposure  float64[p], the sum of weight exp(offset): units of the model's ``per``
     observed  float64[p], the sum of weight times label
     weight    sum of the weights
-    ends      float64[numbers, 4], of each number, as the design has it: its least value and its
-              largest, negated, of all rows and of those with a label above zero
+    ends      float64[numbers, ENDS], of each number, as the design has it: its least value and its
+              largest, negated, of all rows, of those with a label above 0, and of those below 1
     faults    number of rows that cannot be fitted, by the fault's description
     """
 
@@ -111,23 +95,34 @@ def equations_of(
     size, rows = len(layout.columns), block.label.size
     gram, gradient, sums = np.zeros((size, size)), np.zeros(size), np.zeros(2)
     information, score = np.empty(BLOCK_ROWS), np.empty(BLOCK_ROWS)
-    working = _compiled(kernels.working)
+    working = _working(family)
     cross_products = _compiled(kernels.cross_products)
     for first in range(0, rows, BLOCK_ROWS):
         part = slice(first, min(first + BLOCK_ROWS, rows))
         eta = _predicted(block, layout, coefficients, part)
         info, scores = information[: eta.size], score[: eta.size]
-        link = kernels.LOG if family.link == "log" else kernels.IDENTITY
-        labels, weights = block.label[part], block.weight[part]
         # Summed per block: rounding then grows with the number of blocks, not of rows.
         block_sums = np.zeros(2)
-        working(labels, weights, eta, link, family.power, family.alpha, info, scores, block_sums)
+        working(block.label[part], block.weight[part], eta, info, scores, block_sums)
         sums += block_sums
         if not np.isfinite(sums[0]):
             break
         cross_products(block.places[part], block.numbers[part], layout.number_place, info, scores,
                        gram, gradient)  # fmt: skip
     return Equations(gram, gradient, float(sums[0]), float(sums[1]))
+
+
+def _working(family: Family) -> Callable[..., None]:
+    """Return the kernel that writes the information and score of rows, given their family."""
+    if family.is_binomial:
+        return _compiled(binomial_working)
+    kernel = _compiled(kernels.working)
+    link = kernels.LOG if family.link == "log" else kernels.IDENTITY
+
+    def working(label: np.ndarray, weight: np.ndarray, eta: np.ndarray, *out: np.ndarray) -> None:
+        kernel(label, weight, eta, link, family.power, family.alpha, *out)
+
+    return working
 
 
 def with_full_gram(equations: Equations, layout: Layout) -> Equations:
@@ -155,8 +150,11 @@ def likelihood_of(
     for first in range(0, block.label.size, BLOCK_ROWS):
         part = slice(first, min(first + BLOCK_ROWS, block.label.size))
         eta = _predicted(block, layout, coefficients, part)
-        mean = np.exp(eta) if family.link == "log" else eta
         labels, weights = block.label[part], block.weight[part]
+        if family.is_binomial:
+            total += _compiled(binomial_log_likelihood)(labels, weights, eta)
+            continue
+        mean = np.exp(eta) if family.link == "log" else eta
         total += likelihood(labels, weights, mean, family.power, family.alpha, dispersion)
     return float(total)
 
@@ -180,8 +178,8 @@ def level_sums_of(block: Block, layout: Layout, family: Family) -> LevelSums:
 
 def _ends(block: Block) -> np.ndarray:
     """Return each number's ends: see LevelSums. Where there are no rows they are infinite."""
-    with_label = block.numbers[block.label > 0]
-    parts = (block.numbers, -block.numbers, with_label, -with_label)
+    above, below = block.numbers[block.label > 0], block.numbers[block.label < 1]
+    parts = (block.numbers, -block.numbers, above, -above, below, -below)
     return np.column_stack([part.min(axis=0, initial=np.inf) for part in parts])
 
 
@@ -191,10 +189,12 @@ def _faults(block: Block, layout: Layout, family: Family) -> dict[str, int]:
     finite |= {name: np.isfinite(values) for name, values in
                (("label", block.label), ("offset", block.offset))}  # fmt: skip
     low = block.label <= 0 if family.power == 2.0 else block.label < 0
+    high = {"label is above one": int((block.label > 1).sum())} if family.is_binomial else {}
     return {
         **{f"{name} is not a finite number": int((~good).sum()) for name, good in finite.items()},
         "weight is not above zero": int((~((block.weight > 0) & (block.weight < np.inf))).sum()),
         f"label is {'not above' if family.power == 2.0 else 'below'} zero": int(low.sum()),
+        **high,
     }
 
 
@@ -216,6 +216,8 @@ def _signatures() -> dict[Callable[..., Any], Sequence[Any]]:
         kernels.working: (vector, vector, vector, types.int64, real, real, vector, vector, vector),
         kernels.cross_products: (places, matrix, indices, vector, vector, matrix, vector),
         log_likelihood: (vector, vector, vector, real, real, real),
+        binomial_working: (vector, vector, vector, vector, vector, vector),
+        binomial_log_likelihood: (vector, vector, vector),
     }
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from kyros_spark.config import OWN_PARAMETERS, GlmSettings, ModelSettings
 from kyros_spark.errors import TrainingDataError
-from kyros_spark.fitting.equations import Equations, Family, LevelSums
+from kyros_spark.fitting.equations import Equations, LevelSums
+from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.glm_statistics import Coefficient, coefficients_of, statistics_of
 from kyros_spark.fitting.irls import Penalty, Rows, Solution, Stop, solve
 from kyros_spark.fitting.profile_likelihood import largest
@@ -66,18 +68,22 @@ def fit_rows(
     penalty, stop = Penalty(glm.alpha, glm.l1_ratio), Stop(glm.max_iter, glm.tol)
     start = np.zeros(len(rows.layout.columns))
     mean = sums.observed[0] / (sums.exposure[0] if family.link == "log" else sums.weight)
-    start[0] = math.log(mean) if family.link == "log" else mean
+    start[0] = family.linear_predictor(mean)
+
+    can_run_away = family.link != "identity" and not penalty.alpha
+    check = partial(check_levels, layout=rows.layout) if can_run_away else None
 
     def fitted(family: Family, start: np.ndarray, at_start: Equations | None = None) -> Solution:
-        return solve(rows, family, sums.weight, start, penalty, stop, at_start=at_start)
+        return solve(
+            rows, family, sums.weight, start, penalty, stop, at_start=at_start, check=check
+        )
 
     if _is_profiled(settings):
         family = _profiled(family, fitted, judged, start)
     null = solve(rows, family, sums.weight, start, stop=stop, columns=[0])
     solution = fitted(family, null.coefficients, null.equations)
-    can_run_away = family.link == "log" and not penalty.alpha
     if can_run_away:
-        check_levels(solution, rows.layout)
+        check_levels(solution.coefficients, solution.active, rows.layout)
     final = solution
     if judged is not rows:
         final = replace(solution, equations=judged.equations(family, solution.coefficients))
@@ -99,7 +105,7 @@ def _family(settings: ModelSettings) -> Family:
     if settings.family == "tweedie":
         power = settings.tweedie_power
         return Family(1.5 if power == "profile" else float(power), link)
-    return Family({"poisson": 1.0, "gamma": 2.0}[settings.family], link)
+    return Family({"poisson": 1.0, "gamma": 2.0, "binomial": 1.0}[settings.family], link)
 
 
 def _is_profiled(settings: ModelSettings) -> bool:
@@ -116,8 +122,12 @@ def _check(sums: LevelSums, rows: Rows, family: Family, glm: GlmSettings) -> Non
         )
     if sums.observed[0] <= 0:
         raise TrainingDataError(
-            f"the GLM: expected claims, found {rows.count} rows with a total of "
+            f"the GLM: expected {family.events}, found {rows.count} rows with a total of "
             f"{sums.observed[0]:g}"
+        )
+    if family.is_binomial and sums.observed[0] >= sums.weight:
+        raise TrainingDataError(
+            f"the GLM: expected both outcomes, found {rows.count} rows with a label of 1 each"
         )
     if glm.alpha == 0.0:
         check_claims(sums, rows.layout, family)

@@ -1,7 +1,7 @@
 """Compute a GLM's statistics: standard errors and tests by coefficient, and totals of the fit.
 
 The definitions are those of statsmodels: dispersion = Pearson's chi-square / residual degrees of
-freedom (1 for Poisson and negative binomial), normal tests and intervals,
+freedom (1 for Poisson, negative binomial and binomial), normal tests and intervals,
 AIC = 2 p - 2 log-likelihood and BIC = p log n - 2 log-likelihood, with n rows and p coefficients.
 """
 
@@ -14,7 +14,8 @@ from statistics import NormalDist
 import numpy as np
 
 from kyros_spark.fitting.design import Layout
-from kyros_spark.fitting.equations import Family, LevelSums
+from kyros_spark.fitting.equations import LevelSums
+from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.irls import Rows, Solution
 
 

@@ -12,7 +12,7 @@ are solved for. Coefficients are on the scale of the linear predictor, of scaled
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +22,8 @@ from numba import types
 from kyros_spark.errors import FitError
 from kyros_spark.fitting.aliased import aliased_columns
 from kyros_spark.fitting.design import Layout
-from kyros_spark.fitting.equations import Equations, Family, LevelSums
+from kyros_spark.fitting.equations import Equations, LevelSums
+from kyros_spark.fitting.family import Family
 from kyros_spark.kernels.compile import compiled, writable
 from kyros_spark.kernels.coordinate_descent import coordinate_descent
 from kyros_spark.log import event
@@ -99,6 +100,7 @@ def solve(
     stop: Stop | None = None,
     columns: Sequence[int] | None = None,
     at_start: Equations | None = None,
+    check: Callable[[np.ndarray, Sequence[int]], None] | None = None,
 ) -> Solution:
     """Return the solution that is reached from `start`.
 
@@ -106,6 +108,7 @@ def solve(
     start     float64[p], zero except for the constant
     columns   the columns that may be used (default: all but base levels)
     at_start  the equations at `start` if they are known, which saves a pass over the rows
+    check     is given coefficients, float64[p], and active columns where a step fails: it knows why
 
     Raises:
         FitError: the steps did not become short enough, or no step lowered the cost.
@@ -121,11 +124,16 @@ def solve(
     for iteration in range(1, stop.max_iter + 1):
         began = time.monotonic()
         step = np.zeros_like(start)
-        step[active] = _step(equations, active, coefficients[active], l1, l2)
-        length = _step_length(step, equations, rows.count - len(active), family)
-        coefficients, equations = _downhill(
-            rows, family, coefficients, step, equations, (active, l1, l2)
-        )
+        try:
+            step[active] = _step(equations, active, coefficients[active], l1, l2)
+            length = _step_length(step, equations, rows.count - len(active), family)
+            coefficients, equations = _downhill(
+                rows, family, coefficients, step, equations, (active, l1, l2)
+            )
+        except FitError:
+            if check is not None:
+                check(coefficients, active)
+            raise
         if time.monotonic() - began > REPORT_AFTER:
             event(
                 f"iteration {iteration}: a step of {length:.2g} standard errors (to {stop.tol:g})"

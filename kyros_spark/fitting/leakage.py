@@ -7,7 +7,8 @@ feature's fitted levels, or for a number 20 groups of similar exposure, fewer if
 less than 20 rows each.
 Sums by group suffice. With Y = sum of w y, U = sum of w times unit, m = Y / U by group, D / 2 is
 Poisson sum w y log(y / unit) - sum Y log m; Gamma sum U log m - sum w log y;
-Tweedie of power p (sum w y^(2-p) - sum U m^(2-p)) / ((1-p)(2-p)).
+Tweedie of power p (sum w y^(2-p) - sum U m^(2-p)) / ((1-p)(2-p));
+binomial sum w (y log y + (1 - y) log(1 - y)) - sum (Y log m + (U - Y) log(1 - m)).
 Source: McCullagh and Nelder, Generalized Linear Models; Guisan and Zimmermann, 2000 (adjusted D2).
 """
 
@@ -130,6 +131,9 @@ def _measures(batch: pa.RecordBatch, settings: ModelSettings) -> dict[str, np.nd
             fixed = np.where(label > 0, label * (np.log(label) - offset), 0.0)
         elif settings.family == "gamma":
             fixed = np.log(label)
+        elif settings.family == "binomial":
+            fixed = np.where(label > 0, label * np.log(label), 0.0)
+            fixed += np.where(label < 1, (1 - label) * np.log1p(-label), 0.0)
         else:
             fixed = np.power(label, 2 - settings.screening_power)
     return {
@@ -151,9 +155,18 @@ def _deviance(groups: Sequence[_LeakageSums], settings: ModelSettings) -> float:
     if settings.family == "gamma":
         terms = (group.units * math.log(mean) for group, mean in pairs)
         return 2 * (math.fsum(terms) - fixed)
+    if settings.family == "binomial":
+        logs = [_times_log(g.observed, m) + _times_log(g.units - g.observed, 1 - m)
+                for g, m in pairs]  # fmt: skip
+        return 2 * (fixed - math.fsum(logs))
     p = settings.screening_power
     terms = (group.units * mean ** (2 - p) for group, mean in pairs)
     return 2 * (fixed - math.fsum(terms)) / ((1 - p) * (2 - p))
+
+
+def _times_log(factor: float, mean: float) -> float:
+    """Return factor * log(mean), which is 0 where the mean is."""
+    return factor * math.log(mean) if mean > 0 else 0.0
 
 
 def _adjusted_d2(groups: Sequence[_LeakageSums], settings: ModelSettings) -> float | None:

@@ -15,13 +15,13 @@ import numpy as np
 from kyros_spark.fitting.design import Block, Layout
 from kyros_spark.fitting.equations import (
     Equations,
-    Family,
     LevelSums,
     equations_of,
     level_sums_of,
     likelihood_of,
     with_full_gram,
 )
+from kyros_spark.fitting.family import Family
 
 STRIPES = 8
 STRIPE_CELLS = 1 << 24  # cells of X'WX, all stripes together

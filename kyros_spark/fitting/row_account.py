@@ -18,6 +18,7 @@ from kyros_spark.fitting.rows import left_out_rows
 from kyros_spark.scoring.arrow_features import as_doubles
 
 _NEGATIVE, _NO_NUMBER, _SUM = "below zero", "not finite", "sum below zero"
+_ABOVE = "above the units"
 
 
 def account_of(name: str, prepared: RowSource, settings: ModelSettings) -> RowAccount:
@@ -37,10 +38,11 @@ def account_of(name: str, prepared: RowSource, settings: ModelSettings) -> RowAc
         measures[_NEGATIVE] = negative.astype(float)
         measures[_NO_NUMBER] = (used & ~finite).astype(float)
         measures[_SUM] = np.where(negative, target, 0.0)
+        measures[_ABOVE] = (used & finite & (target > per)).astype(float)
         yield by_split(batch, measures)
 
     columns = tuple(dict.fromkeys(("split", settings.target, settings.per)))
-    names = (*REASONS, _NEGATIVE, _NO_NUMBER, _SUM)
+    names = (*REASONS, _NEGATIVE, _NO_NUMBER, _SUM, _ABOVE)
     parts = next(iter(sums_of(prepared, columns, names, grouping).values()), {})
     _check_targets(name, parts, settings)
     counts = {reason: _total(parts, reason) for reason in REASONS}
@@ -55,11 +57,29 @@ def _check_targets(name: str, parts: dict[str, Totals], settings: ModelSettings)
     if _total(parts, _NO_NUMBER):
         where = _by_part(parts, _NO_NUMBER)
         faults.append(f"{settings.target} or {settings.per} not finite in {where}")
-    if faults:
+    if settings.family == "binomial":
+        _check_shares(name, parts, settings, faults)
+    elif faults:
         raise TrainingDataError(
             f"model {name}: expected in table prepared targets that a {settings.family} model "
             f"has, finite and not below zero, found {'; '.join(faults)}. Reject these rows in "
             "clean, or bound the target in prepare.targets, such as greatest(claim_amount, 0)"
+        )
+
+
+def _check_shares(
+    name: str, parts: dict[str, Totals], settings: ModelSettings, faults: list[str]
+) -> None:
+    target, per = settings.target, settings.per
+    if _total(parts, _ABOVE):
+        faults.append(f"{target} above {per} in {_by_part(parts, _ABOVE)}")
+    if faults:
+        raise TrainingDataError(
+            f"model {name}: expected in table prepared shares of trials, with {target} from 0 to "
+            f"{per}, found {'; '.join(faults)}. A probability is of one trial, and an exposure is "
+            "no offset of a logit: of rows that are one trial each, per is a target that is 1 "
+            "(prepare.targets: {policies: '1'}); to weigh rows by an exposure, let the target be "
+            f"{target} * {per}"
         )
 
 

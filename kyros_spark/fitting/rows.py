@@ -2,7 +2,8 @@
 
 Poisson and negative binomial: label = target, weight = 1, offset = log(per). Gamma: label =
 target / per, weight = per, on rows with a target above zero. Tweedie: label = target / per,
-weight = per. Poisson with link identity is like Tweedie, since its mean is per times x'beta.
+weight = per, and so binomial: target of the per trials happened. Poisson with link identity is like
+Tweedie, since its mean is per times x'beta.
 Source: domain rules of motor pricing; see docs/models.md.
 """
 

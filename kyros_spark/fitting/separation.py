@@ -1,7 +1,8 @@
 """Find coefficients of a GLM that run to infinity, since rows without claims can be told apart.
 
-With a log link the likelihood of such rows rises for as long as their mean falls. The solver then
-stops wherever the deviance no longer changes, and what it stopped at is no estimate.
+With a log link the likelihood of such rows rises for as long as their mean falls, and with a logit
+that of rows of one outcome for as long as their mean nears it. The solver then stops wherever the
+deviance no longer changes, and what it stopped at is no estimate.
 Source: Albert and Anderson, 1984, for separation; Santos Silva and Tenreyro, 2010, for counts.
 """
 
@@ -9,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from kyros_spark.errors import FitError
 from kyros_spark.fitting.design import Layout
-from kyros_spark.fitting.equations import Family, LevelSums
+from kyros_spark.fitting.equations import LevelSums
+from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.glm_statistics import Coefficient
-from kyros_spark.fitting.irls import Solution
 
-# No rate is e^20 times another: a coefficient beyond this is on its way to infinity.
+# No rate, and no odds, are e^20 times others: a coefficient beyond this is on its way to infinity.
 RUNAWAY = 20.0
 
 
@@ -32,10 +35,12 @@ def check_claims(sums: LevelSums, layout: Layout, family: Family) -> None:
     ]
     if empty:
         raise FitError(
-            f"the GLM: expected claims in every level, found none in {_listed(empty)}: the "
-            "coefficient runs to minus infinity; raise min_level_share or lower max_levels, join "
-            "the level to another, or set glm.alpha (a ridge)"
+            f"the GLM: expected {family.events} in every level, found none in {_listed(empty)}: "
+            "the coefficient runs to minus infinity; raise min_level_share or lower max_levels, "
+            "join the level to another, or set glm.alpha (a ridge)"
         )
+    if family.is_binomial:
+        _check_outcomes(sums, layout)
     at_one_end = list(_at_one_end(sums, layout)) if family.link == "log" else []
     if at_one_end:
         raise FitError(
@@ -45,22 +50,51 @@ def check_claims(sums: LevelSums, layout: Layout, family: Family) -> None:
         )
 
 
-def check_levels(solution: Solution, layout: Layout) -> None:
-    """Refuse a fit with a log link of which a coefficient, in standard deviations, is too large.
+def _check_outcomes(sums: LevelSums, layout: Layout) -> None:
+    """Refuse levels in which all rows have a label of 1, and numbers that part the two outcomes.
+
+    Raises:
+        FitError: names them.
+    """
+    full = [
+        column.label
+        for index, column in enumerate(layout.columns)
+        if column.level is not None
+        and sums.rows[index]
+        and sums.observed[index] >= sums.exposure[index]
+    ]
+    if full:
+        raise FitError(
+            f"the GLM: expected both outcomes in every level, found all rows at 1 in "
+            f"{_listed(full)}: the coefficient runs to infinity; raise min_level_share or lower "
+            "max_levels, join the level to another, or set glm.alpha (a ridge)"
+        )
+    parting = list(_parting(sums, layout))
+    if parting:
+        raise FitError(
+            "the GLM: expected both outcomes between the ends of every number, found them apart "
+            f"at {_listed(parting)}: the coefficient runs to infinity; leave the feature out, or "
+            "set glm.alpha (a ridge)"
+        )
+
+
+def check_levels(coefficients: np.ndarray, active: Sequence[int], layout: Layout) -> None:
+    """Refuse a fit of which a coefficient, in standard deviations, is too large.
+
+    coefficients: float64[p]; active: the columns solved for, the constant first
 
     Raises:
         FitError: names the levels and numbers.
     """
-    active = solution.active[1:]
-    large = [index for index in active if abs(solution.coefficients[index]) > RUNAWAY]
+    large = [index for index in active[1:] if abs(coefficients[index]) > RUNAWAY]
     _refuse([layout.columns[index].label for index in large])
 
 
 def check_numbers(coefficients: Sequence[Coefficient], sums: LevelSums, layout: Layout) -> None:
-    """Refuse a fit with a log link in which the coefficient of a number runs to infinity.
+    """Refuse a fit in which the coefficient of a number runs to infinity.
 
-    It makes a rate e^20 times another between the number's ends and is smaller than its own
-    standard error, or has lost it in rounding. A rare large value alone has such rates too, but
+    It makes a rate (or odds) e^20 times another between the number's ends and is smaller than its
+    own standard error, or has lost it in rounding. A rare large value alone has such rates too, but
     then they are estimated.
 
     Raises:
@@ -81,7 +115,8 @@ def _refuse(runaway: Sequence[str]) -> None:
         raise FitError(
             "the GLM: expected finite coefficients, found that those of "
             f"{', '.join(runaway[:10])} run to infinity: together these levels hold rows without "
-            "any claims (separation); join levels, leave a feature out, or set glm.alpha (a ridge)"
+            "any claims, or of one outcome (separation); join levels, leave a feature out, or set "
+            "glm.alpha (a ridge)"
         )
 
 
@@ -93,6 +128,17 @@ def _at_one_end(sums: LevelSums, layout: Layout) -> Iterator[str]:
         if least < most and (last == least or first == most):
             value = layout.centre[place] + layout.scale[place] * last
             yield f"{name} = {value:.6g}"
+
+
+def _parting(sums: LevelSums, layout: Layout) -> Iterator[str]:
+    """Yield each number below which all rows have one outcome, and above which the other."""
+    for place, name in enumerate(layout.numbers):
+        least, most = sums.ends[place, 0], -sums.ends[place, 1]
+        first_one, last_one = sums.ends[place, 2], -sums.ends[place, 3]
+        first_zero, last_zero = sums.ends[place, 4], -sums.ends[place, 5]
+        if least < most and (last_zero <= first_one or last_one <= first_zero):
+            cut = first_one if last_zero <= first_one else last_one
+            yield f"{name} = {layout.centre[place] + layout.scale[place] * cut:.6g}"
 
 
 def _listed(names: Sequence[str]) -> str:

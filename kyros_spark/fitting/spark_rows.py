@@ -18,14 +18,15 @@ from pyspark.sql import DataFrame
 from kyros_spark import profiler
 from kyros_spark.fitting.design import Block, Layout
 from kyros_spark.fitting.equations import (
+    ENDS,
     Equations,
-    Family,
     LevelSums,
     equations_of,
     level_sums_of,
     likelihood_of,
     with_full_gram,
 )
+from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
 
 RESULT_BYTES = 512 << 20  # X'WX of all partitions together, on the driver
@@ -78,12 +79,12 @@ class SparkRows:
             return level_sums_of(block, layout, family)
 
         faults = list(level_sums_of(_empty(layout), layout, family).faults)
-        cuts = [size, 2 * size, 3 * size, 3 * size + 1, 3 * size + 1 + 4 * numbers]
+        cuts = [size, 2 * size, 3 * size, 3 * size + 1, 3 * size + 1 + ENDS * numbers]
         parts = []
         for values in self._pass(evaluate, _sums_as_numbers):
             rows, exposure, observed, weight, ends, counts = np.split(values, cuts)
             by_fault = dict(zip(faults, map(int, counts), strict=True))
-            ends = ends.reshape(numbers, 4)
+            ends = ends.reshape(numbers, ENDS)
             parts.append(LevelSums(rows, exposure, observed, float(weight[0]), ends, by_fault))
         return functools.reduce(operator.add, parts)
 
@@ -156,7 +157,7 @@ def _equations_as_numbers(part: Equations) -> np.ndarray:
 
 
 def _sums_as_numbers(part: LevelSums) -> np.ndarray:
-    """Return float64[3 * p + 1 + 4 * numbers + faults].
+    """Return float64[3 * p + 1 + ENDS * numbers + faults].
 
     They are rows, exposure, observed, weight, ends and fault counts.
     """

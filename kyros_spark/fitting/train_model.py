@@ -63,7 +63,7 @@ def train_model(
     common: dict[str, Any] = {
         "name": name,
         "family": settings.family,
-        "link": settings.glm.link if settings.method == "glm" else "log",
+        "link": settings.link,
         "target": settings.target,
         "per": settings.per,
         "features": spec,
@@ -148,13 +148,16 @@ def _boosted(
 
 
 def _check_rows(name: str, train_part: RowSource, settings: ModelSettings) -> int:
-    """Return the number of rows to train on; refuse a training part without rows or target."""
+    """Return the number of rows to train on; refuse a training part without rows or target.
+
+    Of a probability, it has to hold both outcomes.
+    """
 
     def grouping(batch: pa.RecordBatch) -> Iterator[Grouped]:
         label, weight = (as_doubles(batch.column(name)) for name in (LABEL, WEIGHT))
-        yield whole(batch, "", {"observed": label * weight})
+        yield whole(batch, "", {"observed": label * weight, "weight": weight})
 
-    sums = sums_of(train_part, (LABEL, WEIGHT), ("observed",), grouping)
+    sums = sums_of(train_part, (LABEL, WEIGHT), ("observed", "weight"), grouping)
     totals = sums.get("", {"": {ROWS: 0.0, "observed": 0.0}})[""]
     count, observed = int(totals[ROWS]), totals["observed"]
     if not count or observed <= 0:
@@ -162,5 +165,11 @@ def _check_rows(name: str, train_part: RowSource, settings: ModelSettings) -> in
             f"model {name}: expected rows with {settings.target} above zero and {settings.per} in "
             f"the training part of table prepared, found {count} rows with a total of "
             f"{observed:g}; are the claims of these batches known (sources.claims.batches)?"
+        )
+    if settings.family == "binomial" and observed >= totals["weight"]:
+        raise TrainingDataError(
+            f"model {name}: expected rows with {settings.target} below {settings.per} in the "
+            f"training part of table prepared, found none in {count} rows: a probability needs "
+            "both outcomes"
         )
     return count

@@ -56,6 +56,7 @@ def test_an_unknown_setting_is_refused_with_the_nearest_known_one(path, value, n
     assert f"the nearest known one is '{nearest}'" in str(error.value)
 
 
+LAPSE = {"method": "glm", "family": "binomial", "target": "claim_count", "per": "exposure"}
 WRONG = {
     "no such section": ({"prepare": ...}, "'prepare' is missing"),
     "no such type": ({"sources__policies__columns__age__type": "integer"}, "found 'integer'"),
@@ -103,9 +104,30 @@ WRONG = {
         {"train__models__premium__quality": {"test_d2": {}}}, "give min, max or both"),
     "threshold that nothing meets": (
         {"train__models__premium__quality": {"test_d2": {"min": 2, "max": 1}}}, "min 2 is above"),
+    "link that a probability does not have": (
+        {"train__models__lapse": {**LAPSE, "glm": {"link": "log"}}}, "takes glm.link: logit"),
+    "logit of no probability": (
+        {"train__models__frequency__glm": {"link": "logit"}}, "takes glm.link: log or identity"),
+    "factor on a probability": (
+        {"train__models__lapse": {**LAPSE, "rebalance": True}}, "takes probabilities beyond 1"),
+    "interval of 0 or 1": (
+        {"train__models__lapse": {**LAPSE, "interval": {"level": 0.9}}}, "happens or does not"),
+    "load on a probability": (
+        {"train__models__lapse": {**LAPSE, "large_loss_load": True}}, "no large losses"),
+    "Brier score of a count": (
+        {"train__models__frequency__quality": {"test_brier": {"max": 1}}},
+        "test_brier is of family: binomial, found poisson"),
     "product named as a model": (
         {"predict__products": {"frequency": ["severity"]}}, "predict.products.frequency"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["glm", "boosting"])
+def test_a_probability_has_the_logit_and_keeps_its_balance_unless_said_otherwise(method):
+    quality = {"test_brier": {"max": 0.1}, "valid_log_loss": {"max": 0.3}}
+    lapse = {**LAPSE, "method": method, "quality": quality, "glm": {"alpha": 0.1}}
+    model = parse_config(text(train__models__lapse=lapse)).train.models["lapse"]
+    assert (model.link, model.glm.alpha, model.is_rebalanced) == ("logit", 0.1, False)
 
 
 @pytest.mark.parametrize("changes, says", WRONG.values(), ids=list(WRONG))

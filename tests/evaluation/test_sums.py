@@ -40,7 +40,10 @@ FAMILIES = {
     "severity": ("gamma", "claim_amount", "claim_count"),
     "premium": ("tweedie", "claim_amount", "exposure"),
     "rival": ("poisson", "claim_count", "exposure"),
+    "lapse": ("binomial", "lapsed", "trials"),
 }
+# 0/1 outcomes and shares of several trials; the validation part has one outcome only.
+TRIALS = [0.0, 1.0, 2.0, 5.0]
 
 
 def generated():
@@ -50,7 +53,7 @@ def generated():
     split = draw.choice(["train", "valid", "test"], ROWS, p=[0.6, 0.1, 0.3])
     count = draw.poisson(rate * exposure) * (split != "valid")
     amount = np.array([np.round(draw.gamma(2, 500, n).sum(), 2) for n in count])
-    return pd.DataFrame({
+    rows = pd.DataFrame({
         "key": np.arange(ROWS), "exposure": exposure, "split": split,
         "claim_count": count.astype(float), "claim_amount": amount,
         "area": np.where(np.arange(ROWS) == 7, "alone", draw.choice(["a", "b", "c"], ROWS)),
@@ -59,6 +62,10 @@ def generated():
         "_p2": np.round(rate * 1000 * draw.choice([0.9, 1.1], ROWS), -1),
         "_p3": np.round(rate * draw.choice([0.7, 1.0, 1.2], ROWS), 3) + 0.001,
     })  # fmt: skip
+    probability = np.round(draw.beta(2, 5, ROWS), 2) * 0.98 + 0.01  # a hundred values: ties
+    trials = draw.choice(TRIALS, ROWS, p=[0.05, 0.6, 0.2, 0.15])
+    lapsed = draw.binomial(trials.astype(int), probability) * (split != "valid")
+    return rows.assign(_p4=probability, trials=trials, lapsed=lapsed.astype(float))
 
 
 def rows_of(runner, wide):
@@ -147,7 +154,7 @@ def usable(data, name, part):
 CASES = [(n, p) for n in FAMILIES for p in PARTS if p != "valid"]
 
 
-@pytest.mark.parametrize(("name", "part"), CASES)
+@pytest.mark.parametrize(("name", "part"), [c for c in CASES if c[0] != "lapse"])
 def test_deviance_d2_and_errors_are_scikit_learns(judged, name, part):
     power = {"poisson": 1, "gamma": 2, "tweedie": 1.5}[FAMILIES[name][0]]
     _, value, units, observed, expected = usable(judged.data, name, part)
@@ -175,7 +182,9 @@ def test_deviance_d2_and_errors_are_scikit_learns(judged, name, part):
 def test_gini_and_quantiles_are_the_twins_in_any_number_of_ranges(judged, name, part):
     _, value, units, observed, expected = usable(judged.data, name, part)
     found = judged.metrics[name, part]["gini"]
-    assert found == pytest.approx(twins.gini(value, units, observed), abs=1e-10)
+    lorenz = twins.gini(value, units, observed)
+    most = 1 - observed.sum() / units.sum() if name == "lapse" else 1.0
+    assert found == pytest.approx(lorenz / most, abs=1e-10)
     quantile = twins.quantile_of(value, units, QUANTILES)
     told = twins.by(quantile, units, observed, expected)
     mine = [r for r in judged.lift if (r["model_name"], r["part"]) == (name, part)]
@@ -195,6 +204,57 @@ def test_gini_and_quantiles_are_the_twins_in_any_number_of_ranges(judged, name, 
         assert row["units_share"] == pytest.approx(units[below].sum() / units.sum(), rel=1e-10)
         share = observed[below].sum() / observed.sum()
         assert row["observed_share"] == pytest.approx(share, rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("part", ["train", "test", "all"])
+def test_scores_of_a_probability_are_scikit_learns(judged, part):
+    """A row of n trials, k of them lapsed, is k rows that lapsed and n - k that did not."""
+    _, value, units, observed, _ = usable(judged.data, "lapse", part)
+    outcome, both = np.repeat([1, 0], len(value)), np.concatenate([value, value])
+    weighted = {"sample_weight": np.concatenate([observed, units - observed])}
+    row, close = judged.metrics["lapse", part], {"rel": 1e-10}
+    auc = sk.roc_auc_score(outcome, both, **weighted)
+    assert row["auc"] == pytest.approx(auc, **close) and auc > 0.6
+    assert row["gini"] == pytest.approx(2 * auc - 1, **close)
+    assert row["log_loss"] == pytest.approx(sk.log_loss(outcome, both, **weighted), **close)
+    assert row["brier"] == pytest.approx(sk.brier_score_loss(outcome, both, **weighted), **close)
+    share = observed / units
+    saturated = np.where((share > 0) & (share < 1), share, 0.5)
+    entropy = -(saturated * np.log(saturated) + (1 - saturated) * np.log(1 - saturated))
+    entropy = np.where((share > 0) & (share < 1), entropy, 0.0) @ units / units.sum()
+    deviance = 2 * (row["log_loss"] - entropy)
+    assert row["deviance_per_exposure"] == pytest.approx(deviance, **close)
+    null = np.full(2 * len(value), observed.sum() / units.sum())
+    nothing = 2 * (sk.log_loss(outcome, null, **weighted) - entropy)
+    assert row["null_deviance_per_exposure"] == pytest.approx(nothing, **close)
+    assert row["d2"] == pytest.approx(1 - deviance / nothing, **close)
+
+
+def test_auc_is_the_share_of_pairs_in_order_by_counting_them(judged):
+    _, value, units, observed, _ = usable(judged.data, "lapse", "test")
+    order = np.sign(value[:, None] - value[None, :]) / 2 + 0.5  # a tie is half
+    pairs = observed[:, None] * (units - observed)[None, :]
+    counted = (order * pairs).sum() / pairs.sum()
+    assert judged.metrics["lapse", "test"]["auc"] == pytest.approx(counted, rel=1e-12)
+
+
+def test_scores_of_a_probability_belong_to_no_other_family(judged):
+    row = judged.metrics["frequency", "test"]
+    assert row["log_loss"] is row["brier"] is row["auc"] is None
+    assert not {"log_loss", "brier", "auc"} & set(row["absent"])
+    nothing = judged.metrics["lapse", "valid"]
+    assert nothing["log_loss"] > 0 and nothing["brier"] > 0
+    assert nothing["absent"]["auc"] == nothing["absent"]["gini"] == "one outcome only in this part"
+
+
+def test_what_is_no_probability_is_refused(judged):
+    lapse = judged.subjects[4:]
+    above = judged.wide.withColumn("_p4", F.when(F.col("key") < 3, 1.01).otherwise(F.col("_p4")))
+    with pytest.raises(PredictionValueError, match=r"numbers up to 1, found 3 rows .* above 1 or"):
+        BatchTotals(rows_of(judged.runner, above), lapse).check("b", lapse)
+    hits = judged.wide.withColumn("lapsed", F.when(F.col("key") == 5, 9.0).otherwise(0.0))
+    with pytest.raises(PredictionValueError, match=r"lapsed or trials.*found 1 rows .*above trial"):
+        BatchTotals(rows_of(judged.runner, hits), lapse).check("b", lapse)
 
 
 def test_a_double_lift_is_ordered_by_the_ratio_of_the_two(judged):
@@ -224,7 +284,11 @@ def test_a_over_e_by_level_with_its_interval_is_the_twins(judged, name):
         found = (row["units"], row["observed"], row["expected"])
         np.testing.assert_allclose(found, (e, o, m), rtol=1e-10)
         assert row["actual_expected"] == pytest.approx(o / m, rel=1e-10, abs=1e-12)
-        if FAMILIES[name][0] == "poisson":
+        if name == "lapse":
+            lower = stats.beta.ppf(0.025, o, e - o + 1) if o else 0
+            upper = stats.beta.ppf(0.975, o + 1, e - o) if o < e else 1
+            ends = [lower * e, upper * e]
+        elif FAMILIES[name][0] == "poisson":
             ends = [
                 stats.chi2.ppf(0.025, 2 * o) / 2 if o else 0,
                 stats.chi2.ppf(0.975, 2 * o + 2) / 2,

@@ -52,15 +52,15 @@ class Design:
 
 
 def generated(family="poisson", link="log", offset=False, weight=False, rows=3000, seed=7):
-    """Return rows of a family with known effects."""
+    """Return rows of a family with known effects; a binomial's weight is its number of trials."""
     random = np.random.default_rng(seed)
     codes = {"area": random.integers(0, 3, rows), "fuel": random.integers(0, 4, rows)}
     numbers = {"value": random.gamma(2.0, 9000.0, rows), "age": random.uniform(18, 80, rows)}
     eta = np.array([0.0, 0.3, -0.2])[codes["area"]] + np.array([0.0, 0.1, 0.4, -0.3])[codes["fuel"]]
     eta = eta + numbers["value"] / 60000.0 - numbers["age"] / 200.0
     away = np.log(random.uniform(0.3, 1.0, rows)) if offset else np.zeros(rows)
-    away = away if link == "log" else np.exp(away) - 0.6 * offset
-    mean = np.exp(eta + away) if link == "log" else 2.0 + eta + away
+    away = away if link != "identity" else np.exp(away) - 0.6 * offset
+    mean = 2.0 + eta + away if link == "identity" else np.exp(eta + away)
     weights = random.integers(1, 4, rows).astype(float) if weight else np.ones(rows)
     label = {
         "poisson": lambda: random.poisson(mean),
@@ -68,6 +68,7 @@ def generated(family="poisson", link="log", offset=False, weight=False, rows=300
         "gamma": lambda: random.gamma(2.0, mean / 2.0),
         "tweedie": lambda: np.array([random.gamma(1.5, m, n).sum() for n, m in
                                      zip(random.poisson(mean), mean, strict=True)]),
+        "binomial": lambda: random.binomial(weights.astype(int), mean / (1 + mean)) / weights,
     }[family]()  # fmt: skip
     return Design({"area": AREA, "fuel": FUEL}, codes, numbers, label.astype(float), weights, away)
 
@@ -77,5 +78,5 @@ def settings(family="poisson", link="log", **more):
     own = {k: more.pop(k) for k in ("tweedie_power", "theta") if k in more}
     return ModelSettings(
         method="glm", family=family, target="claim_count", per="exposure",
-        glm={"link": link, **more}, **own,
+        glm={"link": "logit" if family == "binomial" else link, **more}, **own,
     )  # fmt: skip

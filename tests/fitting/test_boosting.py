@@ -112,6 +112,28 @@ def test_the_registered_file_is_what_the_same_rows_give_on_other_partitions(fini
     assert model_hash(model_to_bytes(model)) == row["sha256"]
 
 
+def test_a_probability_is_boosted_the_same_both_ways_and_scored_as_xgboost_does(rows):
+    hits = rows.withColumns({LABEL: F.least(LABEL, F.lit(1.0)), OFFSET: F.lit(0.0)})
+    asked = settings().model_copy(update={"family": "binomial"})
+    there, here = (fit_boosting(r, FEATURES, asked) for r in (hits.coalesce(1), collected(hits)))
+    model, twin = (imported(fit, family="binomial", link="logit") for fit in (here, there))
+    assert model_to_bytes(model) == model_to_bytes(twin)
+    share = hits.where("split = 'train'").agg(F.mean(LABEL)).first()[0]
+    assert here.start == pytest.approx(np.log(share / (1 - share)), rel=1e-12)
+    table = hits.select("place", "age", "power").toPandas()
+    codes = [
+        table["place"].map(LEVELS.index).to_numpy(float),
+        *table[["age", "power"]].T.to_numpy(),
+    ]
+    booster = xgboost.Booster(model_file=bytearray(here.booster))
+    peers = booster.predict(xgboost.DMatrix(
+        np.column_stack(codes), base_margin=np.full(ROWS, here.start),
+        feature_names=["x0", "x1", "x2"],
+    ))  # fmt: skip
+    np.testing.assert_allclose(Scorer(model).response(codes), peers, rtol=2e-6)
+    assert 0 < peers.min() < 0.3 < 0.7 < peers.max() < 1
+
+
 def along_age(fit):
     age = np.arange(18.0, 80.0)
     others = [np.full(age.size, 3.0), np.full(age.size, 90.0)]

@@ -7,14 +7,16 @@ from rows_of_glm import generated
 
 from kyros_spark.fitting import equations
 from kyros_spark.fitting.design import Block
-from kyros_spark.fitting.equations import Family
+from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.spark_rows import SparkRows
+from kyros_spark.kernels.binomial import binomial_log_likelihood, binomial_working
 
 VARIANCES = {
     "poisson": (Family(1.0), lambda mu: mu),
     "gamma": (Family(2.0), lambda mu: mu * mu),
     "tweedie": (Family(1.7), lambda mu: mu**1.7),
     "negative_binomial": (Family(1.0, theta=3.0), lambda mu: mu + mu * mu / 3.0),
+    "binomial": (Family(1.0, "logit"), "mu (1 - mu)"),
 }
 
 
@@ -66,7 +68,20 @@ def test_sums_of_levels_and_ends_of_numbers_are_those_of_the_whole_after_travell
     assert travelled.weight == whole.weight and travelled.faults == whole.faults
     raw = np.column_stack(list(design.numbers.values()))
     scaled = (raw - local.layout.centre) / local.layout.scale
-    claims = scaled[design.label > 0]
-    ends = [scaled.min(0), -scaled.max(0), claims.min(0), -claims.max(0)]
+    claims, none = scaled[design.label > 0], scaled[design.label < 1]
+    ends = [scaled.min(0), -scaled.max(0), claims.min(0), -claims.max(0), none.min(0), -none.max(0)]
     np.testing.assert_array_equal(travelled.ends, np.column_stack(ends))
     assert claims.max(0)[2] < scaled.max(0)[2], "no claim where the flag is set"
+
+
+def test_a_probability_near_0_or_1_loses_no_digits():
+    """At |eta| of 36 and more, 1 - mu is 0 in plain arithmetic; the deviance stays 2 |eta|."""
+    eta = np.array([-700.0, -40.0, 40.0, 700.0])
+    information, score, sums = np.empty(4), np.empty(4), np.zeros(2)
+    label, ones = (eta < 0).astype(float), np.ones(4)
+    binomial_working(label, ones, eta, information, score, sums)
+    assert sums[0] == pytest.approx(2 * np.abs(eta).sum(), rel=1e-15)
+    np.testing.assert_allclose(information, np.exp(-np.abs(eta)), rtol=1e-12)
+    np.testing.assert_allclose(score, label - (eta > 0), rtol=1e-15)
+    likelihood = binomial_log_likelihood(label, ones, eta)
+    assert likelihood == pytest.approx(-np.abs(eta).sum(), rel=1e-15)

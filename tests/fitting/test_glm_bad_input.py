@@ -99,6 +99,56 @@ def test_numbers_that_only_together_hold_no_claims_are_named(tol):
         fit_rows(design.rows(), settings(tol=tol))
 
 
+def outcomes(rows=2000):
+    return generated("binomial", "logit", rows=rows)
+
+
+SEPARATED = {
+    "a level of zeros": (lambda d: d.label.__setitem__(d.codes["fuel"] == 3, 0.0),
+                         "expected outcomes of 1 in every level, found none in fuel = gas"),
+    "a level of ones": (lambda d: d.label.__setitem__(d.codes["area"] == 1, 1.0),
+                        "both outcomes in every level, found all rows at 1 in area = village"),
+    "a flag of ones": (lambda d: (d.numbers.__setitem__("flag", np.eye(1, 2000, 3)[0]),
+                                  d.label.__setitem__(3, 1.0)),
+                       "between the ends of every number, found them apart at flag = 0"),
+    "a number that parts them": (lambda d: d.numbers.__setitem__("knows", d.label * 9 + d.label),
+                                 "found them apart at knows = 10:"),
+    "a number that parts them, falling": (
+        lambda d: d.numbers.__setitem__("knows", 5.0 - d.label), "apart at knows = 4:"),
+    "one outcome": (lambda d: d.label.fill(1.0), "expected both outcomes, found 2000 rows"),
+    "a share above one": (lambda d: d.label.__setitem__(7, 1.5), "label is above one in 1 rows"),
+    "a share below zero": (lambda d: d.label.__setitem__(7, -1.0), "label is below zero in 1 rows"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spoil", "message"), SEPARATED.values(), ids=list(SEPARATED))
+def test_outcomes_that_no_logit_can_tell_apart_finitely_are_named(spoil, message):
+    design = outcomes()
+    spoil(design)
+    with pytest.raises((FitError, TrainingDataError), match=message):
+        fit_rows(design.rows(), settings("binomial"))
+
+
+def test_levels_of_one_outcome_only_together_are_named_and_a_ridge_fits_them():
+    design = outcomes()
+    design.levels["twin"] = ("no", "yes")
+    design.codes["twin"] = (design.codes["area"] == 1).astype(int)
+    design.codes["twin"][::50] = 0
+    design.label[(design.codes["twin"] == 0) & (design.codes["area"] == 1)] = 1.0
+    with pytest.raises(FitError, match=r"area = village.* run to infinity: .* of one outcome"):
+        fit_rows(design.rows(), settings("binomial"))
+    fit = fit_rows(design.rows(), settings("binomial", alpha=0.01))
+    assert all(abs(term.coefficient) < 20 for term in fit.coefficients)
+
+
+def test_a_number_that_nearly_parts_the_outcomes_is_fitted():
+    design = outcomes()
+    design.numbers["knows"] = design.label.copy()
+    design.numbers["knows"][:40] = 1 - design.label[:40]
+    knows = terms(fit_rows(design.rows(), settings("binomial")))[("knows", None)]
+    assert 5 < knows.coefficient < 12 and knows.standard_error < 1
+
+
 def test_a_steep_number_with_a_rare_large_value_is_no_separation():
     """Between its ends the rate falls by more than e^20, and yet it is known to a tenth."""
     design = generated(rows=4000)

@@ -18,13 +18,18 @@ FAMILIES = {
     "gamma": (sm.families.Gamma, {}),
     "tweedie": (sm.families.Tweedie, {"var_power": POWER, "eql": False}),
     "negative_binomial": (sm.families.NegativeBinomial, {"alpha": 1 / 2.5}),
+    "binomial": (sm.families.Binomial, {}),
 }
 OWN = {"tweedie": {"tweedie_power": POWER}, "negative_binomial": {"theta": 2.5}}
 
 
 def peer(design, family, link="log", **changed):
     kind, given = FAMILIES[family]
-    links = {"log": sm.families.links.Log, "identity": sm.families.links.Identity}
+    links = {
+        "log": sm.families.links.Log,
+        "identity": sm.families.links.Identity,
+        "logit": sm.families.links.Logit,
+    }
     start = None
     if link == "identity":
         start = np.zeros(design.matrix().shape[1])
@@ -46,7 +51,7 @@ def told(fit, name):
 CASES = [
     (family, link, offset, weight)
     for family in FAMILIES
-    for link in ("log", "identity")
+    for link in (("logit",) if family == "binomial" else ("log", "identity"))
     for offset, weight in ((False, False), (True, True))
     if (family, link) != ("negative_binomial", "identity")
 ]
@@ -73,8 +78,21 @@ def test_all_that_is_told_is_statsmodels(family, link, offset, weight):
         assert ours.statistics[name] == pytest.approx(expected, rel=1e-8), name
 
 
+@pytest.mark.parametrize("weight", [False, True])
+def test_a_logits_coefficients_and_errors_are_statsmodels_to_the_ninth_digit(weight):
+    """With 0/1 labels, and with shares of as many trials as the weight says."""
+    design = generated("binomial", "logit", weight=weight, rows=1000)
+    assert set(design.label) > {0.0, 1.0} if weight else set(design.label) == {0.0, 1.0}
+    ours, theirs = fit_rows(design.rows(), settings("binomial")), peer(design, "binomial", "logit")
+    np.testing.assert_allclose(told(ours, "coefficient"), theirs.params, rtol=1e-9)
+    np.testing.assert_allclose(told(ours, "standard_error"), theirs.bse, rtol=1e-9)
+    mean = 1 / (1 + np.exp(-(design.matrix() @ told(ours, "coefficient"))))
+    observed = design.weight @ design.label
+    assert design.weight @ mean == pytest.approx(observed, rel=1e-9), "the logit holds the balance"
+
+
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("family", ["poisson", "gamma", "tweedie"])
+@pytest.mark.parametrize("family", ["poisson", "gamma", "tweedie", "binomial"])
 def test_penalised_coefficients_are_glums(family, l1_ratio):
     design = generated(family, offset=True, weight=True, rows=800)
     ours = fit_rows(
@@ -82,7 +100,7 @@ def test_penalised_coefficients_are_glums(family, l1_ratio):
     )
     law = f"tweedie ({POWER})" if family == "tweedie" else family
     theirs = glum.GeneralizedLinearRegressor(
-        family=law, link="log", alpha=0.1, l1_ratio=l1_ratio, gradient_tol=1e-10, max_iter=1000,
+        family=law, link="logit" if family == "binomial" else "log", alpha=0.1, l1_ratio=l1_ratio, gradient_tol=1e-10, max_iter=1000,
     ).fit(design.matrix(scaled=True)[:, 1:], design.label, sample_weight=design.weight,
           offset=design.offset)  # fmt: skip
     spread = np.array([v.std() for v in design.numbers.values()])

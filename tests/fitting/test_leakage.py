@@ -4,13 +4,16 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+import statsmodels.api as sm
 from portfolio import FIRST, POLICY_HEADER, claim_rows, policy_rows
 from sklearn.metrics import d2_tweedie_score
 
+from kyros_spark.aggregates.rows import DriverRows
 from kyros_spark.config import ModelSettings
 from kyros_spark.fitting.leakage import one_way_d2
-from kyros_spark.fitting.rows import model_rows
+from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, model_rows
 from kyros_spark.model.manifest import Feature
 
 ROWS = 4000
@@ -65,6 +68,25 @@ def test_one_way_d2_is_that_of_the_groups_own_means(spark, portfolio_rows, famil
     assert abs(found["noise"]) < 0.05 and "never_varies" not in found
     if family == "poisson":
         assert found["noisy_count"] > 0.5
+
+
+def test_one_way_d2_of_a_probability_is_that_of_the_groups_own_shares():
+    random = np.random.default_rng(8)
+    area = random.choice(["city", "village", "farm"], ROWS)
+    trials = random.integers(1, 4, ROWS).astype(float)
+    share = random.binomial(trials.astype(int), np.where(area == "city", 0.4, 0.2)) / trials
+    table = pd.DataFrame({
+        "area": area, "exposure": 1.0, LABEL: share, WEIGHT: trials, OFFSET: 0.0,
+    })  # fmt: skip
+    settings = ModelSettings(method="glm", family="binomial", target="hit", per="trials")
+    rows = DriverRows(pa.Table.from_pandas(table))
+    found = one_way_d2(rows, ROWS, FEATURES[:1], settings)["area"]
+    fits = [
+        sm.GLM(share, design, family=sm.families.Binomial(), var_weights=trials).fit()
+        for design in (pd.get_dummies(area).to_numpy(float), np.ones((ROWS, 1)))
+    ]
+    adjusted = 1 - (fits[0].deviance / (ROWS - 3)) / (fits[1].deviance / (ROWS - 1))
+    assert found == pytest.approx(adjusted, rel=1e-9) and found > 0.01
 
 
 @pytest.fixture

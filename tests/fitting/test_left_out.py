@@ -51,6 +51,34 @@ def test_a_book_of_unknown_targets_is_told_in_one_sentence():
     assert account.sentence("count", "exposure") == "14 of 15 rows left out (count is NULL in 14)"
 
 
+SHARES = {
+    "above its units": ([1.0, 0.0, 1.0], [0.5, 1.0, 1.0], "hit above units in 1 rows .train 1"),
+    "below zero": ([1.0, 0.0, -1.0], [1.0, 1.0, 1.0], "hit below zero in 1 rows .test 1"),
+    "no number": ([1.0, np.nan, 0.0], [1.0, 1.0, 1.0], "hit or units not finite in 1 rows"),
+}
+
+
+@pytest.mark.parametrize(("hit", "units", "says"), SHARES.values(), ids=list(SHARES))
+def test_what_is_no_share_of_trials_is_refused_with_what_to_do(hit, units, says):
+    table = {"split": ["train", "valid", "test"], "hit": hit, "units": units}
+    with pytest.raises(TrainingDataError, match=says) as refused:
+        account_of("lapse", DriverRows(pa.table(table)), settings("binomial", "hit", "units"))
+    assert "an exposure is no offset of a logit" in str(refused.value)
+    assert "{policies: '1'}" in str(refused.value) and "hit * units" in str(refused.value)
+
+
+def test_shares_of_trials_are_labels_weighted_by_their_trials():
+    table = {"split": ["train"] * 4, "hit": [1.0, 0.0, 3.0, 0.0], "units": [1.0, 1.0, 4.0, 0.0]}
+    given, lapse = DriverRows(pa.table(table)), settings("binomial", "hit", "units")
+    assert account_of("lapse", given, lapse).details() == {
+        "in": 4, "used": 3, "left_out": {"units_not_above_zero": 1},
+    }  # fmt: skip
+    used = modelled(given, lapse, ["split"]).table
+    assert used.column(LABEL).to_pylist() == [1.0, 0.0, 0.75]
+    assert used.column(WEIGHT).to_pylist() == [1.0, 1.0, 4.0]
+    assert used.column(OFFSET).to_pylist() == [0.0, 0.0, 0.0]
+
+
 def test_an_account_is_found_again_among_the_metrics_of_a_version():
     account = RowAccount(10.0, {"target_missing": 3.0, "units_missing": 1.0})
     metrics = {"test_deviance": 1.0, "train_rows": 5.0, **account.metrics()}

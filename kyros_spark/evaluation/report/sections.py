@@ -60,6 +60,7 @@ def sections(evaluation: EvaluationRows) -> tuple[list[dict[str, Any]], dict[str
             "title": f"{target} per {per}" if target else "Models that are not judged",
             "measures": measures(rows),
             "metrics": rows,
+            "probabilities": any(row["family"] == "binomial" for row in rows),
             "absent": _absent(rows),
             "lorenz": _lorenz(evaluation, models, charts, prefix),
             "lift": _lift(evaluation, models, charts, prefix),

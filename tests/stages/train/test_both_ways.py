@@ -3,19 +3,23 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from portfolio import FIRST
 from pyspark.sql import functions as F
 
+from kyros_spark.aggregates.batches import with_columns
 from kyros_spark.aggregates.rows import ExecutorRows, collected
-from kyros_spark.config import BoostingSettings, load_config
+from kyros_spark.config import BoostingSettings, ModelSettings, load_config
+from kyros_spark.fitting import glm_rows as glm_rows_module
 from kyros_spark.fitting.balance import flat_load, rebalance_factor
 from kyros_spark.fitting.boosting import _mean_score
 from kyros_spark.fitting.calibrate import scored_rows
+from kyros_spark.fitting.glm import fit_glm
 from kyros_spark.fitting.glm_rows import glm_rows
 from kyros_spark.fitting.interval import conformal_interval
 from kyros_spark.fitting.leakage import one_way_d2
-from kyros_spark.fitting.metrics import quality
+from kyros_spark.fitting.metrics import PREDICTED, quality
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, modelled, of_split
 from kyros_spark.fitting.sample import DRAW, _totals, drawn, with_draw
 from kyros_spark.fitting.spec import exposure_spreads, fit_features
@@ -33,6 +37,7 @@ def config(finished):
 @pytest.fixture(scope="module")
 def prepared(finished, spark):
     rows = with_draw(finished.read(spark, "prepared", FIRST), ["policy_id"])
+    rows = rows.withColumns({"policies": F.lit(1.0), "hit": F.expr("double(claim_count > 0)")})
     rows = rows.repartition(3, F.hash("policy_id")).cache()
     return collected(rows.coalesce(1)), ExecutorRows(rows)
 
@@ -55,6 +60,19 @@ def count_of(rows, config):
     settings, keep = config.train.models["frequency"], [*FEATURES, "exposure", "split", DRAW]
     judged = modelled(rows, settings, keep)
     return of_split(judged, [*keep, LABEL, WEIGHT, OFFSET], ("train", "valid")), settings, keep
+
+
+def hit_of(rows):
+    """Return the rows of a probability, judged by one that is not its fit, and its settings."""
+    settings = ModelSettings(method="boosting", family="binomial", target="hit", per="policies")
+    keep = [*FEATURES, "exposure", "split"]
+    judged = modelled(rows, settings, keep)
+
+    def scored(batch):
+        bonus = batch.column("log_bonus").fill_null(0.0).to_numpy(zero_copy_only=False)
+        return with_columns(batch, ENDS, {PREDICTED: 1 / (1 + np.exp(1 - bonus))})
+
+    return judged, judged.changed(["log_bonus", *ENDS], scored), settings
 
 
 def spec_of(rows, config):
@@ -90,6 +108,13 @@ SUMS = {
     "metrics": lambda rows, c: quality(*premium_of(rows, c)[1:]),
     "interval": lambda rows, c: conformal_interval("m", *premium_of(rows, c)[1:]).model_dump(),
     "sample": sampled,
+    "one-way strength of a probability": lambda rows, c: one_way_d2(
+        hit_of(rows)[0], 100, spec_of(rows, c), hit_of(rows)[2]
+    ),
+    "mean score of a probability": lambda rows, c: _mean_score(
+        hit_of(rows)[0], BoostingSettings(), "logit"
+    ),
+    "metrics of a probability": lambda rows, c: quality(*hit_of(rows)[1:]),
 }
 
 
@@ -97,6 +122,30 @@ SUMS = {
 def test_every_sum_of_a_fit_is_the_same_both_ways(name, prepared, config):
     here, there = (SUMS[name](rows, config) for rows in prepared)
     assert here and here == there  # to the last digit: 1e-12 would do
+
+
+def test_a_logit_is_the_same_wherever_its_rows_are(prepared, config, monkeypatch):
+    monkeypatch.setattr(glm_rows_module, "_is_small", lambda *_: False)  # they stay on the cluster
+    settings = hit_of(prepared[0])[2].model_copy(update={"method": "glm"})
+    names = [*FEATURES, LABEL, WEIGHT, OFFSET]
+    fits = [
+        fit_glm(of_split(hit_of(rows)[0], [*names, "split"], ("train",)), spec_of(rows, config),
+                settings)
+        for rows in prepared
+    ]  # fmt: skip
+    assert [fit.rows_held for fit in fits] == ["driver", "cluster"]
+    for name in ("coefficient", "standard_error"):  # a base level has no standard error
+        here, there = (
+            [getattr(term, name) for term in fit.coefficients if not term.is_base] for fit in fits
+        )
+        assert there == pytest.approx(here, rel=1e-10, abs=1e-12)
+    assert fits[0].statistics == pytest.approx(fits[1].statistics, rel=1e-12)
+    glm = settings.glm.model_copy(update={"solver": "mllib"})
+    rows = of_split(hit_of(prepared[1])[0], [*names, "split"], ("train",))
+    mllib = fit_glm(rows, spec_of(prepared[1], config), settings.model_copy(update={"glm": glm}))
+    for name, table in fits[0].tables.items():
+        assert mllib.tables[name] == pytest.approx(table, rel=1e-5, abs=1e-7)
+    assert mllib.slopes == pytest.approx(fits[0].slopes, rel=1e-5)
 
 
 @pytest.fixture(scope="module")

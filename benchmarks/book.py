@@ -91,7 +91,7 @@ def _settings(chance, book, sources, rows):
         "predict": {"models": list(models), "products": products},
         "evaluate": {"report": False, "max_left_out_share": 1.0},
         "spark": {"local_rows": local},
-    }  # fmt: skip
+    }
 
 
 def _public(source):
@@ -166,10 +166,13 @@ def _policy_cells(chance, source, rows, batch):
         last = first + dt.timedelta(days=chance.randrange(1, 366))
         facts = {"number": number, "first": first, "last": last, "batch": batch}
         facts["claims"] = (chance.random() < 0.25) + (chance.random() < 0.05)
-        records.append({
-            name: column["_make"](chance, facts)
-            for name, column in source["columns"].items() if "_make" in column
-        })  # fmt: skip
+        records.append(
+            {
+                name: column["_make"](chance, facts)
+                for name, column in source["columns"].items()
+                if "_make" in column
+            }
+        )
     return records
 
 
@@ -179,17 +182,21 @@ def _claim_cells(chance, policies, claims, raw, batch):
     for record in raw:
         for _ in range((chance.random() < 0.3) + (chance.random() < 0.08)):
             facts = {"number": len(records), "policy": record, "batch": batch}
-            cells = {n: c["_make"](chance, facts) for n, c in claims["columns"].items()
-                     if "_make" in c}  # fmt: skip
+            cells = {
+                n: c["_make"](chance, facts) for n, c in claims["columns"].items() if "_make" in c
+            }
             for key in keys:
                 orphan = chance.random() < 0.01
                 cells[f"of_{key}"] = "999999" if orphan else (record[key] or "999998")
             records.append(cells)
     return records or [
-        {n: c["_make"](chance, {"number": 0, "policy": raw[0], "batch": batch})
-         for n, c in claims["columns"].items() if "_make" in c}
+        {
+            n: c["_make"](chance, {"number": 0, "policy": raw[0], "batch": batch})
+            for n, c in claims["columns"].items()
+            if "_make" in c
+        }
         | {f"of_{key}": raw[0][key] or "999998" for key in keys}
-    ]  # fmt: skip
+    ]
 
 
 def _dirtied(chance, book, source, records, name, batch):
@@ -238,14 +245,18 @@ def _dirtied(chance, book, source, records, name, batch):
 def _write(chance, book, name, source, batch, records):
     path = Path(source["path"].replace("{batch}", batch))
     path.parent.mkdir(parents=True, exist_ok=True)
-    read = [n for n, c in source["columns"].items() if c.get("sql") is None and "days" not in c
-            and not c.get("row_number")]  # fmt: skip
+    read = [
+        n
+        for n, c in source["columns"].items()
+        if c.get("sql") is None and "days" not in c and not c.get("row_number")
+    ]
     header = [source["columns"][n].get("from", n) for n in read]
     if source["format"] == "csv":
-        opened = gzip.open(path, "wt", newline="") if source["_gz"] else path.open("w", newline="")
-        with opened as out:
-            writer = csv.writer(out, delimiter=source.get("options", {}).get("sep", ","),
-                                lineterminator="\n")  # fmt: skip
+        open_text = gzip.open if source["_gz"] else open
+        with open_text(path, "wt", newline="") as out:
+            writer = csv.writer(
+                out, delimiter=source.get("options", {}).get("sep", ","), lineterminator="\n"
+            )
             writer.writerow(header)
             for record in records:
                 cells = ["" if record[n] is None else record[n] for n in read]
@@ -253,8 +264,10 @@ def _write(chance, book, name, source, batch, records):
                     cells.append("more")
                 writer.writerow(cells)
     elif source["format"] == "json":
-        lines = [json.dumps({h: record[n] for h, n in zip(header, read, strict=True)})
-                 for record in records]  # fmt: skip
+        lines = [
+            json.dumps({h: record[n] for h, n in zip(header, read, strict=True)})
+            for record in records
+        ]
         path.write_text("\n".join(lines) + "\n")
     else:
         frame = {}

@@ -1,7 +1,7 @@
 """Columns, rules, amounts and features of a random portfolio: each with its settings and its cells.
 
-A column's `_make` gives a raw cell that fits, `_dirt` one that may not. Keys that begin with `_` are
-the generator's own and are not written into the settings.
+A column's `_make` gives a raw cell that fits, `_dirt` one that may not. Keys that begin with `_`
+are the generator's own and are not written into the settings.
 """
 
 import datetime as dt
@@ -23,19 +23,33 @@ def policy_columns(chance, made, with_claims):
     key_type = chance.choice(["int", "long"]) if numbers else "string"
     columns = {
         "tag": {"type": "string", "required": True},
-        "policy": {"type": key_type, "required": True, "_make": lambda c, f: _policy_name(f, numbers),
-                   "_dirt": lambda c, v: None},
+        "policy": {
+            "type": key_type,
+            "required": True,
+            "_make": lambda c, f: _policy_name(f, numbers),
+            "_dirt": lambda c, v: None,
+        },
         "part": {"type": "int", "required": True, "_make": lambda c, f: str(1 + f["number"] % 2)},
-        "client": {"type": "string", "required": True, "_make": lambda c, f: f"C{f['number'] // 3}"},
+        "client": {
+            "type": "string",
+            "required": True,
+            "_make": lambda c, f: f"C{f['number'] // 3}",
+        },
         **_dates(chance, typed),
         **_exposure(chance),
         **_factors(chance),
-    }  # fmt: skip
+    }
     if not with_claims:
-        columns["n_claims"] = {"type": "int", "_make": lambda c, f: str(f["claims"]),
-                               "_dirt": lambda c, v: c.choice([None, "0", "3"])}  # fmt: skip
-        columns["paid"] = {"type": "double", "_make": lambda c, f: _paid(c, f["claims"]),
-                           "_dirt": lambda c, v: _odd_amount(c)}  # fmt: skip
+        columns["n_claims"] = {
+            "type": "int",
+            "_make": lambda c, f: str(f["claims"]),
+            "_dirt": lambda c, v: c.choice([None, "0", "3"]),
+        }
+        columns["paid"] = {
+            "type": "double",
+            "_make": lambda c, f: _paid(c, f["claims"]),
+            "_dirt": lambda c, v: _odd_amount(c),
+        }
     for name, column in columns.items():
         if "_make" in column and chance.random() < 0.15:
             column["from"] = f"{prefix}{name}_x"
@@ -52,18 +66,34 @@ def _dates(chance, typed):
     shape = {"type": "date", **({"format": other} if other else {})}
     text = (lambda day: f"{day:%d/%m/%Y}") if other else (lambda day: day.isoformat())
     return {
-        "start": {**shape, "required": True, "_make": lambda c, f: text(f["first"]), "_dirt": wrong},
-        "until": {**shape, "required": True, "_make": lambda c, f: text(f["last"]),
-                  "_dirt": lambda c, v: c.choice([wrong(c, v), text(dt.date(2022, 1, 1))])},
-        "born": {**shape, "_make": lambda c, f: text(f["first"] - dt.timedelta(c.randrange(6600, 32000))),
-                 "_dirt": wrong},
-    }  # fmt: skip
+        "start": {
+            **shape,
+            "required": True,
+            "_make": lambda c, f: text(f["first"]),
+            "_dirt": wrong,
+        },
+        "until": {
+            **shape,
+            "required": True,
+            "_make": lambda c, f: text(f["last"]),
+            "_dirt": lambda c, v: c.choice([wrong(c, v), text(dt.date(2022, 1, 1))]),
+        },
+        "born": {
+            **shape,
+            "_make": lambda c, f: text(f["first"] - dt.timedelta(c.randrange(6600, 32000))),
+            "_dirt": wrong,
+        },
+    }
 
 
 def _exposure(chance):
     if chance.random() < 0.35:
-        days = {"from": "start", "to": "until", "year": chance.choice([365, 365.25, 360, "actual"]),
-                "last_day": chance.choice(["at_risk", "excluded"])}  # fmt: skip
+        days = {
+            "from": "start",
+            "to": "until",
+            "year": chance.choice([365, 365.25, 360, "actual"]),
+            "last_day": chance.choice(["at_risk", "excluded"]),
+        }
         column = {"type": "double", "days": days}
     else:
         column = {
@@ -83,37 +113,66 @@ def _factors(chance):
     severities = lambda *rules: {  # noqa: E731
         rule: chance.choice(["repair", "warn"]) for rule in rules if chance.random() < 0.5
     }
-    age = {"type": chance.choice(["int", "long", "double"]), "min": 18, "max": 100,
-           "severity": severities("min", "max", "type"),
-           "_make": lambda c, f: c.choice(["{}", "{}", "{}.0"]).format(c.randrange(18, 95)),
-           "_dirt": lambda c, v: c.choice([None, "17", "150", "1e+02", *WRONG_INTS])}  # fmt: skip
+    age = {
+        "type": chance.choice(["int", "long", "double"]),
+        "min": 18,
+        "max": 100,
+        "severity": severities("min", "max", "type"),
+        "_make": lambda c, f: c.choice(["{}", "{}", "{}.0"]).format(c.randrange(18, 95)),
+        "_dirt": lambda c, v: c.choice([None, "17", "150", "1e+02", *WRONG_INTS]),
+    }
     if chance.random() < 0.3:
         age["default"] = 44
-    fuel = {"type": "string", "trim": True, "case": "lower", "aliases": {"gazole": "diesel"},
-            "allowed": ["petrol", "diesel", "electric"], "severity": severities("allowed"),
-            "_make": lambda c, f: c.choices(["petrol", "Diesel", " Gazole ", "electric"], [5, 3, 2, 1])[0],
-            "_dirt": lambda c, v: c.choice([None, "steam", "wood", " PETROL"])}  # fmt: skip
+    fuel = {
+        "type": "string",
+        "trim": True,
+        "case": "lower",
+        "aliases": {"gazole": "diesel"},
+        "allowed": ["petrol", "diesel", "electric"],
+        "severity": severities("allowed"),
+        "_make": lambda c, f: c.choices(["petrol", "Diesel", " Gazole ", "electric"], [5, 3, 2, 1])[
+            0
+        ],
+        "_dirt": lambda c, v: c.choice([None, "steam", "wood", " PETROL"]),
+    }
     if chance.random() < 0.5:
         fuel["default"] = "petrol"
     columns = {
         "age": age,
         "fuel": fuel,
-        "power": {"type": "double", "missing": ["0"],
-                  "_make": lambda c, f: c.choice(["0", *[f"{50 + c.randrange(90)}.5"] * 9]),
-                  "_dirt": lambda c, v: c.choice([None, "-40", "1e6", *WRONG_NUMBERS])},
+        "power": {
+            "type": "double",
+            "missing": ["0"],
+            "_make": lambda c, f: c.choice(["0", *[f"{50 + c.randrange(90)}.5"] * 9]),
+            "_dirt": lambda c, v: c.choice([None, "-40", "1e6", *WRONG_NUMBERS]),
+        },
         "only": {"type": "string", "_make": lambda c, f: "same"},
-        "value": {"type": "decimal(10,2)", "_make": lambda c, f: f"{c.randrange(10, 90000)}.{c.randrange(100):02d}",
-                  "_dirt": lambda c, v: c.choice([None, "0.005", "0.010", "0", "-3.20", "123456789012"])},
-        "flag": {"type": "boolean", "_make": lambda c, f: c.choice(["true", "false"]),
-                 "_dirt": lambda c, v: c.choice([None, "maybe"])},
-        "area": {"type": "string", "pattern": "[A-F][0-9]?",
-                 "severity": severities("pattern"),
-                 "_make": lambda c, f: c.choices("ABCDEF", [30, 20, 10, 5, 2, 0.3])[0],
-                 "_dirt": lambda c, v: c.choice([None, "A1", "Z", "A12", "a"])},
-        "bonus": {"type": "double", "min": 0.5, "max": 3.5, "severity": severities("min", "max"),
-                  "_make": lambda c, f: c.choice(["0.5", "1.0", "1.25", "2", "3.5"]),
-                  "_dirt": lambda c, v: c.choice([None, "0.49", "99", *WRONG_NUMBERS])},
-    }  # fmt: skip
+        "value": {
+            "type": "decimal(10,2)",
+            "_make": lambda c, f: f"{c.randrange(10, 90000)}.{c.randrange(100):02d}",
+            "_dirt": lambda c, v: c.choice([None, "0.005", "0.010", "0", "-3.20", "123456789012"]),
+        },
+        "flag": {
+            "type": "boolean",
+            "_make": lambda c, f: c.choice(["true", "false"]),
+            "_dirt": lambda c, v: c.choice([None, "maybe"]),
+        },
+        "area": {
+            "type": "string",
+            "pattern": "[A-F][0-9]?",
+            "severity": severities("pattern"),
+            "_make": lambda c, f: c.choices("ABCDEF", [30, 20, 10, 5, 2, 0.3])[0],
+            "_dirt": lambda c, v: c.choice([None, "A1", "Z", "A12", "a"]),
+        },
+        "bonus": {
+            "type": "double",
+            "min": 0.5,
+            "max": 3.5,
+            "severity": severities("min", "max"),
+            "_make": lambda c, f: c.choice(["0.5", "1.0", "1.25", "2", "3.5"]),
+            "_dirt": lambda c, v: c.choice([None, "0.49", "99", *WRONG_NUMBERS]),
+        },
+    }
     optional = [n for n in columns if n not in ("age", "fuel")]
     for name in chance.sample(optional, chance.randrange(0, 3)):
         del columns[name]
@@ -126,12 +185,23 @@ def add_policy_rules(chance, book, made, kind):
     """Add rules across columns and rows, and how records of one key are treated."""
     rules, columns = [], made["columns"]
     if chance.random() < 0.7:
-        rules.append({"id": "dates", "in_order": ["start", "until"],
-                      "severity": chance.choice(["reject", "warn"])})  # fmt: skip
+        rules.append(
+            {
+                "id": "dates",
+                "in_order": ["start", "until"],
+                "severity": chance.choice(["reject", "warn"]),
+            }
+        )
     if "bonus" in columns and chance.random() < 0.4:
         repair = {"repair": {"bonus": "1.0D"}} if chance.random() < 0.5 else {}
-        rules.append({"id": "young_bonus", "check": "age >= 25 OR bonus < 3", **repair,
-                      "severity": "repair" if repair else chance.choice(["reject", "warn"])})  # fmt: skip
+        rules.append(
+            {
+                "id": "young_bonus",
+                "check": "age >= 25 OR bonus < 3",
+                **repair,
+                "severity": "repair" if repair else chance.choice(["reject", "warn"]),
+            }
+        )
     if kind == "key" and chance.random() < 0.2:
         rules.append({"id": "client_start", "unique": ["client", "start"], "severity": "warn"})
     made["rules"] = rules
@@ -165,14 +235,24 @@ def claim_columns(chance, made, policies):
         "tag": {"type": "string", "required": True},
         "claim": {"type": "string", "required": True, "_make": lambda c, f: f"K{f['number']}"},
         **references,
-        "day": {"type": "date", "required": True, "_make": day,
-                "_dirt": lambda c, v: c.choice([None, *wrong])},
+        "day": {
+            "type": "date",
+            "required": True,
+            "_make": day,
+            "_dirt": lambda c, v: c.choice([None, *wrong]),
+        },
         "cause": {"type": "string", "_make": lambda c, f: c.choice(["glass", "theft", "fire"])},
-        "amount": {"type": "double", "_make": lambda c, f: _paid(c, 1),
-                   "_dirt": lambda c, v: _odd_amount(c)},
-        "money": {"type": "string", "_make": lambda c, f: c.choice(["EUR", "EUR", "CHF"]),
-                  "_dirt": lambda c, v: c.choice([None, "XXX"])},
-    }  # fmt: skip
+        "amount": {
+            "type": "double",
+            "_make": lambda c, f: _paid(c, 1),
+            "_dirt": lambda c, v: _odd_amount(c),
+        },
+        "money": {
+            "type": "string",
+            "_make": lambda c, f: c.choice(["EUR", "EUR", "CHF"]),
+            "_dirt": lambda c, v: c.choice([None, "XXX"]),
+        },
+    }
 
 
 def _paid(chance, claims):
@@ -182,8 +262,22 @@ def _paid(chance, claims):
 
 
 def _odd_amount(chance):
-    return chance.choice([None, "0", "0.0", "-250.75", "-0.01", "1e9", "123456789012.34", "abc",
-                          "-1e9", "1e12", "0.005", "1e20"])  # fmt: skip
+    return chance.choice(
+        [
+            None,
+            "0",
+            "0.0",
+            "-250.75",
+            "-0.01",
+            "1e9",
+            "123456789012.34",
+            "abc",
+            "-1e9",
+            "1e12",
+            "0.005",
+            "1e20",
+        ]
+    )
 
 
 def amount_settings(chance, book, count):
@@ -220,8 +314,9 @@ def typed_cells(cells, kind):
     dtype = {"int": "int32", "long": "Int64", "double": "float64", "boolean": "boolean"}.get(
         kind, object
     )
-    return pd.Series([(np.nan if kind == "double" else None) if v is None else v for v in values],
-                     dtype=dtype)  # fmt: skip
+    return pd.Series(
+        [(np.nan if kind == "double" else None) if v is None else v for v in values], dtype=dtype
+    )
 
 
 def typed(cell, kind):
@@ -276,10 +371,16 @@ def _features(chance, columns):
         "log_age": {"kind": "numeric", "log": "age"},
         "young": {"kind": "levels", "sql": "if(age < 30, 'young', 'old')"},
         "years": {"kind": "numeric", "age": {"from": "born", "at": "start"}, **numbers()},
-        "months": {"kind": "bins", "age": {"from": "born", "at": "start", "unit": "months"}, "bins": [300, 600]},
+        "months": {
+            "kind": "bins",
+            "age": {"from": "born", "at": "start", "unit": "months"},
+            "bins": [300, 600],
+        },
         "days": {"kind": "numeric", "age": {"from": "born", "at": "start", "unit": "days"}},
         "only": {"kind": "levels"},
-        "area": {"kind": "levels", "order": ["C", "A", "B"]} if chance.random() < 0.3 else {"kind": "levels", **rare},
+        "area": {"kind": "levels", "order": ["C", "A", "B"]}
+        if chance.random() < 0.3
+        else {"kind": "levels", **rare},
         "power": {"kind": "numeric", **numbers()},
         "power_tenth": {"kind": "bins", "column": "power", "quantiles": chance.choice([2, 3, 5])},
         "power_value": {"kind": "numeric", "ratio": ["power", "value"]},
@@ -287,13 +388,26 @@ def _features(chance, columns):
         "value_class": {"kind": "bins", "column": "value", "bins": [0, 1000, 50000.5]},
         "flag": {"kind": "levels"},
         "bonus": {"kind": "levels"},
-        "bonus_number": {"kind": "numeric", "column": "bonus", "precision": chance.choice(["double", "float"])},
+        "bonus_number": {
+            "kind": "numeric",
+            "column": "bonus",
+            "precision": chance.choice(["double", "float"]),
+        },
         "fuel_area": {"kind": "levels", "interaction": ["fuel", "area"]},
-    }  # fmt: skip
-    needs = {"only": ["only"], "area": ["area"], "power": ["power"], "power_tenth": ["power"],
-             "power_value": ["power", "value"], "log_value": ["value"], "value_class": ["value"],
-             "flag": ["flag"], "bonus": ["bonus"], "bonus_number": ["bonus"],
-             "fuel_area": ["area"]}  # fmt: skip
+    }
+    needs = {
+        "only": ["only"],
+        "area": ["area"],
+        "power": ["power"],
+        "power_tenth": ["power"],
+        "power_value": ["power", "value"],
+        "log_value": ["value"],
+        "value_class": ["value"],
+        "flag": ["flag"],
+        "bonus": ["bonus"],
+        "bonus_number": ["bonus"],
+        "fuel_area": ["area"],
+    }
     able = [n for n in pool if all(need in columns for need in needs.get(n, []))]
     return {
         name: pool[name] for name in chance.sample(able, min(len(able), chance.randrange(2, 8)))

@@ -1,5 +1,6 @@
 """Put a random portfolio through all stages, and hold what comes out against its naive twin."""
 
+import json
 import re
 from collections import Counter
 from decimal import Decimal
@@ -25,88 +26,128 @@ class Differences(list):
 
     def close(self, what, ours, theirs, relative=1e-9, absolute=1e-12):
         """See that two numbers are equal up to rounding, or both missing."""
-        if (ours is None) != (theirs is None):
-            self.append(f"{what}: kyros {ours!r}, twin {theirs!r}")
-        elif ours is not None and not abs(ours - theirs) <= max(relative * abs(theirs), absolute):
+        one_lacks = (ours is None) != (theirs is None)
+        known = ours is not None and theirs is not None
+        if one_lacks or (known and not abs(ours - theirs) <= max(relative * abs(theirs), absolute)):
             self.append(f"{what}: kyros {ours!r}, twin {theirs!r}")
 
 
-def judge(spark, book):
-    """Return the differences of a portfolio, and how each of its stages ended."""
-    config, found, ended = parse_config(book.settings_text()), Differences(), {}
-    base, rows, parts = book.folder / "tables", {}, {}
+def put_through(spark, book):
+    """Give a portfolio to all stages; what they leave on disk is for `judge`.
+
+    A stage that is refused is no difference yet: the twin says whether it should be.
+    """
+    config, failed = parse_config(book.settings_text()), set()
 
     def stage(work, **words):
         try:
-            run, error = getattr(ks, work)(spark, config, **words), None
-        except KyrosError as refused:
-            run, error = None, refused
-        ended[work, words.get("batch")] = type(error).__name__ if error else "done"
-        return run, error
+            getattr(ks, work)(spark, config, **words)
+        except KyrosError:
+            failed.add((work, words.get("batch")))
 
     for batch in BATCHES:
-        run, error = stage("clean", batch=batch)
-        cleaned = _judge_clean(found, book, base, batch, run, error)
-        if cleaned and cleaned["policies"].accepted:
-            _, error = stage("prepare", batch=batch)
-            if error is not None:
-                found.append(f"prepare {batch}: {type(error).__name__}: {error}")
-            else:
-                rows[batch] = laws.judge_prepared(found, book, batch, cleaned, parts)
+        stage("clean", batch=batch)
+        if ("clean", batch) not in failed:
+            stage("prepare", batch=batch)
+    if any(
+        (work, batch) in failed
+        for work in ("clean", "prepare")
+        for batch in book.settings["train"]["batches"]
+    ):
+        return
+    stage("train")
+    names = tuple(registered(book.folder / "tables"))
+    for batch in BATCHES if names else ():
+        if not failed & {("clean", batch), ("prepare", batch)}:
+            stage("predict", batch=batch, models=() if ("train", None) not in failed else names)
+            stage("evaluate", batch=batch)
+
+
+def registered(base):
+    """Return the rows of table models by name."""
+    exists = (base / "models/_delta_log").exists()
+    return {row["model_name"]: row for row in rows_of(base, "models")} if exists else {}
+
+
+def judge(book):
+    """Return what differs from the twin in what all stages left, and how each stage ended."""
+    found, base, rows, parts = Differences(), book.folder / "tables", {}, {}
+    runs = {
+        (row["stage"], row["batch_id"]): row
+        for row in sorted(rows_of(base, "runs"), key=lambda row: row["ordinal"])
+    }
+    ended = {at: row["error_type"] or "done" for at, row in runs.items()}
+    for batch in BATCHES:
+        cleaned = _judge_clean(found, book, base, batch, runs["clean", batch])
+        if cleaned and _is_done(found, runs, "prepare", batch):
+            rows[batch] = laws.judge_prepared(found, book, batch, cleaned, parts)
     trained = book.settings["train"]["batches"]
     if not set(trained) <= set(rows):
         return found, ended
-    _, error = stage("train")
+    error = next((row["error"] for at, row in runs.items() if at[0] == "train"), None)
     of_training = [row for batch in trained for row in rows[batch].values()]
-    fits, registered = laws.judge_models(found, book, of_training, error)
-    if not registered:
-        return found, ended
-    everything = set(book.settings["train"]["models"]) <= set(registered)
-    names = () if everything else tuple(registered)
+    models = registered(base)
+    fits = laws.judge_models(found, book, of_training, models, error)
     for batch, of_batch in rows.items():
-        _, error = stage("predict", batch=batch, models=names)
-        if error is not None:
-            found.append(f"predict {batch}: {type(error).__name__}: {error}")
-            continue
-        stored = laws.judge_predictions(found, book, batch, of_batch, fits, registered)
-        _, error = stage("evaluate", batch=batch)
-        if error is None:
-            laws.judge_metrics(found, book, batch, of_batch, stored, registered)
-        else:
-            found.append(f"evaluate {batch}: {type(error).__name__}: {error}")
+        if models and _is_done(found, runs, "predict", batch):
+            stored = laws.judge_predictions(found, book, batch, of_batch, fits)
+            if _is_done(found, runs, "evaluate", batch):
+                laws.judge_metrics(found, book, batch, of_batch, stored, models)
     return found, ended
 
 
-def _judge_clean(found, book, base, batch, run, error):
+def _is_done(found, runs, stage, batch):
+    run = runs.get((stage, batch))
+    if run is None or run["error_type"]:
+        found.append(f"{stage} {batch}: {run and run['error_type']}: {run and run['error']}")
+    return run is not None and not run["error_type"]
+
+
+def _judge_clean(found, book, base, batch, run):
+    error = run["error_type"]
     sources, cleaned = book.settings["sources"], {}
     limits = book.settings["clean"]
     policies = None
     rejects = [] if error else rows_of(base, "rejects", batch)
-    summed = {TAG.search(row["record"]).group() for row in rejects
-              if "summed" in {r["rule"] for r in row["reasons"]}}  # fmt: skip
+    summed = {
+        TAG.search(row["record"]).group()
+        for row in rejects
+        if "summed" in {r["rule"] for r in row["reasons"]}
+    }
     for name, source in sources.items():
         if batch not in source.get("batches", BATCHES):
             continue
         cleaned[name] = book_twin.clean(source, batch, policies, summed)
         policies = {"key": source["key"], "cleaned": cleaned[name]}
         if len(cleaned[name].refused) > limits["max_rejected_share"] * cleaned[name].rows_in:
-            found.same(f"{name} {batch} refused", type(error).__name__, "TooManyRejectsError")
+            found.same(f"{name} {batch} refused", error, "TooManyRejectsError")
             return None
         if cleaned[name].copies > max(limits["max_duplicate_share"], 0.01) * cleaned[name].rows_in:
-            found.same(f"{name} {batch} refused", type(error).__name__, "TooManyDuplicatesError")
+            found.same(f"{name} {batch} refused", error, "TooManyDuplicatesError")
             return None
-    if error is not None:
-        found.append(f"clean {batch}: {type(error).__name__}: {error}")
+    if error:
+        found.append(f"clean {batch}: {error}: {run['error']}")
         return None
+    told_of = json.loads(run["details"])
     for name, twin in cleaned.items():
         at = f"{name} {batch}"
-        details = run.details[name]
+        details = told_of[name]
         told = {k: details[k] for k in ("rows_in", "duplicates", "rejected", "rows_out")}
-        found.same(f"{at} counts", told, {
-            "rows_in": twin.rows_in, "duplicates": twin.copies, "rejected": len(twin.refused),
-            "rows_out": len(twin.accepted)})  # fmt: skip
-        found.same(f"{at} balance", told["rows_in"],
-                   told["rows_out"] + told["duplicates"] + sum(details["rules"].values()))  # fmt: skip
+        found.same(
+            f"{at} counts",
+            told,
+            {
+                "rows_in": twin.rows_in,
+                "duplicates": twin.copies,
+                "rejected": len(twin.refused),
+                "rows_out": len(twin.accepted),
+            },
+        )
+        found.same(
+            f"{at} balance",
+            told["rows_in"],
+            told["rows_out"] + told["duplicates"] + sum(details["rules"].values()),
+        )
         numbered = not sources[name]["key"]
         _judge_rejects(found, at, twin, [r for r in rejects if r["source"] == name], numbered)
         _judge_notes(found, at, twin, details)

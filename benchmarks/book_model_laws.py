@@ -1,13 +1,11 @@
 """Hold prepared rows, models, predictions and metrics of a random portfolio against its twin."""
 
-import json
 import math
 from collections import Counter, defaultdict
 
 import numpy as np
 
 from benchmarks import book_twin_evaluate, book_twin_model
-from benchmarks.book import BATCHES
 from benchmarks.book_tables import rows_of
 from benchmarks.book_twin_model import CannotFit
 from benchmarks.book_twin_prepare import prepare
@@ -44,20 +42,21 @@ def judge_prepared(found, book, batch, cleaned, parts):
     for feature in settings["features"]:
         missing = sum(row[feature] is None for row in twin.values())
         log = logged[feature]
-        found.same(f"feature_log {batch} {feature}", (log["null_count"], log["row_count"]),
-                   (missing, len(twin)))  # fmt: skip
+        found.same(
+            f"feature_log {batch} {feature}",
+            (log["null_count"], log["row_count"]),
+            (missing, len(twin)),
+        )
     return twin
 
 
-def judge_models(found, book, rows, error):
+def judge_models(found, book, rows, registered, error):
     """Compare the registered models with the twin's fits; return these by name.
 
     rows: the twin's prepared rows of all training batches.
     """
     models, features = book.settings["train"]["models"], book.settings["prepare"]["features"]
-    base, fits = book.folder / "tables", {}
-    has_models = (base / "models/_delta_log").exists()
-    registered = {r["model_name"]: r for r in rows_of(base, "models")} if has_models else {}
+    fits = {}
     for name, model in models.items():
         if model["method"] == "composite":
             lacks = [p for p in (*model["parts"], *model.get("beside", [])) if p not in registered]
@@ -80,7 +79,7 @@ def judge_models(found, book, rows, error):
                 found.append(f"train {name}: the twin can, kyros: {error}")
     for name, row in registered.items():
         _judge_counts(found, name, models[name], rows, dict(row["metrics"]))
-    return fits, registered
+    return fits
 
 
 def _boosting_may_fail(rows, model):
@@ -117,7 +116,7 @@ def _judge_counts(found, name, model, rows, metrics):
     )
 
 
-def judge_predictions(found, book, batch, rows, fits, registered):
+def judge_predictions(found, book, batch, rows, fits):
     """Compare stored predictions with those of the twin's coefficients; return them by model."""
     settings, base = book.settings, book.folder / "tables"
     key = settings["sources"]["policies"]["key"] or ["row_number"]
@@ -135,18 +134,21 @@ def judge_predictions(found, book, batch, rows, fits, registered):
         off = np.abs(ours / expected - 1)
         if not off.max() < 1e-6:
             worst = int(off.argmax())
-            found.append(f"predictions {batch} {model}: {(off >= 1e-6).sum()} of {len(off)} differ, "
-                         f"{names[worst]}: kyros {ours[worst]!r}, twin {expected[worst]!r}")  # fmt: skip
+            found.append(
+                f"predictions {batch} {model}: {(off >= 1e-6).sum()} of {len(off)} differ, "
+                f"{names[worst]}: kyros {ours[worst]!r}, twin {expected[worst]!r}"
+            )
     for model, by_key in stored.items():
-        parts = (settings["predict"]["products"].get(model)
-                 or settings["train"]["models"].get(model, {}).get("parts"))  # fmt: skip
+        parts = settings["predict"]["products"].get(model) or settings["train"]["models"].get(
+            model, {}
+        ).get("parts")
         if parts:
             products = [math.prod(stored[p][n]["prediction"] for p in parts) for n in names]
             ratio = [by_key[n]["prediction"] / p for n, p in zip(names, products, strict=True)]
             if model in settings["predict"]["products"]:
                 found.close(
                     f"{batch} {model} is a product",
-                    max(map(lambda r: abs(r - 1), ratio)),
+                    max(abs(r - 1) for r in ratio),
                     0.0,
                     0,
                     1e-12,
@@ -234,7 +236,6 @@ def _judge_training(found, at, model, entry, part, row):
         found.close(
             f"train and evaluate {at} balance", row["balance"], metrics.get(f"{part}_balance"), 1e-8
         )
-    if part == "train" and entry["method"] != "glm" or model["family"] != "poisson":
-        if part == "train" and row["balance"] is not None:
-            found.close(f"{at} is balanced", row["balance"], 1.0, 1e-6)
-    assert json.loads(entry["settings"])
+    balances = entry["method"] != "glm" or model["family"] != "poisson"
+    if part == "train" and balances and row["balance"] is not None:
+        found.close(f"{at} is balanced", row["balance"], 1.0, 1e-6)

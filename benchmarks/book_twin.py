@@ -7,6 +7,7 @@ it broke is a set of (rule, column).
 import csv
 import datetime as dt
 import gzip
+import itertools
 import json
 import math
 import re
@@ -40,8 +41,8 @@ def read(source, batch):
     path = Path(source["path"].replace("{batch}", batch))
     origin = {c.get("from", n): n for n, c in source["columns"].items() if is_read(c)}
     if source["format"] == "csv":
-        opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-        with opened as text:
+        open_text = gzip.open if path.suffix == ".gz" else open
+        with open_text(path, "rt", newline="") as text:
             sep = source.get("options", {}).get("sep", ",")
             header, *rows = csv.reader(text, delimiter=sep)
         records = [
@@ -54,10 +55,12 @@ def read(source, batch):
     else:
         records = pq.read_table(path).to_pylist()
     return [
-        {origin.get(k, k): None if v == "" or (isinstance(v, float) and math.isnan(v)) else v
-         for k, v in r.items()}
+        {
+            origin.get(k, k): None if v == "" or (isinstance(v, float) and math.isnan(v)) else v
+            for k, v in r.items()
+        }
         for r in records
-    ]  # fmt: skip
+    ]
 
 
 def _is_missing(cell, listed):
@@ -156,9 +159,9 @@ class Row:
         except WrongType:
             value = default if self.breaks("type", name, weigh("type")) else None
         else:
-            if value is None and column.get("required"):
-                if self.breaks("required", name, weigh("required")):
-                    value = default
+            lacks = value is None and column.get("required")
+            if lacks and self.breaks("required", name, weigh("required")):
+                value = default
         if isinstance(value, str):
             plain = value
             value = value.strip() if column.get("trim") else value
@@ -205,17 +208,18 @@ class Row:
             if "in_order" in rule:
                 days = [v[name] for name in rule["in_order"]]
                 holds = any(
-                    a is not None and b is not None and a > b for a, b in zip(days, days[1:])
+                    a is not None and b is not None and a > b for a, b in itertools.pairwise(days)
                 )
                 if holds:
                     self.breaks(rule["id"], ", ".join(rule["in_order"]), severity)
             elif "check" in rule:
                 assert rule["check"] == "age >= 25 OR bonus < 3"
-                parts = [None if v["age"] is None else v["age"] >= 25,
-                         None if v["bonus"] is None else v["bonus"] < 3]  # fmt: skip
-                if parts == [False, False]:
-                    if self.breaks(rule["id"], "(row)", severity):
-                        v["bonus"] = 1.0
+                parts = [
+                    None if v["age"] is None else v["age"] >= 25,
+                    None if v["bonus"] is None else v["bonus"] < 3,
+                ]
+                if parts == [False, False] and self.breaks(rule["id"], "(row)", severity):
+                    v["bonus"] = 1.0
 
     def judge_amount(self, name, settings):
         """Apply the rules of an amount; the record keeps what came in, before any repair."""
@@ -393,9 +397,9 @@ def _judge_sum(row, name, column, total):
         row.breaks("required", name, column.get("severity", {}).get("required", "reject"))
     for rule, sign in (("min", -1), ("max", 1)):
         bound = column.get(rule)
-        if total is not None and bound is not None and sign * total > sign * bound:
-            if row.breaks(rule, name, column.get("severity", {}).get(rule, "reject")):
-                total = float(bound)
+        beyond = total is not None and bound is not None and sign * total > sign * bound
+        if beyond and row.breaks(rule, name, column.get("severity", {}).get(rule, "reject")):
+            total = float(bound)
     row.values[name] = total
 
 

@@ -1,4 +1,4 @@
-"""The naive twin of evaluate: metrics from stored predictions, by the formulas of docs/evaluate.md."""
+"""The naive twin of evaluate: metrics from stored predictions, by docs/evaluate.md."""
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def deviance(y, m, weight, model, by_weight=False):
 
 
 def of_rows(y, m, units, model):
-    """Return the deviance of totals of rows: of rates, weighted by units, unless they are counts."""
+    """Return the deviance of rows' totals: of rates, by units, unless they are counts."""
     if model["family"] in ("poisson", "negative_binomial"):
         return deviance(y, m, units, model)
     return deviance(y / units, m / units, units, model)
@@ -60,14 +60,19 @@ def metrics(y, r, units, model):
         return made
     own = of_rows(y, m, units, model)
     made |= {
-        "deviance_per_row": own / len(y), "deviance_per_exposure": own / units.sum(),
+        "deviance_per_row": own / len(y),
+        "deviance_per_exposure": own / units.sum(),
         "actual_expected": y.sum() / m.sum(),
-        "mae": np.abs(y - m).mean(), "rmse": np.sqrt(((y - m) ** 2).mean()),
-    }  # fmt: skip
+        "mae": np.abs(y - m).mean(),
+        "rmse": np.sqrt(((y - m) ** 2).mean()),
+    }
     if y.sum() > 0:
         null = of_rows(y, units * y.sum() / units.sum(), units, model)
-        made |= {"null_deviance_per_row": null / len(y), "balance": m.sum() / y.sum(),
-                 "gini": gini(y, r, units)}  # fmt: skip
+        made |= {
+            "null_deviance_per_row": null / len(y),
+            "balance": m.sum() / y.sum(),
+            "gini": gini(y, r, units),
+        }
         if null > 1e-9 * len(y):
             made["d2"] = 1 - own / null
     return made

@@ -107,7 +107,7 @@ def _impute(values, weight, how):
 
 
 def quantile_cuts(values, weight, count):
-    """Return the cuts: below the k-th lies the share of exposure that comes closest to k / count."""
+    """Return the cuts: the share of exposure below the k-th comes closest to k / count."""
     by_value = defaultdict(float)
     for value, w in zip(values, weight, strict=True):
         if value is not None:

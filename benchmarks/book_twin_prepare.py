@@ -18,7 +18,7 @@ WHERE = {
 
 
 def prepare(settings, sources, cleaned, part_of):
-    """Return the prepared rows by the policy's key; ``part_of`` gives the part of a hashed split."""
+    """Return the prepared rows by the policy's key; ``part_of`` gives a hashed split's part."""
     claims = None
     if settings.get("claims"):
         claims = defaultdict(list) if "claims" in cleaned else None
@@ -93,8 +93,11 @@ def _raw_value(name, settings, policy):
             return None
         return float(above) / float(below)
     if "age" in settings:
-        return _age(policy[settings["age"]["from"]], policy[settings["age"]["at"]],
-                    settings["age"].get("unit", "years"))  # fmt: skip
+        return _age(
+            policy[settings["age"]["from"]],
+            policy[settings["age"]["at"]],
+            settings["age"].get("unit", "years"),
+        )
     if "interaction" in settings:
         parts = [_text(policy[n]) for n in settings["interaction"]]
         return None if None in parts else " x ".join(parts)

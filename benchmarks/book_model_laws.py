@@ -10,6 +10,8 @@ from benchmarks.book_tables import rows_of
 from benchmarks.book_twin_model import CannotFit
 from benchmarks.book_twin_prepare import prepare
 
+COMPOSITE = {"family": "tweedie", "per": "exposure"}  # as far as it says nothing else
+SLOW = 25  # of the twin's steps, which may be other ones: glm.max_iter allows 50
 PARTS = ("train", "valid", "test")
 
 
@@ -74,11 +76,16 @@ def judge_models(found, book, rows, registered, error):
             found.append(f"train {name}: kyros registered it, the twin cannot: {reason}")
             fits.pop(name, None)
         if reason is None and name not in registered:
-            fits.pop(name, None)
+            fit = fits.pop(name, None)
+            slow = (
+                fit is not None and fit.iterations > SLOW and "within 50 iterations" in str(error)
+            )
+            if slow:
+                continue
             if model["method"] == "glm" or not _boosting_may_fail(rows, model):
                 found.append(f"train {name}: the twin can, kyros: {error}")
     for name, row in registered.items():
-        _judge_counts(found, name, models[name], rows, dict(row["metrics"]))
+        _judge_counts(found, name, {**COMPOSITE, **models[name]}, rows, dict(row["metrics"]))
     return fits
 
 
@@ -132,10 +139,10 @@ def judge_predictions(found, book, batch, rows, fits):
         expected = book_twin_model.predict(fit, [rows[n] for n in names])
         ours = np.array([stored[model][n]["prediction"] for n in names])
         off = np.abs(ours / expected - 1)
-        if not off.max() < 1e-6:
+        if not off.max() < 1e-5:
             worst = int(off.argmax())
             found.append(
-                f"predictions {batch} {model}: {(off >= 1e-6).sum()} of {len(off)} differ, "
+                f"predictions {batch} {model}: {(off >= 1e-5).sum()} of {len(off)} differ, "
                 f"{names[worst]}: kyros {ours[worst]!r}, twin {expected[worst]!r}"
             )
     for model, by_key in stored.items():
@@ -172,7 +179,7 @@ def judge_metrics(found, book, batch, rows, stored, registered):
     models = settings["train"]["models"]
     ours = {(r["model_name"], r["part"]): r for r in rows_of(base, "evaluation_metrics", batch)}
     for name, by_key in stored.items():
-        model = dict(models.get(name) or _of_product(models, settings, name))
+        model = COMPOSITE | (models.get(name) or _of_product(models, settings, name))
         if model.get("large_loss_load"):
             model["target"] = "claim_amount_with_excess"
             for row in rows.values():

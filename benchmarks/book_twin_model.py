@@ -34,6 +34,7 @@ class Fit:
     spec: dict
     columns: list = field(default_factory=list)
     coefficients: np.ndarray | None = None
+    iterations: int = 0  # Fisher scoring may need more than glm.max_iter allows
     rebalance: float = 1.0
     load: float = 0.0
 
@@ -194,7 +195,7 @@ def fit(rows, model, features, of_spec="exposure"):
         kept = _independent(x, weight)
         columns, x = [columns[n] for n in kept], x[:, kept]
     made = Fit(spec, columns)
-    made.coefficients = _solve(x, y, weight, offset, columns, model, alpha)
+    made.coefficients, made.iterations = _solve(x, y, weight, offset, columns, model, alpha)
     means = mean_of(made, train) * units
     observed = sum(r[model["target"]] for r in train)
     if model["family"] != "poisson" or alpha:
@@ -260,9 +261,8 @@ def _solve(x, y, weight, offset, columns, model, alpha):
     """Fisher scoring on a standardised design; a penalty is alpha / 2 times the squares."""
     number = np.array([c.level is None for c in columns], dtype=bool)
     middle = np.where(number, np.average(x, axis=0, weights=weight) if len(columns) else 0, 0.0)
-    spread = (
-        np.sqrt(np.average((x - middle) ** 2, axis=0, weights=weight)) if len(columns) else middle
-    )
+    # A number's standard deviation is that of the rows, which weigh the same here.
+    spread = x.std(axis=0) if len(columns) else middle
     scale = np.where(number & (spread > 0), spread, 1.0)
     z = np.column_stack([np.ones(len(y)), (x - middle) / scale])
     share, penalty = weight / weight.sum(), np.full(z.shape[1], alpha)
@@ -278,11 +278,16 @@ def _solve(x, y, weight, offset, columns, model, alpha):
             )
 
     size = np.inf
-    for _ in range(300):
+    iteration = 0
+    while iteration < 300:
+        iteration += 1
         mean = np.exp(z @ b + offset)
         w = share * mean**2 / variance(mean, model)
         score = z.T @ (share * (y - mean) * mean / variance(mean, model)) - penalty * b
-        step = np.linalg.lstsq(z.T @ (z * w[:, None]) + np.diag(penalty), score, rcond=1e-14)[0]
+        information = z.T @ (z * w[:, None]) + np.diag(penalty)
+        if not np.isfinite(information).all():
+            raise CannotFit("coefficients run away beyond all numbers")
+        step = np.linalg.lstsq(information, score, rcond=1e-14)[0]
         size, before = np.abs(step).max(), loss(b)
         while size > 1e-13 and not loss(b + step) <= before + 1e-12 * abs(before):
             step, size = step / 2, size / 2
@@ -292,4 +297,4 @@ def _solve(x, y, weight, offset, columns, model, alpha):
     if np.abs(b[1:]).max(initial=0) > 30 or size > 1e-7:
         raise CannotFit(f"coefficients run away ({np.abs(b).max():.1f}, last step {size:.1e})")
     slopes = b[1:] / scale
-    return np.concatenate([[b[0] - (slopes * middle).sum()], slopes])
+    return np.concatenate([[b[0] - (slopes * middle).sum()], slopes]), iteration

@@ -214,7 +214,9 @@ class Sources(Section):
             )
         for setting in ("period", "reconcile"):
             if getattr(self.policies, setting) is not None:
-                raise ValueError(f"sources.policies.{setting}: only claims lie within a period or add up")
+                raise ValueError(
+                    f"sources.policies.{setting}: only claims lie within a period or add up"
+                )
         if claims is not None and claims.reconcile is not None:
             check_reconcile(claims.reconcile, self.policies.columns, claims.columns)
         if claims is not None and len(claims.reference) != len(self.policies.key):

@@ -75,7 +75,8 @@ def fit_rows(
         family = _profiled(family, fitted, judged, start)
     null = solve(rows, family, sums.weight, start, stop=stop, columns=[0])
     solution = fitted(family, null.coefficients, null.equations)
-    can_run_away = family.link == "log" and not penalty.alpha
+    # A Gamma's labels are all above zero: no rows have a rate that could fall to nothing.
+    can_run_away = family.link == "log" and not penalty.alpha and family.power < 2.0
     if can_run_away:
         check_levels(solution, rows.layout)
     final = solution
@@ -88,7 +89,7 @@ def fit_rows(
         glm.confidence, exact=penalty.alpha == 0.0,
     )  # fmt: skip
     if can_run_away:
-        check_numbers(coefficients, sums, rows.layout)
+        check_numbers(coefficients, sums, rows.layout, solution, null.equations)
     return _as_fit(rows, coefficients, statistics, solution, family, rows_held)
 
 

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from kyros_spark.errors import FitError
 from kyros_spark.fitting.design import Layout
-from kyros_spark.fitting.equations import Family, LevelSums
+from kyros_spark.fitting.equations import Equations, Family, LevelSums
 from kyros_spark.fitting.glm_statistics import Coefficient
 from kyros_spark.fitting.irls import Solution
 
 # No rate is e^20 times another: a coefficient beyond this is on its way to infinity.
 RUNAWAY = 20.0
+# Numbers cancel each other if together they move rates by so much less than each alone, and the
+# rates of rows so many standard deviations apart are still far from that.
+CANCELLED, WIDTH = 0.1, 6.0
 
 
 def check_claims(sums: LevelSums, layout: Layout, family: Family) -> None:
@@ -56,24 +61,51 @@ def check_levels(solution: Solution, layout: Layout) -> None:
     _refuse([layout.columns[index].label for index in large])
 
 
-def check_numbers(coefficients: Sequence[Coefficient], sums: LevelSums, layout: Layout) -> None:
+def check_numbers(
+    coefficients: Sequence[Coefficient],
+    sums: LevelSums,
+    layout: Layout,
+    solution: Solution,
+    null: Equations,
+) -> None:
     """Refuse a fit with a log link in which the coefficient of a number runs to infinity.
 
     It makes a rate e^20 times another between the number's ends and is smaller than its own
     standard error, or has lost it in rounding. A rare large value alone has such rates too, but
-    then they are estimated.
+    then they are estimated. Numbers that are nearly alike, such as an age in years and in days,
+    have large coefficients that cancel each other, and no rate runs away.
+
+    null: the equations at the constant alone.
 
     Raises:
         FitError: names the numbers.
     """
     terms = {term.feature: term for term in coefficients if term.level is None}
     runaway = []
+    joint, own = _spreads(solution.coefficients, null.gram, layout)
     for place, name in enumerate(layout.numbers):
         slope, error = terms[name].coefficient, terms[name].standard_error
         span = layout.scale[place] * -(sums.ends[place, 1] + sums.ends[place, 0])
-        if abs(slope) * span > RUNAWAY and error is not None and not 0.0 < error < abs(slope):
+        cancels = joint < CANCELLED * own[place] and WIDTH * joint < RUNAWAY
+        is_estimated = error is None or 0.0 < error < abs(slope)
+        if abs(slope) * span > RUNAWAY and not is_estimated and not cancels:
             runaway.append(name)
     _refuse(runaway)
+
+
+def _spreads(
+    coefficients: np.ndarray, gram: np.ndarray, layout: Layout
+) -> tuple[float, np.ndarray]:
+    """Return the standard deviation of what all numbers add to the predictor, and of each one's.
+
+    coefficients: float64[p]; gram: float64[p, p], with equal weights but for the units.
+    """
+    places = layout.number_place
+    means = gram[0, places] / gram[0, 0]
+    covariance = gram[np.ix_(places, places)] / gram[0, 0] - np.outer(means, means)
+    slopes = coefficients[places]
+    own = np.abs(slopes) * np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+    return float(np.sqrt(max(slopes @ covariance @ slopes, 0.0))), own
 
 
 def _refuse(runaway: Sequence[str]) -> None:

@@ -78,7 +78,7 @@ def fit_rows(
     # A Gamma's labels are all above zero: no rows have a rate that could fall to nothing.
     can_run_away = family.link == "log" and not penalty.alpha and family.power < 2.0
     if can_run_away:
-        check_levels(solution, rows.layout)
+        check_levels(solution, null.equations, rows.layout)
     final = solution
     if judged is not rows:
         final = replace(solution, equations=judged.equations(family, solution.coefficients))

@@ -50,13 +50,16 @@ def check_claims(sums: LevelSums, layout: Layout, family: Family) -> None:
         )
 
 
-def check_levels(solution: Solution, layout: Layout) -> None:
+def check_levels(solution: Solution, null: Equations, layout: Layout) -> None:
     """Refuse a fit with a log link of which a coefficient, in standard deviations, is too large.
+
+    null: the equations at the constant alone.
 
     Raises:
         FitError: names the levels and numbers.
     """
-    active = solution.active[1:]
+    cancelled = set(layout.number_place[_cancelled(solution.coefficients, null.gram, layout)])
+    active = [index for index in solution.active[1:] if index not in cancelled]
     large = [index for index in active if abs(solution.coefficients[index]) > RUNAWAY]
     _refuse([layout.columns[index].label for index in large])
 
@@ -82,30 +85,29 @@ def check_numbers(
     """
     terms = {term.feature: term for term in coefficients if term.level is None}
     runaway = []
-    joint, own = _spreads(solution.coefficients, null.gram, layout)
+    cancelled = _cancelled(solution.coefficients, null.gram, layout)
     for place, name in enumerate(layout.numbers):
         slope, error = terms[name].coefficient, terms[name].standard_error
         span = layout.scale[place] * -(sums.ends[place, 1] + sums.ends[place, 0])
-        cancels = joint < CANCELLED * own[place] and WIDTH * joint < RUNAWAY
         is_estimated = error is None or 0.0 < error < abs(slope)
-        if abs(slope) * span > RUNAWAY and not is_estimated and not cancels:
+        if abs(slope) * span > RUNAWAY and not is_estimated and not cancelled[place]:
             runaway.append(name)
     _refuse(runaway)
 
 
-def _spreads(
-    coefficients: np.ndarray, gram: np.ndarray, layout: Layout
-) -> tuple[float, np.ndarray]:
-    """Return the standard deviation of what all numbers add to the predictor, and of each one's.
+def _cancelled(coefficients: np.ndarray, gram: np.ndarray, layout: Layout) -> np.ndarray:
+    """Return which numbers others cancel: bool[numbers].
 
-    coefficients: float64[p]; gram: float64[p, p], with equal weights but for the units.
+    coefficients: float64[p]; gram: float64[p, p], in which rows weigh as their units do.
     """
     places = layout.number_place
     means = gram[0, places] / gram[0, 0]
     covariance = gram[np.ix_(places, places)] / gram[0, 0] - np.outer(means, means)
     slopes = coefficients[places]
     own = np.abs(slopes) * np.sqrt(np.maximum(covariance.diagonal(), 0.0))
-    return float(np.sqrt(max(slopes @ covariance @ slopes, 0.0))), own
+    joint = float(np.sqrt(max(slopes @ covariance @ slopes, 0.0)))
+    cancelled: np.ndarray = (joint < CANCELLED * own) & (WIDTH * joint < RUNAWAY)
+    return cancelled
 
 
 def _refuse(runaway: Sequence[str]) -> None:

@@ -408,7 +408,9 @@ def _add_up(source, rows, kept, made):
     for name in source.get("amounts", {}):
 
         def total(values):
-            return sum((Decimal(repr(v)) for v in values if v is not None), Decimal(0))
+            return sum(
+                (Decimal(repr(v)) for v in values if v is not None and abs(v) < 1e18), Decimal(0)
+            )
 
         accepted = [row for row in kept if not row.broken]
         refused = [row for row in kept if row.broken]

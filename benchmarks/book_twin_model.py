@@ -34,7 +34,6 @@ class Fit:
     spec: dict
     columns: list = field(default_factory=list)
     coefficients: np.ndarray | None = None
-    iterations: int = 0  # Fisher scoring may need more than glm.max_iter allows
     rebalance: float = 1.0
     load: float = 0.0
 
@@ -195,7 +194,7 @@ def fit(rows, model, features, of_spec="exposure"):
         kept = _independent(x, weight)
         columns, x = [columns[n] for n in kept], x[:, kept]
     made = Fit(spec, columns)
-    made.coefficients, made.iterations = _solve(x, y, weight, offset, columns, model, alpha)
+    made.coefficients = _solve(x, y, weight, offset, columns, model, alpha)
     means = mean_of(made, train) * units
     observed = sum(r[model["target"]] for r in train)
     if model["family"] != "poisson" or alpha:
@@ -278,9 +277,7 @@ def _solve(x, y, weight, offset, columns, model, alpha):
             )
 
     size = np.inf
-    iteration = 0
-    while iteration < 300:
-        iteration += 1
+    for _ in range(300):
         mean = np.exp(z @ b + offset)
         w = share * mean**2 / variance(mean, model)
         score = z.T @ (share * (y - mean) * mean / variance(mean, model)) - penalty * b
@@ -297,4 +294,4 @@ def _solve(x, y, weight, offset, columns, model, alpha):
     if np.abs(b[1:]).max(initial=0) > 30 or size > 1e-7:
         raise CannotFit(f"coefficients run away ({np.abs(b).max():.1f}, last step {size:.1e})")
     slopes = b[1:] / scale
-    return np.concatenate([[b[0] - (slopes * middle).sum()], slopes]), iteration
+    return np.concatenate([[b[0] - (slopes * middle).sum()], slopes])

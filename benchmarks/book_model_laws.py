@@ -163,7 +163,7 @@ def judge_predictions(found, book, batch, rows, fits):
                     f"{batch} {model} rebalance is one number", max(ratio), min(ratio), 1e-12
                 )
     for model, by_key in stored.items():
-        per = settings["train"]["models"].get(model, {}).get("per", "exposure")
+        per = settings["train"]["models"].get(_plain(model), {}).get("per", "exposure")
         for name in names:
             row = by_key[name]
             expected = row["prediction"] * rows[name]["exposure"] if per == "exposure" else None
@@ -177,8 +177,12 @@ def judge_metrics(found, book, batch, rows, stored, registered):
     models = settings["train"]["models"]
     ours = {(r["model_name"], r["part"]): r for r in rows_of(base, "evaluation_metrics", batch)}
     for name, by_key in stored.items():
-        model = COMPOSITE | (models.get(name) or _of_product(models, settings, name))
-        if model.get("large_loss_load"):
+        model = COMPOSITE | (
+            models.get(name.partition(".")[0]) or _of_product(models, settings, name)
+        )
+        # What is written beside a composite is judged by the composite's family and power.
+        if models.get(_plain(name), {}).get("large_loss_load"):
+            model["large_loss_load"] = True
             model["target"] = "claim_amount_with_excess"
             for row in rows.values():
                 known = row["claim_amount"] is not None
@@ -214,6 +218,11 @@ def judge_metrics(found, book, batch, rows, stored, registered):
                 "large_loss_load"
             ):
                 _judge_training(found, f"{name} {part}", model, registered.get(name), part, row)
+
+
+def _plain(name):
+    """Return the model that stands behind one written beside a composite."""
+    return name.rpartition(".")[2]
 
 
 def _of_product(models, settings, name):

@@ -229,9 +229,9 @@ class Row:
             value *= settings.get("unit", 1.0)
         if "currency" in settings:
             rate = settings["rates"].get(v[settings["currency"]])
-            if rate is None:
+            if rate is None:  # worth nothing, and refused
                 self.breaks("currency", settings["currency"], "reject")
-                value = None
+                value = None if value is None else 0.0
             elif value is not None:
                 value *= rate
         self.came = getattr(self, "came", {}) | {name: value}

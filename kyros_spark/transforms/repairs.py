@@ -88,10 +88,10 @@ def _in_unit(name: str, amount: AmountSettings) -> str:
     value = quoted(name)
     if amount.unit != 1.0:
         value = f"round({value} * {amount.unit!r}D, 6)"
-    if amount.currency is not None:  # of an unknown currency, the amount is unknown
+    if amount.currency is not None:  # an unknown currency gives 0; its row is refused
         rates = " ".join(f"WHEN {text(c)} THEN {r!r}D" for c, r in amount.rates.items())
         code = f"CAST({quoted(amount.currency)} AS STRING)"
-        value = f"round({value} * CASE {code} {rates} END, 6)"
+        value = f"round({value} * CASE {code} {rates} ELSE 0D END, 6)"
     return value
 
 

@@ -126,7 +126,7 @@ lint: setup  ## Check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy kyros_spark
 
-bench: setup  ## Measure against peers; ONLY=name for a single benchmark, SHORT=1 for a small one
+bench: setup  ## Measure against peers, kill runs (storm), try random portfolios (books); ONLY=name, SHORT=1
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
 
 wheel: setup dist/.done  ## Build dist/*.whl

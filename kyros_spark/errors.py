@@ -115,6 +115,10 @@ class TooManyDuplicatesError(DataContractError):
     """More rows are exact copies of others than the settings allow."""
 
 
+class ClaimsDifferError(DataContractError):
+    """More policies differ from their claims than the settings allow."""
+
+
 class RuleFailedError(DataContractError):
     """A row breaks a rule that no row of a batch may break."""
 

@@ -21,6 +21,7 @@ from kyros_spark.config.models import (
     TrainSettings,
 )
 from kyros_spark.config.quality import BoundSettings, ChallengeSettings
+from kyros_spark.config.reconcile import ReconcileSettings
 from kyros_spark.config.rules import (
     AmountSettings,
     CoverSettings,
@@ -58,6 +59,7 @@ __all__ = [
     "PredictSettings",
     "PrepareSettings",
     "RangeSettings",
+    "ReconcileSettings",
     "RuleSettings",
     "SearchSettings",
     "Severity",

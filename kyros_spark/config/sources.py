@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from kyros_spark.config.base import NAME_PATTERN, RESERVED, Section, Text, alike
 from kyros_spark.config.columns import ColumnSettings
 from kyros_spark.config.expressions import check_row_decides, made_from
+from kyros_spark.config.reconcile import ReconcileSettings, check_reconcile
 from kyros_spark.config.rules import AmountSettings, CoverSettings, RuleSettings
 
 ROW_NUMBER = "row_number"  # the key of a source whose settings name none
@@ -42,6 +43,7 @@ class SourceSettings(Section):
     rules: tuple[RuleSettings, ...] = ()
     amounts: dict[str, AmountSettings] = {}
     period: CoverSettings | None = None
+    reconcile: ReconcileSettings | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -210,8 +212,13 @@ class Sources(Section):
                 "sources.policies.key is empty: name the columns that identify a row"
                 + (", to which claims refer" if claims is not None else "")
             )
-        if self.policies.period is not None:
-            raise ValueError("sources.policies.period: only claims lie within a period")
+        for setting in ("period", "reconcile"):
+            if getattr(self.policies, setting) is not None:
+                raise ValueError(
+                    f"sources.policies.{setting}: only claims lie within a period or add up"
+                )
+        if claims is not None and claims.reconcile is not None:
+            check_reconcile(claims.reconcile, self.policies.columns, claims.columns)
         if claims is not None and len(claims.reference) != len(self.policies.key):
             raise ValueError(
                 "sources.claims.reference must name as many columns as sources.policies.key, "

@@ -70,20 +70,24 @@ def fit_rows(
     mean = sums.observed[0] / (sums.exposure[0] if family.link == "log" else sums.weight)
     start[0] = family.linear_predictor(mean)
 
-    can_run_away = family.link != "identity" and not penalty.alpha
-    check = partial(check_levels, layout=rows.layout) if can_run_away else None
+    null = solve(rows, family, sums.weight, start, stop=stop, columns=[0])
+    # A Gamma's labels are all above zero: no rows have a rate that could fall to nothing.
+    falls_to_zero = family.link == "log" and family.power < 2.0
+    can_run_away = (falls_to_zero or family.is_binomial) and not penalty.alpha
+    check = partial(check_levels, null=null.equations, layout=rows.layout)
 
     def fitted(family: Family, start: np.ndarray, at_start: Equations | None = None) -> Solution:
         return solve(
-            rows, family, sums.weight, start, penalty, stop, at_start=at_start, check=check
-        )
+            rows, family, sums.weight, start, penalty, stop,
+            at_start=at_start, check=check if can_run_away else None,
+        )  # fmt: skip
 
     if _is_profiled(settings):
         family = _profiled(family, fitted, judged, start)
-    null = solve(rows, family, sums.weight, start, stop=stop, columns=[0])
+        null = solve(rows, family, sums.weight, start, stop=stop, columns=[0])
     solution = fitted(family, null.coefficients, null.equations)
     if can_run_away:
-        check_levels(solution.coefficients, solution.active, rows.layout)
+        check(solution.coefficients, solution.active)
     final = solution
     if judged is not rows:
         final = replace(solution, equations=judged.equations(family, solution.coefficients))
@@ -94,7 +98,7 @@ def fit_rows(
         glm.confidence, exact=penalty.alpha == 0.0,
     )  # fmt: skip
     if can_run_away:
-        check_numbers(coefficients, sums, rows.layout)
+        check_numbers(coefficients, sums, rows.layout, solution.coefficients, null.equations)
     return _as_fit(rows, coefficients, statistics, solution, family, rows_held)
 
 

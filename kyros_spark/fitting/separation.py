@@ -14,12 +14,15 @@ import numpy as np
 
 from kyros_spark.errors import FitError
 from kyros_spark.fitting.design import Layout
-from kyros_spark.fitting.equations import LevelSums
+from kyros_spark.fitting.equations import Equations, LevelSums
 from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.glm_statistics import Coefficient
 
 # No rate, and no odds, are e^20 times others: a coefficient beyond this is on its way to infinity.
 RUNAWAY = 20.0
+# Numbers cancel each other if together they move rates by so much less than each alone, and the
+# rates of rows so many standard deviations apart are still far from that.
+CANCELLED, WIDTH = 0.1, 6.0
 
 
 def check_claims(sums: LevelSums, layout: Layout, family: Family) -> None:
@@ -78,36 +81,71 @@ def _check_outcomes(sums: LevelSums, layout: Layout) -> None:
         )
 
 
-def check_levels(coefficients: np.ndarray, active: Sequence[int], layout: Layout) -> None:
+def check_levels(
+    coefficients: np.ndarray, active: Sequence[int], null: Equations, layout: Layout
+) -> None:
     """Refuse a fit of which a coefficient, in standard deviations, is too large.
 
     coefficients: float64[p]; active: the columns solved for, the constant first
+    null: the equations at the constant alone.
 
     Raises:
         FitError: names the levels and numbers.
     """
-    large = [index for index in active[1:] if abs(coefficients[index]) > RUNAWAY]
+    cancelled = set(layout.number_place[_cancelled(coefficients, null.gram, layout)])
+    large = [
+        index
+        for index in active[1:]
+        if index not in cancelled and abs(coefficients[index]) > RUNAWAY
+    ]
     _refuse([layout.columns[index].label for index in large])
 
 
-def check_numbers(coefficients: Sequence[Coefficient], sums: LevelSums, layout: Layout) -> None:
+def check_numbers(
+    terms: Sequence[Coefficient],
+    sums: LevelSums,
+    layout: Layout,
+    coefficients: np.ndarray,
+    null: Equations,
+) -> None:
     """Refuse a fit in which the coefficient of a number runs to infinity.
 
     It makes a rate (or odds) e^20 times another between the number's ends and is smaller than its
     own standard error, or has lost it in rounding. A rare large value alone has such rates too, but
-    then they are estimated.
+    then they are estimated. Numbers that are nearly alike, such as an age in years and in days,
+    have large coefficients that cancel each other, and no rate runs away.
+
+    coefficients: float64[p], of which terms tells the errors
+    null: the equations at the constant alone.
 
     Raises:
         FitError: names the numbers.
     """
-    terms = {term.feature: term for term in coefficients if term.level is None}
+    of_numbers = {term.feature: term for term in terms if term.level is None}
     runaway = []
+    cancelled = _cancelled(coefficients, null.gram, layout)
     for place, name in enumerate(layout.numbers):
-        slope, error = terms[name].coefficient, terms[name].standard_error
+        slope, error = of_numbers[name].coefficient, of_numbers[name].standard_error
         span = layout.scale[place] * -(sums.ends[place, 1] + sums.ends[place, 0])
-        if abs(slope) * span > RUNAWAY and error is not None and not 0.0 < error < abs(slope):
+        is_estimated = error is None or 0.0 < error < abs(slope)
+        if abs(slope) * span > RUNAWAY and not is_estimated and not cancelled[place]:
             runaway.append(name)
     _refuse(runaway)
+
+
+def _cancelled(coefficients: np.ndarray, gram: np.ndarray, layout: Layout) -> np.ndarray:
+    """Return which numbers others cancel: bool[numbers].
+
+    coefficients: float64[p]; gram: float64[p, p], in which rows weigh as their units do.
+    """
+    places = layout.number_place
+    means = gram[0, places] / gram[0, 0]
+    covariance = gram[np.ix_(places, places)] / gram[0, 0] - np.outer(means, means)
+    slopes = coefficients[places]
+    own = np.abs(slopes) * np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+    joint = float(np.sqrt(max(slopes @ covariance @ slopes, 0.0)))
+    cancelled: np.ndarray = (joint < CANCELLED * own) & (WIDTH * joint < RUNAWAY)
+    return cancelled
 
 
 def _refuse(runaway: Sequence[str]) -> None:

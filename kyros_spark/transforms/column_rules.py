@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kyros_spark.config import ColumnSettings, SourceSettings
 from kyros_spark.tables.ddl import quoted, text
-from kyros_spark.transforms.duplicates import CONFLICT, EQUAL, SUMMED, SUPERSEDED
+from kyros_spark.transforms.duplicates import CONFLICT, EQUAL, SUMMED, SUPERSEDED, sum_of
 from kyros_spark.transforms.repairs import FIRST_REPAIRED, respelled_sql
 from kyros_spark.transforms.rules import Rule, values_sql
 from kyros_spark.transforms.values import (
@@ -27,7 +27,7 @@ def column_rules(source: SourceSettings) -> list[Rule]:
     fields = f"{source.fields} fields, well formed"
     rules = [Rule("malformed", "(record)", fields, f"{record} IS NOT NULL", record)]
     for name, column in source.columns.items():
-        rules.extend(_rules_of(name, column, source.format))
+        rules.extend(_rules_of(name, column, source))
     return [*rules, *_key_rules(source)]
 
 
@@ -49,20 +49,20 @@ def _key_rules(source: SourceSettings) -> Iterator[Rule]:
         yield Rule("summed", key, summed, SUMMED, key_values)
 
 
-def _rules_of(name: str, column: ColumnSettings, format_: str) -> Iterator[Rule]:
+def _rules_of(name: str, column: ColumnSettings, source: SourceSettings) -> Iterator[Rule]:
     source_value = present_sql(name, column) if column.sql is None else quoted(name)
     value_text = f"CAST({source_value} AS STRING)"
-    decoded = "text in the declared encoding"
+    decoded, read = "text in the declared encoding", _read(name, column, source)
     if column.sql is None:
         broken = f"contains({value_text}, {text(REPLACEMENT)})"
         if column.type != "string":  # a converted value holds no such letter: most rows end here
-            broken = f"{_read(name, column)} IS NULL AND {broken}"
+            broken = f"{read} IS NULL AND {broken}"
         yield Rule("encoding", name, decoded, broken, value_text)
     if column.sql is None and column.type != "string":
-        broken = f"{_read(name, column)} IS NULL AND trim({value_text}) != ''"
-        expected = column.says.get("type", _type_text(column, format_))
+        broken = f"{read} IS NULL AND trim({value_text}) != ''"
+        expected = column.says.get("type", _type_text(column, source.format))
         yield Rule("type", name, expected, broken, value_text, column.weighs("type"))
-    for id_, expectation, broken in _declared_rules(name, column, value_text):
+    for id_, expectation, broken in _declared_rules(name, column, source, value_text):
         found_sql = "'nothing'" if id_ == "required" else value_text
         expected = column.says.get(id_, expectation)
         yield Rule(id_, name, expected, broken, found_sql, column.weighs(id_))
@@ -73,7 +73,7 @@ def _rules_of(name: str, column: ColumnSettings, format_: str) -> Iterator[Rule]
 
 
 def _declared_rules(
-    name: str, column: ColumnSettings, value_text: str
+    name: str, column: ColumnSettings, source: SourceSettings, value_text: str
 ) -> Iterator[tuple[str, str, str]]:
     """Yield the id, expectation and SQL condition of each rule that a column declares.
 
@@ -83,17 +83,21 @@ def _declared_rules(
     def value(rule: str) -> str:
         return as_read(name) if column.repairs(rule) else quoted(name)
 
-    read = _read(name, column)
+    def beyond(rule: str, sign: str, bound: float | str) -> str:
+        edge = bound_sql(bound, column)
+        summed = f" OR {sum_of(name)} {sign} {edge}" if in_sum and column.repairs(rule) else ""
+        return f"{value(rule)} {sign} {edge}{summed}"
+
+    in_sum, read = name in source.sum, _read(name, column, source)
     if column.required:
         blank = f" OR trim({read}) = ''" if column.type == "string" else ""
-        empty = f"({read} IS NULL{blank})"
-        yield "required", "a value", f"{empty} AND coalesce(trim({value_text}), '') = ''"
+        empty = f"({read} IS NULL{blank}) AND coalesce(trim({value_text}), '') = ''"
+        unknown_sum = f" OR ({read} IS NOT NULL AND {quoted(name)} IS NULL)" if in_sum else ""
+        yield "required", "a value", f"{empty}{unknown_sum}"
     if column.min is not None:
-        low = f"{value('min')} < {bound_sql(column.min, column)}"
-        yield "min", f"at least {_bound_text(column.min)}", low
+        yield "min", f"at least {_bound_text(column.min)}", beyond("min", "<", column.min)
     if column.max is not None:
-        high = f"{value('max')} > {bound_sql(column.max, column)}"
-        yield "max", f"at most {_bound_text(column.max)}", high
+        yield "max", f"at most {_bound_text(column.max)}", beyond("max", ">", column.max)
     if column.allowed is not None:
         levels = ", ".join(literal_sql(level, column) for level in column.allowed)
         listed = f"one of {', '.join(column.allowed)}"
@@ -110,9 +114,10 @@ def _type_text(column: ColumnSettings, format_: str) -> str:
     return column.type + (f" as {column.format}" if column.format else "")
 
 
-def _read(name: str, column: ColumnSettings) -> str:
-    """Return the value before any repair, so that the default of another rule hides nothing."""
-    return as_read(name) if any(map(column.repairs, FIRST_REPAIRED)) else quoted(name)
+def _read(name: str, column: ColumnSettings, source: SourceSettings) -> str:
+    """Return the value before any repair or sum, so that what takes its place hides nothing."""
+    is_kept = name in source.sum or any(map(column.repairs, FIRST_REPAIRED))
+    return as_read(name) if is_kept else quoted(name)
 
 
 def _bound_text(bound: float | str) -> str:

@@ -10,7 +10,7 @@ from pyspark.sql.types import StringType
 
 from kyros_spark.config import SourceSettings
 from kyros_spark.tables.ddl import quoted
-from kyros_spark.transforms.repairs import needs_repair
+from kyros_spark.transforms.repairs import needs_repair, within_bounds_sql
 from kyros_spark.transforms.values import MALFORMED, RAW, as_read, present_sql
 
 COPY = "_copy"
@@ -66,12 +66,19 @@ def with_duplicates_marked(
 
 
 def with_sums(typed: DataFrame, source: SourceSettings) -> DataFrame:
-    """Put the sums over a key's rows into the row that stands for them."""
+    """Put the sums over a key's rows into the row that stands for them, within repaired bounds.
+
+    `as_read` of a name keeps the row's own value, and `sum_of` it the sum, for rules to judge.
+    """
     if source.conflicts != "sum":
         return typed
     types = dict(typed.dtypes)
-    sums = {n: F.col(sum_of(n)).cast(types[n]) for n in source.sum}
-    return typed.withColumns(sums).drop(*map(sum_of, source.sum))
+    own = {as_read(n): F.col(n) for n in source.sum if as_read(n) not in types}
+    sums = {
+        n: F.expr(within_bounds_sql(sum_of(n), source.columns[n])).cast(types[n])
+        for n in source.sum
+    }
+    return typed.withColumns(own).withColumns(sums)
 
 
 def _hashed(typed: DataFrame, source: SourceSettings, carried: Sequence[str]) -> DataFrame:

@@ -108,17 +108,29 @@ def _repaired(name: str, source: SourceSettings) -> str:
     if column.default is not None and (column.repairs("type") or column.repairs("required")):
         blank = f" OR trim({value}) = ''" if column.type == "string" else ""
         cases.append(f"WHEN {value} IS NULL{blank} THEN {_default(column)}")
-    for rule, bound, sign in (("min", column.min, "<"), ("max", column.max, ">")):
-        if bound is not None and column.repairs(rule):
-            edge = bound_sql(bound, column)
-            cases.append(f"WHEN {value} {sign} {edge} THEN {edge}")
+    cases += _bound_cases(value, column)
     if amount is not None and amount.negative == "zero":
         cases.append(f"WHEN {value} < 0 THEN 0")
     if amount is not None and amount.count is not None and amount.without_count == "zero":
-        cases.append(f"WHEN {value} != 0 AND coalesce({quoted(amount.count)}, 0) = 0 THEN 0")
+        cases.append(f"WHEN {value} != 0 AND {quoted(amount.count)} = 0 THEN 0")
     if not cases:
         return value
     return f"CAST(CASE {' '.join(cases)} ELSE {value} END AS {sql_type(column.type)})"
+
+
+def within_bounds_sql(value: str, column: ColumnSettings) -> str:
+    """Return a number cut to the bounds whose rules are repaired."""
+    cases = _bound_cases(value, column)
+    return f"CASE {' '.join(cases)} ELSE {value} END" if cases else value
+
+
+def _bound_cases(value: str, column: ColumnSettings) -> list[str]:
+    bounds = (("min", column.min, "<"), ("max", column.max, ">"))
+    return [
+        f"WHEN {value} {sign} {bound_sql(bound, column)} THEN {bound_sql(bound, column)}"
+        for rule, bound, sign in bounds
+        if bound is not None and column.repairs(rule)
+    ]
 
 
 def _default(column: ColumnSettings) -> str:

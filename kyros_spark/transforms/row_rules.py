@@ -22,6 +22,7 @@ from kyros_spark.transforms.repairs import check_sql, flag_of
 from kyros_spark.transforms.rules import Rule, values_sql
 from kyros_spark.transforms.values import as_read
 
+LARGEST = 90_000_000_000_000.0  # of an amount: 2^53 cents, rounded down
 # The severity of each choice about an amount; even a kept amount is counted, never silently.
 _SEVERITY_OF: Mapping[str, Severity] = {
     "keep": "warn", "zero": "repair", "reject": "reject", "fail": "fail",
@@ -109,6 +110,13 @@ def _amount_rules(name: str, amount: AmountSettings) -> Iterator[Rule]:
     def rule(id_: str, expected: str, broken: str, choice: str) -> Rule:
         return Rule(id_, name, expected, broken, read_text, _SEVERITY_OF[choice])
 
+    if amount.currency is not None:
+        currencies = ", ".join(text(name) for name in amount.rates)
+        code = f"CAST({quoted(amount.currency)} AS STRING)"
+        broken = f"coalesce({code} NOT IN ({currencies}), true)"
+        yield Rule("currency", amount.currency, f"one of {', '.join(amount.rates)}", broken, code)
+    expected = f"an amount within {LARGEST:,.0f}, beyond which a double holds no cents"
+    yield rule("too_large", expected, f"abs({read}) > {LARGEST!r}D", "reject")
     yield rule("negative", "an amount of at least 0", f"{read} < 0", amount.negative)
     yield rule("zero", "an amount other than 0", f"{read} = 0", amount.zero)
     no_amount = f"{quoted(name)} IS NULL"
@@ -121,18 +129,13 @@ def _amount_rules(name: str, amount: AmountSettings) -> Iterator[Rule]:
         settled = "an amount that was settled, not fixed by convention"
         yield rule("convention", settled, f"{read} IN ({fixed})", amount.convention_is)
     if amount.count is not None:
-        count = f"coalesce({quoted(amount.count)}, 0)"
+        count = quoted(amount.count)  # one that is not known is neither 0 nor above it
         expected = f"no amount where {amount.count} is 0"
         no_count = f"{read} != 0 AND {count} = 0"
         yield rule("without_count", expected, no_count, amount.without_count)
         expected = f"an amount where {amount.count} is above 0"
         no_amount = f"coalesce({read}, 0) = 0 AND {count} > 0"
         yield rule("without_amount", expected, no_amount, amount.without_amount)
-    if amount.currency is not None:
-        currencies = ", ".join(text(name) for name in amount.rates)
-        code = f"CAST({quoted(amount.currency)} AS STRING)"
-        broken = f"coalesce({code} NOT IN ({currencies}), true)"
-        yield Rule("currency", amount.currency, f"one of {', '.join(amount.rates)}", broken, code)
 
 
 def _is_repeated(names: tuple[str, ...]) -> Column:

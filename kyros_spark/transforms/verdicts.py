@@ -74,7 +74,7 @@ def rows_for_driver(
     """
     refused = F.expr(_REFUSED)
     parts = (
-        f"CAST({sql} AS DECIMAL(24, 6)) AS {amount_part(kind, n)}"
+        f"try_cast({sql} AS DECIMAL(24, 6)) AS {amount_part(kind, n)}"
         for n, (name, amount) in enumerate(source.amounts.items())
         for kind, sql in _amount_parts(name, amount.cap).items()
     )
@@ -135,7 +135,7 @@ def verdict_counts(
         F.count_if(F.expr(f"array_contains({NOTED}, {n})")).alias(f"noted_{n}") for n in noted_rules
     ]
     sums = [
-        F.sum(F.expr(f"CAST({sql} AS DECIMAL(24, 6))")).alias(f"{kind}_{n}")
+        F.sum(F.expr(f"try_cast({sql} AS DECIMAL(24, 6))")).alias(f"{kind}_{n}")
         for n, (name, amount) in enumerate(source.amounts.items())
         for kind, sql in _amount_parts(name, amount.cap).items()
     ]

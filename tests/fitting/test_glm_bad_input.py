@@ -211,3 +211,28 @@ def test_thousands_of_levels_are_fitted_level_by_level():
     np.testing.assert_allclose(rates, claims / exposure, rtol=1e-9)
     error = terms(fit)[("car", "m7")].standard_error
     assert error == pytest.approx(np.sqrt(1 / claims[0] + 1 / claims[7]), rel=1e-9)
+
+
+@pytest.mark.parametrize("decimals", [20, 100])
+def test_numbers_that_are_nearly_alike_are_no_separation(decimals):
+    """An age in days and one in years: large coefficients that cancel, and a rate that is known."""
+    design = generated(rows=4000)
+    days = np.random.default_rng(3).integers(6600, 32000, 4000).astype(float)
+    design.numbers |= {"days": days, "years": np.floor(days / 365.25 * decimals) / decimals}
+    both = fit_rows(design.rows(), settings())
+    years = terms(both)[("years", None)]
+    assert years.standard_error > abs(years.coefficient) > 20 / 70  # over 70 years beyond e^20
+    del design.numbers["years"]
+    alone = fit_rows(design.rows(), settings())
+    assert both.slopes["days"] + both.slopes["years"] / 365.25 == pytest.approx(
+        alone.slopes["days"], abs=2 * terms(alone)[("days", None)].standard_error
+    )
+
+
+def test_a_level_of_enormous_amounts_is_no_separation_of_a_gamma():
+    """Labels above zero cannot be told apart by zeros, however far apart they are."""
+    design = generated(rows=2000)
+    design.label = np.where(design.codes["area"] == 1, 1e12, 10.0)
+    design.label *= np.random.default_rng(5).uniform(0.5, 1.5, 2000)
+    fit = fit_rows(design.rows(), settings(family="gamma"))
+    assert terms(fit)[("area", "village")].coefficient == pytest.approx(np.log(1e11), abs=0.1)

@@ -12,6 +12,7 @@ from kyros_spark.config import Config, SourceSettings
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import Run
+from kyros_spark.stages.clean.claim_totals import reconcile_claims
 from kyros_spark.stages.clean.copies import check_copies
 from kyros_spark.stages.clean.judge import JudgedSource, count, judged_source
 from kyros_spark.stages.clean.last_profiles import LastProfiles
@@ -77,6 +78,8 @@ def _clean(
                     earlier = LastProfiles(portfolio.tables)
                 before = earlier.before(name, run.batch) if earlier is not None else []
                 profiles += profile_rows(portfolio, run, name, judged[name], counts, before)
+        with run.phase("reconcile"):
+            reconcile_claims(portfolio.config, run, judged, profiles)
         with run.phase("write"):
             write(portfolio, run, judged, profiles)
             if earlier is not None:

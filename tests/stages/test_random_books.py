@@ -1,0 +1,23 @@
+"""Random portfolios go through all stages, and a naive twin finds nothing that differs.
+
+These few are small and hold most kinds of files, keys, rules, amounts and models; 40 and 1,000 of
+them are tried by `make bench ONLY=books`.
+"""
+
+import pytest
+
+from benchmarks.book import draw
+from benchmarks.book_laws import judge, put_through
+
+# With claims of their own file and without, in the driver and (3) on the executors.
+SEEDS = (18, 14, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_that_a_naive_twin_computes_differs(spark, tmp_path, seed):
+    book = draw(seed, tmp_path)
+    put_through(spark, book)
+    differences, ended = judge(book)
+    assert not differences, "\n".join(differences[:20])
+    assert ("clean", "2023") in ended

@@ -103,6 +103,11 @@ WRONG = {
         {"train__models__premium__quality": {"test_d2": {}}}, "give min, max or both"),
     "threshold that nothing meets": (
         {"train__models__premium__quality": {"test_d2": {"min": 2, "max": 1}}}, "min 2 is above"),
+    "threshold on what evaluate does not measure": (
+        {"evaluate": {"thresholds": {"models": {"premium": {"lift": {"min": 1}}}}}},
+        "evaluate.thresholds.models.premium.lift"),
+    "threshold of evaluate without a bound": (
+        {"evaluate": {"thresholds": {"gini": {}}}}, "give min, max or both"),
     "product named as a model": (
         {"predict__products": {"frequency": ["severity"]}}, "predict.products.frequency"),
 }  # fmt: skip

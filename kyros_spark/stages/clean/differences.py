@@ -17,9 +17,13 @@ _MEAN_SHARE = 0.05  # of the mean, where the quantity has a zero: counts, amount
 _EFFECT = 0.2  # of the standard deviation: a "small" effect (Cohen 1988), on any scale
 _MISSING_SHARE = 0.02
 _NORMAL_WIDTH = 3.29  # standard deviations between the quantiles 0.05 and 0.95
-_DATE = re.compile(
-    r"(19|20)\d\d([-/.]?(0?[1-9]|1[0-2])([-/.]?\d{1,2})?([T ].*)?)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"
+_PERIODS = (
+    r"(19|20)\d\d([-/.]?(0?[1-9]|1[0-2])([-/.]?\d{1,2})?([T ].*)?)?",  # 2024, 2024-12, 20241231 ...
+    r"\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}",  # 31/12/2024
+    r"((19|20)\d\d[ -]?)?Q[1-4]",
+    r"(year|quarter|month|week)[ _-]?\d{1,4}",
 )
+_PERIOD = re.compile("|".join(_PERIODS), re.IGNORECASE)
 
 
 def differences(
@@ -97,7 +101,7 @@ def _levels(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
         yield f"new levels {json.dumps(came[:10], ensure_ascii=False)}"
     if went:
         yield f"levels gone {json.dumps(went[:10], ensure_ascii=False)}"
-    if len(came) == len(went) == 1 and not _are_dates(new["type"], (came[0], went[0])):
+    if len(came) == len(went) == 1 and not _are_periods(new["type"], (came[0], went[0])):
         shares = [
             new["levels"][came[0]] / new["sampled_rows"],
             old["levels"][went[0]] / old["sampled_rows"],
@@ -106,6 +110,6 @@ def _levels(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
             yield f"level {went[0]!r} may have been renamed {came[0]!r}"
 
 
-def _are_dates(type_: str, levels: Sequence[str]) -> bool:
+def _are_periods(type_: str, levels: Sequence[str]) -> bool:
     """Tell whether levels are days, months or years: another one is later, not another's name."""
-    return type_ in ("date", "timestamp") or all(_DATE.fullmatch(level) for level in levels)
+    return type_ in ("date", "timestamp") or all(_PERIOD.fullmatch(level) for level in levels)

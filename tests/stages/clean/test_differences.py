@@ -140,6 +140,9 @@ LEVELS = {
     "a day as text": ("string", "31/12/2023", "31/12/2024", False),
     "a month as text": ("string", "2023-12", "2024-01", False),
     "a year as text": ("string", "2023", "2024", False),
+    "a year of a study": ("string", "Year 0", "Year 1", False),
+    "a quarter": ("string", "2023Q4", "2024Q1", False),
+    "a name that begins like one": ("string", "yearly", "Yearly", True),
 }
 
 

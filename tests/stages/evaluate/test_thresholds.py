@@ -22,7 +22,7 @@ def with_twice_the_claims(portfolio):
     portfolio.set("sources.claims.batches", [FIRST, SECOND])
     portfolio.set("predict", {"models": ["frequency"]})
     thresholds = {"psi": None, "models": {"frequenzy": {"gini": {"min": 0}}}}
-    portfolio.set("evaluate", {"report": False, "thresholds": thresholds})
+    portfolio.set("evaluate", {"models": ["frequency"], "report": False, "thresholds": thresholds})
     return portfolio
 
 

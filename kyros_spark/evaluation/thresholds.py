@@ -12,6 +12,7 @@ from kyros_spark.evaluation.subjects import EvaluatedModel
 
 _SHOWN = ("actual_expected", "lower", "upper", "balance", "gini", "psi")
 _ERRORS = 2  # sampling errors by which a sample's measure has to miss its bound
+_ROWS_PER_GROUP = 50  # of PSI: without any shift, ten groups of fewer rows may well give 0.25
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,24 @@ def measures(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def breaches(
-    rows: Mapping[str, Mapping[str, Any]], settings: ThresholdSettings
+    rows: Mapping[str, Mapping[str, Any]], settings: ThresholdSettings, quantiles: int
 ) -> Iterator[Breach]:
     """Yield the bounds that models break; a measure that is not known breaks none.
 
-    A/E breaks a bound only if its whole interval lies beyond it. A sample's measures have to miss
-    a bound by two of their sampling errors.
+    A/E breaks a bound only if its whole interval lies beyond it, and PSI only if each of its
+    ``quantiles`` groups has rows enough. A sample's measures have to miss a bound by two of their
+    sampling errors.
     """
     for reference, row in rows.items():
         for measure, bound in settings.of(row["model_name"]).items():
-            if row[measure] is not None:
+            is_chance = measure == "psi" and _rows(row) < _ROWS_PER_GROUP * quantiles
+            if row[measure] is not None and not is_chance:
                 yield from _breaches(reference, row, measure, bound)
+
+
+def _rows(row: Mapping[str, Any]) -> float:
+    """Return the rows that were evaluated, which are fewer than a sample stands for."""
+    return float(row["sampled_rows"] or row["rows"] or 0)
 
 
 def _breaches(

@@ -12,13 +12,13 @@ def row(part="all", model="frequency", sampling_error=None, rows=1000.0, **value
     """Return a row of evaluation_metrics in which all is well, but for what is given."""
     well = {"actual_expected": 1.0, "lower": 0.98, "upper": 1.02, "balance": 1.0, "gini": 0.3,
             "psi": 0.01}  # fmt: skip
-    shared = {"model_name": model, "part": part, "rows": rows}
+    shared = {"model_name": model, "part": part, "rows": rows, "sampled_rows": rows}
     return {**shared, "sampling_error": sampling_error or {}, **well, **values}
 
 
 def broken(judged, **thresholds):
     settings = ThresholdSettings.model_validate(thresholds)
-    return [b.sentence() for b in breaches({f"{judged['model_name']}@1": judged}, settings)]
+    return [b.sentence() for b in breaches({f"{judged['model_name']}@1": judged}, settings, 10)]
 
 
 def test_a_model_that_is_ten_per_cent_off_on_7726_claims_is_told():
@@ -44,6 +44,7 @@ CASES = {
                      {"actual_expected": {"max": 1.1}}, []),
     "no band": (row(actual_expected=3.0, lower=2.9, upper=3.1), {"actual_expected": None}, []),
     "another population": (row(psi=0.31), {}, [("psi", "max")]),
+    "another population, by chance": (row(psi=0.31, rows=499), {}, []),
     "an order that was declared": (row(gini=0.19), {"gini": {"min": 0.2}}, [("gini", "min")]),
     "an order that nobody declared": (row(gini=-0.1), {}, []),
     "balance has no interval": (row(balance=1.08), {"balance": {"max": 1.05}},
@@ -71,12 +72,14 @@ CASES = {
 @pytest.mark.parametrize(("judged", "thresholds", "expected"), CASES.values(), ids=list(CASES))
 def test_a_bound_is_broken_beyond_chance_only(judged, thresholds, expected):
     settings = ThresholdSettings.model_validate(thresholds)
-    assert [(b.measure, b.bound) for b in breaches({"frequency@1": judged}, settings)] == expected
+    assert [
+        (b.measure, b.bound) for b in breaches({"frequency@1": judged}, settings, 10)
+    ] == expected
 
 
 def test_the_result_line_has_model_measure_value_and_limit():
     (breach,) = breaches(
-        {"frequency@1": row(actual_expected=0.01, lower=0.0, upper=0.2)}, ThresholdSettings()
+        {"frequency@1": row(actual_expected=0.01, lower=0.0, upper=0.2)}, ThresholdSettings(), 10
     )
     assert breach.to_json() == {
         "model": "frequency@1", "part": "all", "measure": "actual_expected", "value": 0.01,

@@ -25,7 +25,7 @@ def hold_to_thresholds(
     metrics: the rows of `evaluation_metrics`. predicted: names of all models of the batch.
     """
     rows = judged_rows(run.batch, models, metrics)
-    broken = list(breaches(rows, settings.thresholds))
+    broken = list(breaches(rows, settings.thresholds, settings.quantiles))
     run.details["measures"] = {reference: measures(row) for reference, row in rows.items()}
     run.details["breaches"] = [breach.to_json() for breach in broken]
     for breach in broken:

@@ -55,6 +55,10 @@ class GateError(KyrosError):
     exit_code = 4
 
 
+class ThresholdError(GateError):
+    """A model is outside the thresholds of evaluate; the evaluation that says so is kept."""
+
+
 class ModelFormatError(DataContractError):
     """A model file is damaged, hostile, of an unknown version, or not a model file at all."""
 

@@ -3,7 +3,12 @@
 from kyros_spark.config.base import BATCH_PATTERN
 from kyros_spark.config.budgets import BudgetSettings
 from kyros_spark.config.columns import ColumnSettings, Severity
-from kyros_spark.config.evaluate import EvaluateSettings, JudgedSettings
+from kyros_spark.config.evaluate import (
+    EvaluateSettings,
+    JudgedSettings,
+    Measure,
+    ThresholdSettings,
+)
 from kyros_spark.config.features import (
     AgeSettings,
     ClaimSettings,
@@ -53,6 +58,7 @@ __all__ = [
     "GlmSettings",
     "JudgedSettings",
     "ListSettings",
+    "Measure",
     "MlflowSettings",
     "ModelSettings",
     "PeriodSettings",
@@ -68,6 +74,7 @@ __all__ = [
     "SparkSettings",
     "SplitSettings",
     "TableSettings",
+    "ThresholdSettings",
     "TrainSettings",
     "columns_of",
     "is_remote",

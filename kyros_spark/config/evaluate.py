@@ -7,6 +7,9 @@ from typing import Literal
 from pydantic import Field
 
 from kyros_spark.config.base import Section, Text
+from kyros_spark.config.quality import BoundSettings
+
+Measure = Literal["actual_expected", "balance", "gini", "psi"]
 
 
 class JudgedSettings(Section):
@@ -16,6 +19,32 @@ class JudgedSettings(Section):
     per: str = "exposure"
     family: Literal["poisson", "gamma", "tweedie", "binomial"]
     tweedie_power: float = Field(default=1.5, gt=1.0, lt=2.0)
+
+
+class ThresholdSettings(Section):
+    """Bounds of a model's measures on a batch, each a column of `evaluation_metrics`.
+
+    None bounds nothing. A bound that is given takes the place of the default, with both its ends.
+    models    bounds of single models by name, in place of those of all models
+    """
+
+    actual_expected: BoundSettings | None = BoundSettings(min=0.95, max=1.05)
+    balance: BoundSettings | None = None
+    gini: BoundSettings | None = None
+    psi: BoundSettings | None = BoundSettings(max=0.25)
+    # By measure rather than by field, so that "not given" and "none" differ in the settings' hash.
+    models: dict[str, dict[Measure, BoundSettings | None]] = {}
+
+    def of(self, model: str) -> dict[Measure, BoundSettings]:
+        """Return the bounds of a model by measure: its own, or else those of all models."""
+        common: dict[Measure, BoundSettings | None] = {
+            "actual_expected": self.actual_expected,
+            "balance": self.balance,
+            "gini": self.gini,
+            "psi": self.psi,
+        }
+        bounds = common | self.models.get(model, {})
+        return {measure: bound for measure, bound in bounds.items() if bound is not None}
 
 
 class EvaluateSettings(Section):
@@ -35,3 +64,5 @@ class EvaluateSettings(Section):
     # Of the rows that have units, those without a target, in a batch whose targets are known.
     left_out_warning_share: float = Field(default=0.01, ge=0, le=1)
     max_left_out_share: float = Field(default=1.0, ge=0, le=1)
+    thresholds: ThresholdSettings = ThresholdSettings()
+    fail_on_threshold: bool = False

@@ -11,7 +11,7 @@ from kyros_spark.config import Config
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.errors import BatchMissingError
 from kyros_spark.runs.portfolio import Portfolio
-from kyros_spark.stages.clean.findings import differences
+from kyros_spark.stages.clean.differences import differences
 from kyros_spark.tables.profiles import PROFILES
 
 

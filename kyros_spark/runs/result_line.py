@@ -74,6 +74,11 @@ def pipeline_line(pipeline: Any, config_uri: str) -> dict[str, Any]:
             }
             for run in runs
         ],
+        "breaches": [
+            {"batch": run.batch, **breach}
+            for run in runs
+            for breach in (run.details.get("breaches", ()) if run.stage == "evaluate" else ())
+        ],
     }
     for run in runs:
         line["outputs"] |= run.result()["outputs"]

@@ -1,4 +1,8 @@
-"""run: the stages in order, for one or more batches; stops at the first failure."""
+"""run: the stages in order, for one or more batches; stops at the first failure.
+
+A batch that misses the thresholds of evaluate stops no other batch's evaluation, which it is no
+input of: the chain fails at its end.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config
+from kyros_spark.errors import ThresholdError
 from kyros_spark.log import event
 from kyros_spark.runs.execute import Work, execute
 from kyros_spark.runs.portfolio import Portfolio
@@ -41,6 +46,14 @@ class PipelineRun:
     stopped_at: tuple[str, str] | None = None
     error: BaseException | None = None
 
+    def fail(self, step: Step, error: Exception) -> None:
+        """Keep a failure; the first that ends the work, or else the first refusal, is the error."""
+        is_refusal = isinstance(error, ThresholdError)
+        if is_refusal:
+            self.runs.append(error.kyros_run)  # type: ignore[attr-defined]  # its tables are written
+        if self.error is None or not is_refusal:
+            self.stopped_at, self.error = (step.stage, step.batch), error
+
 
 def run(
     spark: SparkSession,
@@ -70,8 +83,9 @@ def run(
         try:
             pipeline.runs.append(execute(step.work(portfolio), run_id, skipped))
         except Exception as error:  # the pipeline reports every failure, whatever it is
-            pipeline.stopped_at, pipeline.error = (step.stage, step.batch), error
-            break
+            pipeline.fail(step, error)
+            if not isinstance(error, ThresholdError):
+                break
     try:
         _close(portfolio, skipped)
     except Exception as error:

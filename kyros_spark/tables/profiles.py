@@ -24,6 +24,7 @@ PROFILES = Table(
         Column("rules", "map<string,bigint>", "rows per rule that they broke, refused or not"),
         Column("profiled_at", "timestamp", "when it was profiled"),
         RUN_ID,
+        Column("std", "double", "the standard deviation, for a number"),
     ),
     key=("batch_id", "source", "column"),
 )

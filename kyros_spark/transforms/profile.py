@@ -1,8 +1,8 @@
 """Profile a clean batch: totals computed along with the verdicts, and the rest from a sample.
 
-The totals (missing values, minimum, maximum, mean) cover every row. Distinct values, quantiles,
-levels and findings come from a sample of bounded size, chosen by a hash of the key: the same rows
-on every run.
+The totals (missing values, minimum, maximum, mean, standard deviation) cover every row. Distinct
+values, quantiles, levels and findings come from a sample of bounded size, chosen by a hash of the
+key: the same rows on every run.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _STEPS = 1 << 20
 
 
 def totals(source: SourceSettings) -> list[Column]:
-    """Return the aggregates over all rows: count of values per column, minimum, maximum and sum.
+    """Return the aggregates over all rows: count of values per column, minimum, maximum and sums.
 
-    Only numbers have a sum, and only fixed-width columns a minimum and maximum: those of texts
-    would make Spark sort.
+    Only numbers have a sum and a sum of squares, and only fixed-width columns a minimum and
+    maximum: those of texts would make Spark sort.
     """
     aggregates = []
     for n, (name, column) in enumerate(source.columns.items()):
@@ -31,7 +31,9 @@ def totals(source: SourceSettings) -> list[Column]:
         if is_number(column.type) or column.type in ("date", "timestamp"):
             aggregates += [F.expr(f"{kind}({value}) AS {kind}_{n}") for kind in ("min", "max")]
         if is_number(column.type):
-            aggregates.append(F.expr(f"sum(CAST({value} AS DOUBLE)) AS sum_{n}"))
+            number = f"CAST({value} AS DOUBLE)"
+            aggregates.append(F.expr(f"sum({number}) AS sum_{n}"))
+            aggregates.append(F.expr(f"sum({number} * {number}) AS squares_{n}"))
     return aggregates
 
 

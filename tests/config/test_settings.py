@@ -117,6 +117,11 @@ WRONG = {
     "Brier score of a count": (
         {"train__models__frequency__quality": {"test_brier": {"max": 1}}},
         "test_brier is of family: binomial, found poisson"),
+    "threshold on what evaluate does not measure": (
+        {"evaluate": {"thresholds": {"models": {"premium": {"lift": {"min": 1}}}}}},
+        "evaluate.thresholds.models.premium.lift"),
+    "threshold of evaluate without a bound": (
+        {"evaluate": {"thresholds": {"gini": {}}}}, "give min, max or both"),
     "product named as a model": (
         {"predict__products": {"frequency": ["severity"]}}, "predict.products.frequency"),
 }  # fmt: skip

@@ -75,7 +75,7 @@ def comparable(portfolio, spark, table):
         for name, value in values.items():
             if isinstance(value, dict):
                 values[name] = sorted(value.items())
-            if name in ("mean", "claim_amount", "claim_excess", "lower", "upper") and value:
+            if name in ("mean", "std", "claim_amount", "claim_excess", "lower", "upper") and value:
                 values[name] = float(f"{value:.12g}")
         rows.append(str(values))
     return sorted(rows)

@@ -1,8 +1,8 @@
-"""Put a source's profile together from totals and a sample, and tell what is odd or changed."""
+"""Put a source's profile together from totals and a sample, and tell what is odd."""
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 MOST_LEVELS = 100
 _MOST_SORTED = 10_000  # values; more are hardly levels, of which any hundred will do
+_MANY = 10_000  # values; so many amounts in cents repeat
+_REPEATS = 5  # expected pairs of equal values; that there is none has then a chance of 1 in 150
 _SMALL = 50  # levels of a column that is compared with others: more are hardly a category
 
 
@@ -49,8 +51,8 @@ def profile(
         row = {
             "source": source_name, "column": name, "type": column.type, "row_count": total,
             "null_count": total - whole["given"], "least": least, "most": most,
-            "mean": whole["mean"], "sampled_rows": len(sampled),
-            "distinct_count": len(level_counts[name]),
+            "mean": whole["mean"], "std": _std(whole, values, len(level_counts[name])),
+            "sampled_rows": len(sampled), "distinct_count": len(level_counts[name]),
             "quantiles": {f"{q:g}": float(v) for q, v in values.quantile(list(QUANTILES)).items()}
             if number and len(values) else {},
             "levels": {_text(level): int(count) for level, count in levels.items()},
@@ -76,11 +78,14 @@ def _whole(n: int, counts: Sequence[Mapping[str, Any]], total: int) -> dict[str,
         return [row[f"{kind}_{n}"] for row in counts if row.get(f"{kind}_{n}") is not None]
 
     given, least, most, sums = sum(each("given")), each("min"), each("max"), each("sum")
+    squares = each("squares")
     return {
         "given": given,
         "least": _text(min(least)) if least else None,
         "most": _text(max(most)) if most else None,
         "mean": sum(sums) / given if sums and given else None,
+        "total": sum(sums),
+        "squares": sum(squares) if squares else None,
     }
 
 
@@ -101,10 +106,44 @@ def _findings(row: Mapping[str, Any], values: pd.Series, number: bool) -> Iterat
         yield "all missing"
     elif len(values) > 1 and row["distinct_count"] == 1:
         yield f"constant: {_text(values.iloc[0])} wherever it is given"
-    if number and len(values) > 20 and row["distinct_count"] == len(values):
-        low, high = float(row["least"]), float(row["most"])
-        if bool((values % 1 == 0).all()) and high - low < 2 * row["row_count"]:
-            yield "looks like an index: whole numbers without gaps to speak of, each once"
+    if number and _is_index(row, values):
+        yield "looks like an index: whole numbers, each once"
+
+
+def _is_index(row: Mapping[str, Any], values: pd.Series) -> bool:
+    """Tell whether whole numbers occur once each where amounts or years would repeat.
+
+    That is so without gaps to speak of, or among very many values. Among others it is if values
+    drawn from the middle half of theirs, in steps of their greatest common divisor, would be
+    expected to make _REPEATS pairs of equals: n values in w steps make n (n - 1) / 2w.
+    """
+    few = len(values) <= 20 or row["distinct_count"] < len(values)
+    if few or not bool((values % 1 == 0).all()):
+        return False
+    if float(row["most"]) - float(row["least"]) < 2 * row["row_count"] or len(values) >= _MANY:
+        return True
+    middle = np.sort(values.to_numpy(dtype=np.float64))[len(values) // 4 : -(len(values) // 4)]
+    if abs(middle).max() >= 2.0**53:
+        return False  # doubles do not tell them apart
+    step = int(np.gcd.reduce(np.diff(middle).astype(np.int64)))
+    steps = (middle[-1] - middle[0]) / step
+    return bool(middle.size * (middle.size - 1) / 2 >= _REPEATS * steps)
+
+
+def _std(whole: Mapping[str, Any], values: pd.Series, distinct: int) -> float | None:
+    """Return the standard deviation of all rows, of the sampled ones where rounding hides that.
+
+    It is the difference of two sums, of which nothing is left where the mean is large beside it.
+    """
+    count, total, squares = whole["given"], whole["total"], whole["squares"]
+    if squares is None or count < 2:
+        return None
+    variance = (squares - total * total / count) / (count - 1)
+    if not math.isfinite(variance):
+        return None
+    if variance > 1e-12 * math.sqrt(count) * squares / count:
+        return math.sqrt(variance)
+    return float(values.std()) if distinct > 1 else 0.0
 
 
 def _aliases(sampled: pd.DataFrame, distinct: Mapping[str, int]) -> dict[str, list[str]]:
@@ -124,56 +163,3 @@ def _aliases(sampled: pd.DataFrame, distinct: Mapping[str, int]) -> dict[str, li
             if pairs == few[name] == few[other]:
                 aliases.setdefault(name, []).append(f"aliased: says the same as {other}")
     return aliases
-
-
-def differences(
-    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    """Return the differences between two profiles of a source, one sentence each."""
-    old, new = ({row["column"]: row for row in rows} for rows in (before, after))
-    sentences = [f"{name}: column is gone" for name in old if name not in new]
-    sentences += [f"{name}: column is new" for name in new if name not in old]
-    for name, row in new.items():
-        if name in old:
-            sentences.extend(f"{name}: {change}" for change in _changes(old[name], row))
-    return sentences
-
-
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    if old["type"] != new["type"]:
-        yield f"type {old['type']} became {new['type']}"
-        return
-    # A batch that was profiled before types were kept, or that came as text, has none.
-    types = [row.get("source_type") for row in (old, new)]
-    if all(types) and types[0] != types[1]:
-        yield f"type {types[0]} became {types[1]} in the source"
-    missing = [row["null_count"] / max(row["row_count"], 1) for row in (old, new)]
-    if abs(missing[1] - missing[0]) > 0.02:
-        yield f"missing {missing[0]:.1%} became {missing[1]:.1%}"
-    if not is_number(new["type"]):
-        yield from _levels(old, new)
-    elif old["quantiles"] and new["quantiles"]:
-        width = abs(old["quantiles"]["0.95"] - old["quantiles"]["0.05"])
-        moved = new["mean"] - old["mean"]
-        if abs(moved) > 0.1 * width and abs(moved) > 1e-9:
-            yield f"mean {old['mean']:.6g} became {new['mean']:.6g}"
-
-
-def _levels(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    if max(old["distinct_count"], new["distinct_count"]) > MOST_LEVELS:
-        return  # not all levels are known, so a missing one means nothing
-    came, went = (
-        [level for level in a["levels"] if level not in b["levels"]]
-        for a, b in ((new, old), (old, new))
-    )
-    if came:
-        yield f"new levels {json.dumps(came[:10], ensure_ascii=False)}"
-    if went:
-        yield f"levels gone {json.dumps(went[:10], ensure_ascii=False)}"
-    if len(came) == len(went) == 1:
-        shares = [
-            new["levels"][came[0]] / new["sampled_rows"],
-            old["levels"][went[0]] / old["sampled_rows"],
-        ]
-        if abs(shares[0] - shares[1]) < 0.2 * shares[1]:
-            yield f"level {went[0]!r} may have been renamed {came[0]!r}"

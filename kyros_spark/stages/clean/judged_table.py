@@ -91,7 +91,9 @@ class JudgedTable:
             if is_number(column.type) or column.type in ("date", "timestamp"):
                 totals[f"min_{n}"], totals[f"max_{n}"] = extremes(values)
             if is_number(column.type):
-                totals[f"sum_{n}"] = pc.sum(values.cast(pa.float64())).as_py()
+                numbers = values.cast(pa.float64())
+                totals[f"sum_{n}"] = pc.sum(numbers).as_py()
+                totals[f"squares_{n}"] = pc.sum(pc.multiply(numbers, numbers)).as_py()
         return totals
 
     def examples(self) -> dict[int, str | None]:

@@ -9,10 +9,8 @@ from typing import Any
 from kyros_spark.errors import BatchChangedError
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
-from kyros_spark.stages.clean.findings import (
-    differences,
-    profile,
-)
+from kyros_spark.stages.clean.differences import differences
+from kyros_spark.stages.clean.findings import profile
 from kyros_spark.stages.clean.judge import JudgedSource
 
 

@@ -14,6 +14,7 @@ from kyros_spark.config import EvaluateSettings
 from kyros_spark.evaluation.report.page import page
 from kyros_spark.evaluation.report.sections import EvaluationRows
 from kyros_spark.evaluation.subjects import EvaluatedModel
+from kyros_spark.evaluation.thresholds import Breach
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
 from kyros_spark.storage.files import write_file
@@ -46,6 +47,7 @@ def write_report(
     settings: EvaluateSettings,
     models: Sequence[EvaluatedModel],
     tables: tuple[Rows, Rows, Rows],
+    broken: Sequence[Breach],
 ) -> None:
     """Write the report where the settings say."""
     folder = f"{portfolio.config.tables.artefact_folder()}/evaluation"
@@ -76,6 +78,7 @@ def write_report(
         "trend": _trend(portfolio, models, settings.tier),
         "min_exposure": settings.min_exposure,
         "rows": run.rows_in,
+        "breaches": [breach.sentence() for breach in broken],
     }
     write_file(portfolio.spark, path, page(evaluation, facts))
     run.details["report"] = path

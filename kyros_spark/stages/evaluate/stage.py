@@ -32,6 +32,7 @@ from kyros_spark.stages.evaluate.metrics import (
 )
 from kyros_spark.stages.evaluate.report import other_seconds, record_share, write_report
 from kyros_spark.stages.evaluate.stored_predictions import Selection, select_models
+from kyros_spark.stages.evaluate.thresholds import hold_to_thresholds, refuse
 from kyros_spark.tables.evaluation_factors import EVALUATION_FACTORS
 from kyros_spark.tables.evaluation_lift import EVALUATION_LIFT
 from kyros_spark.tables.evaluation_metrics import EVALUATION_METRICS
@@ -57,6 +58,8 @@ def evaluate(
         UnknownModelError: a model has not predicted the batch.
         PredictionValueError: no model has predictions and targets that are numbers to judge by, or
             more rows are left out than the settings allow.
+        ThresholdError: a model is outside evaluate.thresholds and evaluate.fail_on_threshold is
+            set; everything is written.
     """
     return execute(evaluate_work(Portfolio(spark, config), batch, models, tier), run_id)
 
@@ -122,12 +125,14 @@ def _evaluate(
     run.details["rows"] = account
     if reasons:
         run.details["not_judged"] = {marked[n].reference: why for n, why in reasons.items()}
+    broken = hold_to_thresholds(run, settings, models, metrics, stored.references())
     with run.phase("report"):
         others = other_seconds(portfolio, run, models)
         record_share(run, others)
         if settings.report:
-            write_report(portfolio, run, settings, models, (metrics, by_level, lift))
+            write_report(portfolio, run, settings, models, (metrics, by_level, lift), broken)
     record_share(run, others)
+    refuse(run, settings, broken)
 
 
 def _judged_batch(

@@ -53,7 +53,9 @@ def suggest(spark: SparkSession, path: str, out: str, format_: str | None = None
         raise UsageError(f"suggest --out {out}: expected no file there, found one; name another")
     kind = format_ or _FORMATS.get(Path(path.rstrip("/")).suffix.lower(), "csv")
     dialect = dialect_of(first_lines(spark, path, _FIRST_LINES)) if kind == "csv" else Dialect()
-    suggestion = _suggestion(spark, read_undeclared(spark, path, kind, dialect.options()), path, dialect)
+    suggestion = _suggestion(
+        spark, read_undeclared(spark, path, kind, dialect.options()), path, dialect
+    )
     text = settings_text(suggestion, path, kind)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
@@ -77,10 +79,10 @@ def _suggestion(spark: SparkSession, frame: DataFrame, path: str, dialect: Diale
     sample = _sample(spark, frame, total)
     columns = guesses(sample, types)
     guess_roles(columns)
-    counted = count_all(frame, columns, total)
+    unread = count_all(frame, columns, total)
     candidates = list(islice(candidate_keys(columns, roles_taken(columns), sample), MAX_CANDIDATES))
     copies, key = _copies_and_key(frame, sample, candidates, total)
-    seen = Seen(total, len(sample), copies, counted.unread)
+    seen = Seen(total, len(sample), copies, unread)
     return suggestion_of(columns, key, seen, dialect)
 
 

@@ -55,8 +55,8 @@ def present_sql(name: str, column: ColumnSettings) -> str:
 def with_point_sql(value: str, column: ColumnSettings) -> str:
     """Return a number's text with a decimal point where the settings say that it has a comma.
 
-    Both signs change places, so that 1.500 becomes 1,500, which no type takes: whether it is one and
-    a half or fifteen hundred, the text does not tell.
+    Both signs change places, so that 1.500 becomes 1,500, which no type takes: whether it is one
+    and a half or fifteen hundred, the text does not tell.
     """
     return f"translate({value}, ',.', '.,')" if column.decimal == "," else value
 

@@ -6,7 +6,6 @@ Values are read by the SQL that clean reads them by, so that the data pass the b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -19,29 +18,16 @@ from kyros_spark.transforms.repairs import respelled_sql
 from kyros_spark.transforms.values import RAW, present_sql
 
 
-@dataclass
-class AllRows:
-    """What was counted in all rows.
+def count_all(frame: DataFrame, columns: Sequence[Guess], rows: int) -> dict[str, int]:
+    """Set bounds, levels and required of all rows, in one pass.
 
-    rows       how many there are
-    copies     rows that are exact copies of another
-    unread     rows whose value is not of the guessed type, by column name
-    missing    rows without a value, by column name
+    rows: how many there are.
+    Returns the rows whose value is not of the guessed type, by column name.
     """
-
-    rows: int
-    copies: int = 0
-    unread: dict[str, int] = field(default_factory=dict)
-    missing: dict[str, int] = field(default_factory=dict)
-
-
-def count_all(frame: DataFrame, columns: Sequence[Guess], rows: int) -> AllRows:
-    """Count in one pass what of all rows the guesses fit; set bounds, levels and required.
-
-    rows: how many rows there are.
-    """
-    raw = frame.select(F.struct(*(F.col(quoted(c.source)).alias(c.name) for c in columns)).alias(RAW))
-    types = {f.name: f.dataType for f in raw.schema[RAW].dataType.fields}  # type: ignore[attr-defined]
+    raw = frame.select(
+        F.struct(*(F.col(quoted(c.source)).alias(c.name) for c in columns)).alias(RAW)
+    )
+    types = {c.name: frame.schema[c.source].dataType for c in columns}
     reads = []
     for column in columns:
         settings = ColumnSettings.model_validate(
@@ -56,18 +42,17 @@ def count_all(frame: DataFrame, columns: Sequence[Guess], rows: int) -> AllRows:
     wanted = [a for n, c in enumerate(columns) for a in _aggregates(c, n)]
     result = raw.selectExpr(*reads).agg(*wanted).first()
     assert result is not None
-    counted = AllRows(rows)
+    unread = {}
     for n, column in enumerate(columns):
         present, known = result[f"present_{n}"], result[f"known_{n}"]
         if known < present:
-            counted.unread[column.name] = present - known
-        counted.missing[column.name] = rows - known
+            unread[column.name] = present - known
         column.required = known == rows
         if column.is_number and result[f"least_{n}"] is not None:
             column.low, column.high = result[f"least_{n}"], result[f"most_{n}"]
         if column.levels:
             column.levels = sorted(result[f"levels_{n}"])[: MAX_ALLOWED * 10]
-    return counted
+    return unread
 
 
 def _aggregates(column: Guess, n: int) -> list[Column]:

@@ -17,11 +17,6 @@ _PARTS = {"train": "train", "training": "train", "valid": "valid", "validation":
           "test": "test", "holdout": "test"}  # fmt: skip
 
 
-def likely_keys(columns: Sequence[Guess], excluded: set[str], sample: pd.DataFrame) -> list[Guess]:
-    """Return the columns of the likeliest key that is unique over the sample's distinct rows."""
-    return next(candidate_keys(columns, excluded, sample), [])
-
-
 def candidate_keys(
     columns: Sequence[Guess], excluded: set[str], sample: pd.DataFrame
 ) -> Iterator[list[Guess]]:
@@ -34,8 +29,8 @@ def candidate_keys(
     usable = [
         c
         for c in columns
-        if c.required and c.name not in excluded and (c.type == "string" or not c.is_number or c.is_whole)
-    ]  # fmt: skip
+        if c.required and c.name not in excluded and (c.is_whole or not c.is_number)
+    ]
     sources = [c.source for c in usable]
     rows = sample.drop_duplicates()[sources]
     if len(rows) < 2:

@@ -151,9 +151,7 @@ def _clean(suggestion: Suggestion) -> list[str]:
     lines = []
     if bad + unread > _REFUSED * 0.9:
         share = min(1.0, round((bad + unread) * 1.1 + 0.01, 2))
-        lines += _comment(
-            f"{bad:.1%} of the rows have no exposure above 0, and are refused", "  "
-        )
+        lines += _comment(f"{bad:.1%} of the rows have no exposure above 0, and are refused", "  ")
     lines.append(f"  max_rejected_share: {share:g}")
     copies = seen.copies / max(1, seen.rows)
     if suggestion.key and copies > 0.45:
@@ -203,7 +201,7 @@ def _train(suggestion: Suggestion) -> list[str]:
         "      family: poisson",
         "      target: claims",
         "      per: exposure",
-        f"      min_level_share: {frequency.level_share:g} # levels with less are as the base level",
+        f"      min_level_share: {frequency.level_share:g} # levels with less count as the base",
     ]
     if frequency.ridge:
         model += _comment(frequency.evidence, "      ")

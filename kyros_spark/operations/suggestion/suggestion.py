@@ -43,7 +43,7 @@ class Suggestion:
     frequency: Frequency
     split: str
     split_evidence: str
-    dialect: Dialect = Dialect()
+    dialect: Dialect
 
     @property
     def undecided(self) -> str:

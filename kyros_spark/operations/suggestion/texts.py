@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -23,23 +23,20 @@ DATE_LIKE = re.compile(
 )
 # The shape of a day, Python's format for it, and Spark's. Single digits come last: their formats
 # take two digits as well, but two are the clearer sign.
-_DAYS = (
+_DAYS = [
     (r"\d{4}-\d{2}-\d{2}", "%Y-%m-%d", "yyyy-MM-dd"),
     (r"\d{4}/\d{2}/\d{2}", "%Y/%m/%d", "yyyy/MM/dd"),
     (r"\d{4}\.\d{2}\.\d{2}", "%Y.%m.%d", "yyyy.MM.dd"),
-    *(
-        (rf"\d{{2}}{mark}\d{{2}}{mark}\d{{4}}", python.replace("/", sign), spark.replace("/", sign))
-        for mark, sign in (("/", "/"), (r"\.", "."), ("-", "-"))
-        for python, spark in (("%d/%m/%Y", "dd/MM/yyyy"), ("%m/%d/%Y", "MM/dd/yyyy"))
-    ),
     (r"\d{2}-[A-Z][a-z]{2}-\d{4}", "%d-%b-%Y", "dd-MMM-yyyy"),
     (r"\d{2}[A-Z][a-z]{2}\d{4}", "%d%b%Y", "ddMMMyyyy"),
-    *(
-        (rf"\d{{1,2}}{mark}\d{{1,2}}{mark}\d{{4}}", python.replace("/", sign), spark.replace("/", sign))
-        for mark, sign in (("/", "/"), (r"\.", "."), ("-", "-"))
-        for python, spark in (("%d/%m/%Y", "d/M/yyyy"), ("%m/%d/%Y", "M/d/yyyy"))
-    ),
-)  # fmt: skip
+]
+for _digits, _day, _month in ((r"\d{2}", "dd", "MM"), (r"\d{1,2}", "d", "M")):
+    for _sign in "/.-":
+        _shape = rf"{_digits}{re.escape(_sign)}{_digits}{re.escape(_sign)}\d{{4}}"
+        _DAYS += [
+            (_shape, _sign.join(("%d", "%m", "%Y")), _sign.join((_day, _month, "yyyy"))),
+            (_shape, _sign.join(("%m", "%d", "%Y")), _sign.join((_month, _day, "yyyy"))),
+        ]
 _TIMES = (
     ("", "", ""),
     (r" \d{2}:\d{2}:\d{2}", " %H:%M:%S", " HH:mm:ss"),
@@ -92,8 +89,10 @@ def compact_dates(values: pd.Series) -> pd.Series | None:
     return None if parsed.isna().any() else parsed
 
 
-def _formats() -> list[tuple[str, str, str]]:
-    return [tuple(a + b for a, b in zip(day, time, strict=True)) for time in _TIMES for day in _DAYS]  # type: ignore[misc]  # fmt: skip
+def _formats() -> Iterator[tuple[str, str, str]]:
+    for shape, python, spark in _DAYS:
+        for time_shape, python_time, spark_time in _TIMES:
+            yield shape + time_shape, python + python_time, spark + spark_time
 
 
 def _parsed(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _SAMPLE_ROWS = 100_000
 _FIRST_LINES = 1_000
+_FILES_COMPARED = 20
 _FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json"}
 _TYPES = {
     "tinyint": "int", "smallint": "int", "int": "int", "bigint": "long", "float": "double",
@@ -53,21 +54,45 @@ def suggest(spark: SparkSession, path: str, out: str, format_: str | None = None
         raise UsageError(f"suggest --out {out}: expected no file there, found one; name another")
     kind = format_ or _FORMATS.get(Path(path.rstrip("/")).suffix.lower(), "csv")
     dialect = dialect_of(first_lines(spark, path, _FIRST_LINES)) if kind == "csv" else Dialect()
-    suggestion = _suggestion(
-        spark, read_undeclared(spark, path, kind, dialect.options()), path, dialect
-    )
+    frame = read_undeclared(spark, path, kind, dialect.options())
+    if kind == "csv" and dialect.has_header:
+        _check_headers(spark, path, frame)
+    suggestion = _suggestion(spark, frame, path, dialect)
     text = settings_text(suggestion, path, kind)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
+    return summary(suggestion, str(target))
+
+
+def summary(suggestion: Suggestion, path: str) -> dict[str, Any]:
+    """Return what the result line says of a suggestion that was written to a path."""
     return {
         "columns": len(suggestion.columns),
         "key": suggestion.key,
         "rows_in": suggestion.seen.rows,
         "rows_sampled": suggestion.seen.sampled,
-        "path": str(target),
+        "path": path,
         "undecided": suggestion.undecided,
         "please_decide": suggestion.decisions(),
     }
+
+
+def _check_headers(spark: SparkSession, path: str, frame: DataFrame) -> None:
+    """Refuse a folder of two kinds of files, such as policies and claims, as one source."""
+    files = sorted(frame.inputFiles())
+    if len(files) < 2:
+        return
+    by_header: dict[str, list[str]] = {}
+    for file in files[:_FILES_COMPARED]:
+        header = "".join(first_lines(spark, file, 1)).strip()
+        by_header.setdefault(header, []).append(Path(file).name)
+    if len(by_header) > 1:
+        kinds = "; ".join(f"{', '.join(names[:3])} ({len(names)})" for names in by_header.values())
+        raise UsageError(
+            f"suggest --source {path}: expected files of one header, found {len(by_header)}: "
+            f"{kinds}; suggest for the policies (a pattern such as policies_*.csv will do), and "
+            "add the others as sources.claims"
+        )
 
 
 def _suggestion(spark: SparkSession, frame: DataFrame, path: str, dialect: Dialect) -> Suggestion:

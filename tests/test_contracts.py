@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 import kyros_spark
@@ -20,6 +21,10 @@ from kyros_spark.cli.parser import parser
 from kyros_spark.config import Config, load_config
 from kyros_spark.delta.tables import Written
 from kyros_spark.model.manifest import Manifest
+from kyros_spark.operations import suggest
+from kyros_spark.operations.suggestion.dialect import Dialect
+from kyros_spark.operations.suggestion.guess import guesses
+from kyros_spark.operations.suggestion.suggestion import Seen, suggestion_of
 from kyros_spark.runs import result_line
 from kyros_spark.runs.run import Run
 from kyros_spark.tables.all import all_tables
@@ -143,6 +148,8 @@ def tables():
 
 def result_lines():
     done = Run("clean", "2023", "r1", status="done", outputs={"policies": Written("here", 0, 1)})
+    columns = guesses(pd.DataFrame({"claims": ["0", "1"]}, dtype=object), {})
+    suggestion = suggestion_of(columns, [], Seen(2, 2), Dialect())
     failed = Run("predict", "2023", "r1", error=errors.GateError("no"))
     chain = SimpleNamespace(
         runs=[done, failed], error=errors.GateError("no"), stopped_at=("predict", "2023")
@@ -152,6 +159,7 @@ def result_lines():
         "of a stage that failed": shape(failed.result()),
         "of a failure before its run": shape(result_line.failure_line("clean", OSError("no"))),
         "of a chain that failed": shape(result_line.pipeline_line(chain, "conf/demo.yaml")),
+        "of suggest": shape(suggest.summary(suggestion, "suggested.yaml")),
         "of doctor": shape(
             result_line.doctor_line([{"name": "java", "verdict": "fail", "found": "none"}])
         ),

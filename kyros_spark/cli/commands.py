@@ -115,6 +115,8 @@ def run_suggest(arguments: argparse.Namespace) -> dict[str, Any]:
 
     spark = get_session(app="kyros suggest")
     suggestion = suggest(spark, arguments.source, arguments.out, arguments.format)
+    lines = enumerate(suggestion["please_decide"], start=1)
+    sys.stdout.write("please decide:\n" + "".join(f"{n:3}. {text}\n" for n, text in lines))
     return {"stage": "suggest", "status": "done", **suggestion}
 
 

@@ -62,6 +62,7 @@ class ColumnSettings(Section):
     severity: dict[str, Severity] = {}
     says: dict[str, str] = {}
     format: str | None = None
+    decimal: Literal[".", ","] = "."
     zone: str | None = None
     row_number: bool = False
     batches: tuple[Text, ...] | None = None
@@ -103,6 +104,8 @@ class ColumnSettings(Section):
             self.pattern or self.trim or self.aliases or self.case != "keep"
         ):
             raise ValueError("pattern, trim, case and aliases are for type: string")
+        if self.decimal == "," and self.kind != "number":
+            raise ValueError("decimal is for numbers: int, long, double and decimal(p,s)")
         if self.zone is not None and (self.type != "date" or self.sql is not None):
             raise ValueError("zone is for type: date, where the source holds timestamps")
         self._check_row_number()

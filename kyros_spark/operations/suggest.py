@@ -10,15 +10,28 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.errors import EmptySourceError, UsageError
-from kyros_spark.operations.suggested_settings import guesses, likely_keys, settings_text
+from kyros_spark.operations.suggestion.all_rows import copies_and_key, count_all
+from kyros_spark.operations.suggestion.dialect import Dialect, dialect_of
+from kyros_spark.operations.suggestion.guess import Guess, guesses
+from kyros_spark.operations.suggestion.keys import MAX_CANDIDATES, candidate_keys
+from kyros_spark.operations.suggestion.settings_text import settings_text
+from kyros_spark.operations.suggestion.suggestion import (
+    Seen,
+    Suggestion,
+    guess_roles,
+    roles_taken,
+    suggestion_of,
+)
 from kyros_spark.spark.session import arrow_transfer
-from kyros_spark.stages.clean.extract import read_undeclared
+from kyros_spark.stages.clean.extract import first_lines, read_undeclared
+from kyros_spark.tables.ddl import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SAMPLE_ROWS = 100_000
-_KEY_CANDIDATES = 5
+_FIRST_LINES = 1_000
+_FILES_COMPARED = 20
 _FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json"}
 _TYPES = {
     "tinyint": "int", "smallint": "int", "int": "int", "bigint": "long", "float": "double",
@@ -40,7 +53,49 @@ def suggest(spark: SparkSession, path: str, out: str, format_: str | None = None
     if target.exists():
         raise UsageError(f"suggest --out {out}: expected no file there, found one; name another")
     kind = format_ or _FORMATS.get(Path(path.rstrip("/")).suffix.lower(), "csv")
-    frame = read_undeclared(spark, path, kind)
+    dialect = dialect_of(first_lines(spark, path, _FIRST_LINES)) if kind == "csv" else Dialect()
+    frame = read_undeclared(spark, path, kind, dialect.options())
+    if kind == "csv" and dialect.has_header:
+        _check_headers(spark, path, frame)
+    suggestion = _suggestion(spark, frame, path, dialect)
+    text = settings_text(suggestion, path, kind)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    return summary(suggestion, str(target))
+
+
+def summary(suggestion: Suggestion, path: str) -> dict[str, Any]:
+    """Return what the result line says of a suggestion that was written to a path."""
+    return {
+        "columns": len(suggestion.columns),
+        "key": suggestion.key,
+        "rows_in": suggestion.seen.rows,
+        "rows_sampled": suggestion.seen.sampled,
+        "path": path,
+        "undecided": suggestion.undecided,
+        "please_decide": suggestion.decisions(),
+    }
+
+
+def _check_headers(spark: SparkSession, path: str, frame: DataFrame) -> None:
+    """Refuse a folder of two kinds of files, such as policies and claims, as one source."""
+    files = sorted(frame.inputFiles())
+    if len(files) < 2:
+        return
+    by_header: dict[str, list[str]] = {}
+    for file in files[:_FILES_COMPARED]:
+        header = "".join(first_lines(spark, file, 1)).strip()
+        by_header.setdefault(header, []).append(Path(file).name)
+    if len(by_header) > 1:
+        kinds = "; ".join(f"{', '.join(names[:3])} ({len(names)})" for names in by_header.values())
+        raise UsageError(
+            f"suggest --source {path}: expected files of one header, found {len(by_header)}: "
+            f"{kinds}; suggest for the policies (a pattern such as policies_*.csv will do), and "
+            "add the others as sources.claims"
+        )
+
+
+def _suggestion(spark: SparkSession, frame: DataFrame, path: str, dialect: Dialect) -> Suggestion:
     total = frame.count()
     if not total:
         raise EmptySourceError(f"suggest: expected rows at {path}, found none; nothing was written")
@@ -48,13 +103,20 @@ def suggest(spark: SparkSession, path: str, out: str, format_: str | None = None
     types |= {n: t for n, t in frame.dtypes if t.startswith("decimal")}
     sample = _sample(spark, frame, total)
     columns = guesses(sample, types)
-    candidates = likely_keys(columns, sample.drop_duplicates())
-    key = _first_unique(frame, list(islice(candidates, _KEY_CANDIDATES)))
-    source = {"path": path, "format": kind}
-    text = settings_text(columns, key, Path(path).name.split(".")[0], source, total)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
-    return {"columns": len(columns), "key": key, "rows_in": total, "path": str(target)}
+    guess_roles(columns)
+    unread = count_all(frame, columns, total)
+    candidates = list(islice(candidate_keys(columns, roles_taken(columns), sample), MAX_CANDIDATES))
+    copies, key = _copies_and_key(frame, sample, candidates, total)
+    seen = Seen(total, len(sample), copies, unread)
+    return suggestion_of(columns, key, seen, dialect)
+
+
+def _copies_and_key(
+    frame: DataFrame, sample: pd.DataFrame, candidates: list[list[Guess]], total: int
+) -> tuple[int, list[Guess]]:
+    if len(sample) == total:
+        return int(sample.duplicated().sum()), candidates[0] if candidates else []
+    return copies_and_key(frame, candidates, total)
 
 
 def _sample(spark: SparkSession, frame: DataFrame, total: int) -> pd.DataFrame:
@@ -62,22 +124,5 @@ def _sample(spark: SparkSession, frame: DataFrame, total: int) -> pd.DataFrame:
     if total > _SAMPLE_ROWS:
         frame = frame.sample(fraction=_SAMPLE_ROWS / total, seed=1)
     with arrow_transfer(spark):
-        texts = frame.select(*(F.col(f"`{n}`").cast("string") for n in frame.columns))
+        texts = frame.select(*(F.col(quoted(n)).cast("string") for n in frame.columns))
         return cast("pd.DataFrame", texts.toPandas())
-
-
-def _first_unique(frame: DataFrame, candidates: list[list[str]]) -> list[str]:
-    """Return the first candidate key that is unique over the source's distinct rows, or no columns.
-
-    All rows are counted: what is unique in the sample may repeat outside it.
-    """
-    if not candidates:
-        return []
-    distinct_counts = [
-        F.count_distinct(*(F.col(f"`{name}`") for name in key)).alias(f"_{n}")
-        for n, key in enumerate(candidates)
-    ]
-    row = frame.distinct().agg(F.count(F.lit(1)).alias("_rows"), *distinct_counts).first()
-    assert row is not None
-    unique = [key for n, key in enumerate(candidates) if row[f"_{n}"] == row["_rows"]]
-    return unique[0] if unique else []

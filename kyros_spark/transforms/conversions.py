@@ -22,6 +22,7 @@ from pyspark.sql.types import (
 from kyros_spark.config import ColumnSettings
 from kyros_spark.tables.contract import sql_type
 from kyros_spark.tables.ddl import text
+from kyros_spark.transforms.values import with_point_sql
 
 _PATTERNS = {"date": "yyyy-MM-dd", "timestamp": "yyyy-MM-dd HH:mm:ss"}
 # Conditions on the characters of yyyy-MM-dd, by position.
@@ -49,7 +50,7 @@ def converted_sql(value: str, column: ColumnSettings, raw_type: DataType) -> str
     if target == "string":
         return f"CAST({value} AS STRING)"
     if isinstance(raw_type, StringType):
-        return _from_text(f"trim({value})", column, target)
+        return _from_text(with_point_sql(f"trim({value})", column), column, target)
     return _from_typed(value, column, target, raw_type)
 
 

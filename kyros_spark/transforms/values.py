@@ -47,8 +47,18 @@ def present_sql(name: str, column: ColumnSettings) -> str:
     if numbers and column.type not in ("string", "date", "timestamp", "boolean"):
         # A typed source holds the sentinel 0 as 0.0, and a text may hold 0.00.
         doubles = ", ".join(f"{float(value)!r}D" for value in numbers)
-        present += f" AND coalesce(try_cast({raw} AS double) NOT IN ({doubles}), true)"
+        number = with_point_sql(raw, column)
+        present += f" AND coalesce(try_cast({number} AS double) NOT IN ({doubles}), true)"
     return f"CASE WHEN {present} THEN {raw} END"
+
+
+def with_point_sql(value: str, column: ColumnSettings) -> str:
+    """Return a number's text with a decimal point where the settings say that it has a comma.
+
+    Both signs change places, so that 1.500 becomes 1,500, which no type takes: whether it is one
+    and a half or fifteen hundred, the text does not tell.
+    """
+    return f"translate({value}, ',.', '.,')" if column.decimal == "," else value
 
 
 def _is_number(text: str) -> bool:

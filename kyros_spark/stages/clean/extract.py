@@ -7,6 +7,7 @@ few or too many fields keeps its text in `MALFORMED` and is refused later, as a 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
@@ -83,8 +84,22 @@ def read_list(spark: SparkSession, rule: str, listed: ListSettings, batch: str) 
     return frame
 
 
-def read_undeclared(spark: SparkSession, path: str, format_: str) -> DataFrame:
+def first_lines(spark: SparkSession, path: str, count: int) -> list[str]:
+    """Return the first lines of a text source, wherever it lies and however it is compressed.
+
+    Raises:
+        SourceNotFoundError: there is nothing at the path, or it cannot be read.
+    """
+    with translate_source_errors("source", path):
+        return [row["value"] for row in spark.read.text(path).limit(count).collect()]
+
+
+def read_undeclared(
+    spark: SparkSession, path: str, format_: str, options: Mapping[str, str]
+) -> DataFrame:
     """Return a source whose columns nobody has declared yet; text formats as text.
+
+    options: of the Spark reader, such as a CSV file's `sep`.
 
     Raises:
         SourceNotFoundError: there is nothing at the path, or it cannot be read.
@@ -92,7 +107,7 @@ def read_undeclared(spark: SparkSession, path: str, format_: str) -> DataFrame:
     with translate_source_errors("source", path):
         reader = spark.read.format(format_)
         if format_ == "csv":
-            reader = reader.options(header="true", escape=QUOTE)
+            reader = reader.options(**{"header": "true", "escape": QUOTE, **options})
         elif format_ == "json":
             reader = reader.option("primitivesAsString", "true")
         return reader.load(path)
@@ -106,13 +121,12 @@ def _malformed(source: SourceSettings, frame: DataFrame) -> Column:
 def _text_reader(spark: SparkSession, source: SourceSettings) -> DataFrameReader:
     reader = spark.read.format(source.format)
     if source.format == "csv":
-        reader = reader.option("escape", QUOTE)
-    reader = reader.options(**source.options)
+        reader = reader.option("escape", QUOTE).option("header", "true")
+    reader = reader.options(**source.options)  # header: "false" names the columns _c0, _c1 ...
     reader = reader.option("columnNameOfCorruptRecord", MALFORMED).option("mode", "PERMISSIVE")
     if source.format == "csv":
         # Each file's header is checked against the schema; pruning would hide short records.
-        reader = reader.option("header", "true").option("enforceSchema", "false")
-        return reader.option("columnPruning", "false")
+        return reader.option("enforceSchema", "false").option("columnPruning", "false")
     return reader.option("primitivesAsString", "true")
 
 

@@ -78,7 +78,10 @@ def train_work(portfolio: Portfolio) -> Work[PreparedRuns]:
 
 def _settings(config: Config) -> TrainSettings:
     if config.train is None:
-        raise ConfigError("train: the settings have no section 'train'")
+        raise ConfigError(
+            "train: expected section 'train' with the models to fit, found none; name what they "
+            "predict in prepare.targets (or sources.claims), and the models in train.models"
+        )
     return config.train
 
 

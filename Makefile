@@ -129,6 +129,9 @@ lint: setup  ## Check style and types
 bench: setup  ## Measure against peers, kill runs (storm), try random portfolios (books); ONLY=name, SHORT=1
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
 
+bench-%: setup  ## The short form of one of them, such as bench-storm
+	@$(BIN)/python -m benchmarks --only $* --short
+
 wheel: setup dist/.done  ## Build dist/*.whl
 
 # The wheel depends on files, not on folders: a folder becomes newer as soon as Python caches bytecode

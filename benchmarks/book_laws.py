@@ -26,6 +26,8 @@ class Differences(list):
 
     def close(self, what, ours, theirs, relative=1e-9, absolute=1e-12):
         """See that two numbers are equal up to rounding, or both missing."""
+        if ours == theirs:  # as two infinities are
+            return
         one_lacks = (ours is None) != (theirs is None)
         known = ours is not None and theirs is not None
         if one_lacks or (known and not abs(ours - theirs) <= max(relative * abs(theirs), absolute)):

@@ -75,16 +75,31 @@ def judge_models(found, book, rows, registered, error):
             found.append(f"train {name}: kyros registered it, the twin cannot: {reason}")
             fits.pop(name, None)
         if reason is None and name not in registered:
-            fits.pop(name, None)
+            fit = fits.pop(name, None)
             # The page says that a solver that does not end is a named error; the twin goes on.
             slow = "within 50 iterations" in str(error)
-            if slow:
+            if slow or (fit is not None and _is_refused(fit, rows, model)):
                 continue
             if model["method"] == "glm" or not _boosting_may_fail(rows, model):
                 found.append(f"train {name}: the twin can, kyros: {error}")
     for name, row in registered.items():
         _judge_counts(found, name, {**COMPOSITE, **models[name]}, rows, dict(row["metrics"]))
     return fits
+
+
+def _is_refused(fit, rows, model):
+    """Tell whether a fit is worse than no model on its training part, or no number on another."""
+    for part in PARTS:
+        chosen = [r for r in book_twin_model.used(rows, model) if r["split"] == part]
+        if not chosen:
+            continue
+        y, units = (np.array([r[model[name]] for r in chosen]) for name in ("target", "per"))
+        rates = book_twin_model.predict(fit, chosen)
+        made = book_twin_evaluate.metrics(y, rates, units, model)
+        own, null = made["deviance_per_row"], made.get("null_deviance_per_row", math.inf)
+        if not math.isfinite(own) or (part == "train" and own > null):
+            return True
+    return False
 
 
 def _boosting_may_fail(rows, model):
@@ -136,7 +151,8 @@ def judge_predictions(found, book, batch, rows, fits):
             continue
         expected = book_twin_model.predict(fit, [rows[n] for n in names])
         ours = np.array([stored[model][n]["prediction"] for n in names])
-        off = np.abs(ours / expected - 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            off = np.where(ours == expected, 0.0, np.abs(ours / expected - 1))
         if not off.max() < 1e-5:
             worst = int(off.argmax())
             found.append(
@@ -149,7 +165,10 @@ def judge_predictions(found, book, batch, rows, fits):
         ).get("parts")
         if parts:
             products = [math.prod(stored[p][n]["prediction"] for p in parts) for n in names]
-            ratio = [by_key[n]["prediction"] / p for n, p in zip(names, products, strict=True)]
+            pairs = list(zip([by_key[n]["prediction"] for n in names], products, strict=True))
+            ratio = [ours / p for ours, p in pairs if 0.0 < p < math.inf] or [1.0]
+            odd = [pair for pair in pairs if not 0.0 < pair[1] < math.inf and pair[0] != pair[1]]
+            found.same(f"{batch} {model} products without bound or of nothing", odd, [])
             if model in settings["predict"]["products"]:
                 found.close(
                     f"{batch} {model} is a product",
@@ -189,12 +208,23 @@ def judge_metrics(found, book, batch, rows, stored, registered):
                 row["claim_amount_with_excess"] = (
                     row["claim_amount"] + row["claim_excess"] if known else None
                 )
+        if all(row[model["target"]] is None for row in rows.values()):
+            _judge_unknown(found, f"evaluate {batch} {name}", rows, by_key, model, ours)
+            continue
         kept = book_twin_model.used(rows.values(), model)
         keys = {id(row): key for key, row in rows.items()}
         if any(row[model["target"]] < 0 for row in kept):
             if (name, "all") in ours and ours[name, "all"]["deviance_per_row"] is not None:
                 found.append(f"evaluate {batch} {name}: judged in spite of a target below zero")
             continue
+        unsound = {k for k, row in by_key.items() if not 0.0 < row["prediction"] < math.inf}
+        if unsound:
+            # It is not judged; that may also be so for a row that no target is known of.
+            judged = ours.get((name, "all"), {}).get("deviance_per_row") is not None
+            if judged and unsound & {keys[id(row)] for row in kept}:
+                found.append(f"evaluate {batch} {name}: judged with rates of nothing or no bound")
+            if not judged:
+                continue
         for part in (*PARTS, "all"):
             chosen = [row for row in kept if part in ("all", row["split"])]
             row = ours.get((name, part))
@@ -218,6 +248,25 @@ def judge_metrics(found, book, batch, rows, stored, registered):
                 "large_loss_load"
             ):
                 _judge_training(found, f"{name} {part}", model, registered.get(name), part, row)
+
+
+def _judge_unknown(found, at, rows, by_key, model, ours):
+    """Hold a batch whose claims are not known: its rows are counted and expected, not observed."""
+    for part in (*PARTS, "all"):
+        chosen = {
+            key: row[model["per"]]
+            for key, row in rows.items()
+            if part in ("all", row["split"]) and (row[model["per"]] or 0.0) > 0.0
+        }
+        row = ours.get((at.rpartition(" ")[2], part))
+        if row is None:
+            if chosen:
+                found.append(f"{at} {part}: missing")
+            continue
+        expected = sum(units * by_key[key]["prediction"] for key, units in chosen.items())
+        found.same(f"{at} {part} rows", row["rows"] or 0.0, float(len(chosen)))
+        found.close(f"{at} {part} expected", row["expected"] or 0.0, expected, 1e-9, 1e-8)
+        found.same(f"{at} {part} observed", row["observed"], None)
 
 
 def _plain(name):

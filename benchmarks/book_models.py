@@ -28,7 +28,8 @@ def model_settings(chance, sources, prepare, rows):
     if chance.random() < 0.6:
         models["severity"] = glm("gamma", amount, count)
     if chance.random() < 0.6:
-        load = {"large_loss_load": True} if claims and chance.random() < 0.5 else {}
+        is_capped = claims and "cap" in prepare["claims"]
+        load = {"large_loss_load": True} if claims and chance.random() < 0.5 and is_capped else {}
         models["premium"] = glm(
             "tweedie", amount, "exposure", tweedie_power=chance.choice([1.5, 1.2, 1.7]), **load
         )

@@ -67,6 +67,9 @@ def _session():
         "spark.databricks.delta.snapshotPartitions": "1",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
         "spark.python.worker.idleTimeoutSeconds": "600",
+        # No two portfolios share a plan: code made for one would be compiled for a few rows.
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
     return get_session(SparkSettings(driver_memory="2g", conf=few))
 

@@ -185,7 +185,7 @@ def exit_codes():
 
 def make_targets():
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return dict(re.findall(r"^([a-z0-9-]+):[^#\n]*## (.*)$", text, re.MULTILINE))
+    return dict(re.findall(r"^([a-z0-9%-]+):[^#\n]*## (.*)$", text, re.MULTILINE))
 
 
 OF_TODAY = {

@@ -9,7 +9,7 @@ from kyros_spark.registry import Entry
 from kyros_spark.runs.portfolio import Portfolio
 
 _METRICS = ("test_deviance", "test_d2", "test_balance")
-_HEADINGS = ("name", "version", "status", "method", *_METRICS, "trained")
+_HEADINGS = ("name", "version", "status", "method", "family", *_METRICS, "trained")
 
 
 def listed(spark: SparkSession, config: Config) -> list[str]:
@@ -32,6 +32,13 @@ def _cells(entry: Entry) -> tuple[str, ...]:
         str(entry.version),
         entry.status,
         entry.method,
+        _family(entry),
         *("-" if value is None else f"{value:.6g}" for value in values),
         f"{entry.trained_at:%Y-%m-%d %H:%M}",
     )
+
+
+def _family(entry: Entry) -> str:
+    """Return the family with its power: deviances of different powers are not to be compared."""
+    power = entry.metrics.get("tweedie_power")
+    return entry.family if power is None else f"{entry.family} {power:.4g}"

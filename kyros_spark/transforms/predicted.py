@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,7 +71,10 @@ def value_sql(output: PredictedColumn, score: str) -> str:
 def prediction_totals(
     features: Sequence[Feature], outputs: Sequence[PredictedColumn]
 ) -> list[Column]:
-    """Return the aggregates computed along with the write: unseen levels and expected totals."""
+    """Return the aggregates computed along with the write.
+
+    They are rows of unseen levels, predictions that are not finite, and expected totals.
+    """
     levels = [feature for feature in features if feature.kind == "levels"]
     unseen = [F.count_if(is_unseen(f)).alias(f"unseen_{f.name}") for f in levels]
     totals = [
@@ -78,7 +82,13 @@ def prediction_totals(
         for o in outputs
         if o.per_exposure
     ]
-    return [*unseen, *totals]
+    bad = [F.count_if(is_not_finite(F.col(o.column))).alias(f"bad{o.column}") for o in outputs]
+    return [*unseen, *bad, *totals]
+
+
+def is_not_finite(value: Column) -> Column:
+    """Tell whether a number is NaN or infinite; Spark orders NaN above infinity."""
+    return ~(F.abs(value) <= sys.float_info.max)
 
 
 def long_rows(

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from kyros_spark.config import AmountSettings, ColumnSettings, RuleSettings, SourceSettings
 from kyros_spark.tables.contract import sql_type
 from kyros_spark.tables.ddl import quoted, text
-from kyros_spark.transforms.values import as_read, bound_sql, literal_sql
+from kyros_spark.transforms.values import as_read, bound_sql, literal_sql, present_sql
 
 FIRST_REPAIRED = ("type", "required", "min", "max", "allowed", "pattern")
 
@@ -105,9 +105,13 @@ def _repaired(name: str, source: SourceSettings) -> str:
     if column.repairs("pattern") and column.pattern is not None:
         unknown.append(f"NOT {value} RLIKE {text(f'^(?:{column.pattern})$')}")
     cases = [f"WHEN {' OR '.join(unknown)} THEN {_default(column)}"] if unknown else []
-    if column.default is not None and (column.repairs("type") or column.repairs("required")):
+    if column.default is not None and column.repairs("required"):
         blank = f" OR trim({value}) = ''" if column.type == "string" else ""
         cases.append(f"WHEN {value} IS NULL{blank} THEN {_default(column)}")
+    elif column.default is not None and column.repairs("type") and column.is_read:
+        # What is missing broke no type, and stays missing.
+        given = f"trim(CAST({present_sql(name, column)} AS STRING)) != ''"
+        cases.append(f"WHEN {value} IS NULL AND {given} THEN {_default(column)}")
     cases += _bound_cases(value, column)
     if amount is not None and amount.negative == "zero":
         cases.append(f"WHEN {value} < 0 THEN 0")

@@ -190,7 +190,8 @@ def test_a_registry_of_the_version_before_is_read_promoted_in_and_added_to(portf
 def test_the_versions_are_listed_with_what_they_are(finished):
     listed = finished.kyros("models").lines
     assert listed[0].split() == [
-        "name", "version", "status", "method", "test_deviance", "test_d2", "test_balance", "trained",
+        "name", "version", "status", "method", "family", "test_deviance", "test_d2", "test_balance",
+        "trained",
     ]  # fmt: skip
     assert [line.split()[:4] for line in listed[1:-1]] == [
         ["boosted", "1", "champion", "boosting"],

@@ -89,6 +89,18 @@ def test_a_default_for_missing_values_hides_no_wrong_type(raw_portfolio, spark):
     assert raw_portfolio.refused["P004", "type"]["found"] == "old"
 
 
+def test_a_default_for_wrong_types_is_given_to_no_missing_value(raw_portfolio, spark):
+    raw_portfolio.set("sources.policies.columns.age", {
+        "type": "int", "min": 18, "max": 100, "default": "30", "severity": {"type": "repair"},
+        "missing": ["-"],
+    })  # fmt: skip
+    raw_portfolio.spoil_cells("age", {3: "", 4: "old", 5: "-"})
+    told = cleaned(raw_portfolio, spark)
+    ages = [raw_portfolio.policies[policy]["age"] for policy in ("P003", "P004", "P005")]
+    assert ages == [None, 30, None]
+    assert told["repaired"] == {"type:age": 1}
+
+
 def test_an_unknown_level_is_repaired_by_the_default_and_counted(ruled):
     assert ruled.policies["P004"]["fuel"] == "petrol"
     assert ruled.told["repaired"]["allowed:fuel"] == 1

@@ -45,7 +45,7 @@ def _noted(counts: Sequence[Mapping[str, Any]], number: int) -> int:
 def amount_totals(
     counts: Sequence[Mapping[str, Any]], source: SourceSettings
 ) -> dict[str, dict[str, str]]:
-    """Return each amount's total that came in, and where it went, to the cent.
+    """Return each amount's total that came in, and where it went, in full.
 
     in = out + excess + duplicates + rejected + changed: `changed` is what repairs took away, less
     what `summed` rows added to the rows that stand for them.
@@ -64,9 +64,15 @@ def amount_totals(
             "rejected": _sum(refused, f"in_{n}"),
             "changed": _sum(accepted, f"in_{n}") - out - excess,
         }
-        totals[name] = {kind: str(value.quantize(_CENT)) for kind, value in parts.items()}
+        totals[name] = {kind: _text(value) for kind, value in parts.items()}
     return totals
 
 
 def _sum(rows: Sequence[Mapping[str, Any]], name: str) -> Decimal:
     return sum((row[name] or Decimal(0) for row in rows), Decimal(0))
+
+
+def _text(value: Decimal) -> str:
+    """Return a sum in full: parts that were rounded one by one would not add up to the cent."""
+    cents = value.quantize(_CENT)
+    return str(cents if cents == value else value.normalize())

@@ -49,6 +49,8 @@ def predicted_rows(
     constants = {"predicted_at": datetime.now(UTC), "batch_id": run.batch, "run_id": run.run_id}
     for output in plan.outputs:
         values = _values(output, responses, exposure)
+        finite = np.isfinite(values["prediction"].to_numpy(zero_copy_only=False))
+        totals[f"bad{output.column}"] = int((~finite).sum())
         if output.per_exposure:
             totals[f"expected{output.column}"] = pc.sum(values["expected"]).as_py()
         described = {"model_name": output.name, "model_version": output.version}

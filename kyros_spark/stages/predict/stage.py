@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -25,7 +26,12 @@ from kyros_spark.stages.predict.in_process import columns_read, predicted_rows, 
 from kyros_spark.stages.predict.scoring_input import ScoringInput
 from kyros_spark.stages.predict.scoring_plan import ScoringPlan, scoring_plan
 from kyros_spark.tables.predictions import predictions as predictions_table
-from kyros_spark.transforms.predicted import long_rows, prediction_totals, scored
+from kyros_spark.transforms.predicted import (
+    is_not_finite,
+    long_rows,
+    prediction_totals,
+    scored,
+)
 
 _ROWS = "_rows"
 
@@ -185,32 +191,48 @@ def _count(
     """Count over the whole batch, micro-batches of other runs included."""
     version = run.outputs["predictions"].version
     written = portfolio.tables.read("predictions", version, [run.batch])
-    sums = written.groupBy("model_name").agg(F.sum("expected").alias("expected")).collect()
-    expected = {row["model_name"]: row["expected"] for row in sums}
+    bad = F.count_if(is_not_finite(F.col("prediction"))).alias("bad")
+    sums = written.groupBy("model_name").agg(F.sum("expected").alias("expected"), bad).collect()
+    of_models = {row["model_name"]: row for row in sums}
     totals = prepared.agg(
         F.count(F.lit(1)).alias(_ROWS), *prediction_totals(plan.features, [])
     ).first()
     assert totals is not None
-    return totals.asDict() | {f"expected{o.column}": expected.get(o.name) for o in plan.outputs}
+    return totals.asDict() | {
+        f"{kind}{output.column}": of_models[output.name][kind]
+        for output in plan.outputs
+        if output.name in of_models
+        for kind in ("expected", "bad")
+    }
 
 
 def _report(run: Run, config: Config, plan: ScoringPlan, totals: dict[str, float]) -> None:
-    """Put the totals into the run, and warn of features with many unseen levels."""
+    """Put the totals into the run; warn of many unseen levels, and of what is no number."""
     run.rows_in = int(totals[_ROWS])
     unseen = {
         name.removeprefix("unseen_"): int(count)
         for name, count in totals.items()
         if name.startswith("unseen_") and count
     }
+    expected = {o.name: totals.get(f"expected{o.column}") for o in plan.outputs}
+    not_finite = {o.name: int(totals.get(f"bad{o.column}") or 0) for o in plan.outputs}
     run.details |= {
         "models": {output.name: output.version for output in plan.outputs},
         "expected": {
-            output.name: round(totals[f"expected{output.column}"], 2)
-            for output in plan.outputs
-            if totals.get(f"expected{output.column}") is not None
+            name: round(total, 2) if math.isfinite(total) else None
+            for name, total in expected.items()
+            if total is not None
         },
         "unseen_levels": unseen,
+        "not_finite": {name: count for name, count in not_finite.items() if count},
     }
+    for name, count in run.details["not_finite"].items():
+        event(
+            f"model {name}: {count} of {run.rows_in} predictions are NaN or infinite, and evaluate "
+            "will not judge the model; look at these rows' numbers, which lie far from those of "
+            "its training, and bound them by min and max or in prepare.features",
+            level=30,
+        )
     for name, count in unseen.items():
         if count > config.predict.unseen_warning_share * max(run.rows_in, 1):
             event(

@@ -137,6 +137,7 @@ def _check_fit(name: str, settings: ModelSettings, metrics: Mapping[str, float])
         raise FitError(
             f"model {name}: expected a deviance on the training part of at most "
             f"{metrics['train_null_deviance']:g} (intercept only), found "
-            f"{metrics['train_deviance']:g}: the solver diverged; use fewer levels, or set "
+            f"{metrics['train_deviance']:g}: the solver diverged, or a few rows whose numbers lie "
+            "far from all others carry the fit; use fewer levels, bound the numbers, or set "
             f"train.models.{name}.glm.alpha"
         )

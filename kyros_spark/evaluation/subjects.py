@@ -83,7 +83,9 @@ def evaluated_model(
     pairs = [(p[1], p[2]) for p in parts if p is not None] or [(name.partition(".")[0], version)]
     entries = [registered.get(pair) or registry.find("@".join(pair))[0] for pair in pairs]
     manifests = [registry.load(entry)[0].manifest for entry in entries]
-    chosen, reason = _judged_as(name, manifests, settings)
+    predicting = _beside(registry, registered, name, manifests[0]) or manifests
+    with_excess = any(manifest.large_loss_load for manifest in predicting)
+    chosen, reason = _judged_as(name, manifests, settings, with_excess)
     return EvaluatedModel(
         number,
         name,
@@ -96,8 +98,28 @@ def evaluated_model(
     )
 
 
+def _beside(
+    registry: Registry,
+    registered: Mapping[tuple[str, str], Entry],
+    name: str,
+    manifest: Manifest,
+) -> list[Manifest]:
+    """Return the manifest of the model beside a composite that made these predictions, if one did.
+
+    It is judged by the composite's family, to be compared with it, but by what it predicts itself.
+    """
+    title = name.partition(".")[2]
+    pairs = [
+        (part.name, str(part.version))
+        for part in manifest.parts
+        if part.role == "beside" and part.name == title
+    ]
+    entries = [registered.get(pair) or registry.find("@".join(pair))[0] for pair in pairs]
+    return [registry.load(entry)[0].manifest for entry in entries]
+
+
 def _judged_as(
-    name: str, manifests: Sequence[Manifest], settings: EvaluateSettings
+    name: str, manifests: Sequence[Manifest], settings: EvaluateSettings, with_excess: bool = False
 ) -> tuple[ModelSettings | None, str]:
     if name in settings.judged:
         return _model_settings({"method": "glm", **settings.judged[name].model_dump()}), ""
@@ -106,7 +128,7 @@ def _judged_as(
     if any((m.objective, m.link) == ("binary:logitraw", "identity") for m in manifests):
         return None, "a margin is not judged: import the model with --link logit for probabilities"
     facts = _facts(manifests[0]) if len(manifests) == 1 else _product(manifests)
-    if any(manifest.large_loss_load for manifest in manifests):
+    if with_excess:
         facts |= {"target": WITH_EXCESS}
     chosen = _model_settings(facts)
     if chosen:

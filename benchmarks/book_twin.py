@@ -383,6 +383,11 @@ def _sum_up(source, group):
         total = None if None in values else math.fsum(values)
         for row in group:
             _judge_sum(row, name, source["columns"][name], total)
+    rules = {rule["id"] for rule in source.get("rules", [])}
+    for row in group:  # rules across columns judge the sum, too
+        row.broken = {broken for broken in row.broken if broken[0] not in rules}
+        row.notes = {note for note in row.notes if note[1] not in rules}
+        row.judge_rules()
     for row in group[1:]:
         row.breaks("summed", ", ".join(source["key"]), "reject")
 

@@ -142,7 +142,7 @@ def _model_totals(measures: Measures, model: EvaluatedModel) -> dict[str, Number
     if model.settings.family != "gamma":  # which leaves them out, and counts them
         bad_target |= target.given & (target.values < 0)
     outside = value.values <= 0
-    if model.settings.family == "binomial":
+    if model.is_probability:
         outside |= value.values > 1
         bad_target |= target.given & per.given & (per.values > 0) & (target.values > per.values)
     judging = measures.usable(replace(model, labelled=True))
@@ -160,8 +160,7 @@ def _model_totals(measures: Measures, model: EvaluatedModel) -> dict[str, Number
 
 def _at_most(limit: str, model: EvaluatedModel, word: str = " up to") -> str:
     """Return what a message says of the upper limit that only a probability has."""
-    is_probability = model.settings is not None and model.settings.family == "binomial"
-    return f"{word} {limit}" if is_probability else ""
+    return f"{word} {limit}" if model.is_probability else ""
 
 
 def _is_not_finite(column: Numbers) -> np.ndarray:

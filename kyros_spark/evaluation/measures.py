@@ -136,7 +136,7 @@ class Measures:
         weight = self.rows.stands_for
         columns = dict.fromkeys(SCORES, self.rows.nothing())
         losses = dict(zip(LOSSES, (*values, error, error * error), strict=True))
-        if model.judged.family == "binomial":
+        if model.is_probability:
             of_trials = scores(y / units, prediction)
             losses |= {name: units * of_trials[name] for name in SCORES}
         for name, value in losses.items():

@@ -59,7 +59,7 @@ class EvaluationContext:
         """Return the columns that sums fill in every table: sums, A/E with interval, means."""
         observed, expected = sums["observed"], sums["expected"]
         lower = upper = None
-        if observed is not None and expected is not None and is_probability(model):
+        if observed is not None and expected is not None and model.is_probability:
             lower, upper = self.interval.share_ratio(observed, expected, sums["units"])
         elif observed is not None and expected is not None:
             is_count = model.judged.family == "poisson"
@@ -106,7 +106,7 @@ def metric_rows(
             sums |= unlabelled.get(part, {})
         values: dict[str, Any] = metrics(sums)
         lorenz = ginis.get((model.number, part, NO_GROUP))
-        values |= order_metrics(lorenz, sums, is_probability(model))
+        values |= order_metrics(lorenz, sums, model.is_probability)
         values["psi"] = psi.get((model.number, part))
         shared = (
             _empty_row(context, model, part)
@@ -126,11 +126,6 @@ def metric_rows(
             "absent": _absent(model, sums, values, psi_absent),
             "left_out": dict(accounts[part].left_out) if part in accounts else {},
         }
-
-
-def is_probability(model: EvaluatedModel) -> bool:
-    """Return whether a model's predictions are judged as probabilities."""
-    return model.settings is not None and model.settings.family == "binomial"
 
 
 def own_parameters(model: EvaluatedModel) -> dict[str, float | None]:
@@ -165,7 +160,7 @@ def _errors(
     for group in groups:
         sums = column_sums([r for r in losses if r["group"] == group], _SUMMED)
         lorenz = ginis.get((model.number, part, group))
-        by_group.append(metrics(sums) | order_metrics(lorenz, sums, is_probability(model)))
+        by_group.append(metrics(sums) | order_metrics(lorenz, sums, model.is_probability))
     values = {name: [row[name] for row in by_group] for name in (*METRICS, "gini", "auc")}
     errors = {name: standard_error(group_values) for name, group_values in values.items()}
     return {name: error for name, error in errors.items() if error is not None}
@@ -177,8 +172,8 @@ def _absent(
     """Return, for each metric that is missing, the reason why."""
     reason = model.reason
     if not reason:
-        lacking = _ONE_OUTCOME if is_probability(model) else _NO_CLAIMS
+        lacking = _ONE_OUTCOME if model.is_probability else _NO_CLAIMS
         reason = "no rows to judge in this part" if not sums["rows"] else lacking
-    others = () if model.settings is None or is_probability(model) else OF_PROBABILITIES
+    others = () if model.settings is None or model.is_probability else OF_PROBABILITIES
     missing = {n: reason for n, value in values.items() if value is None and n not in others}
     return missing | ({"psi": psi_absent} if values["psi"] is None else {})

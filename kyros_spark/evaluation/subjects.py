@@ -61,6 +61,11 @@ class EvaluatedModel:
             raise ValueError(self.reason)
         return self.settings
 
+    @property
+    def is_probability(self) -> bool:
+        """Return whether its predictions are judged as probabilities."""
+        return self.settings is not None and self.settings.family == "binomial"
+
 
 def evaluated_model(
     registry: Registry,
@@ -81,8 +86,7 @@ def evaluated_model(
     name, version = stored
     parts = [_PART.match(part) for part in version.split("*")]
     pairs = [(p[1], p[2]) for p in parts if p is not None] or [(name.partition(".")[0], version)]
-    entries = [registered.get(pair) or registry.find("@".join(pair))[0] for pair in pairs]
-    manifests = [registry.load(entry)[0].manifest for entry in entries]
+    manifests = _manifests(registry, registered, pairs)
     predicting = _beside(registry, registered, name, manifests[0]) or manifests
     with_excess = any(manifest.large_loss_load for manifest in predicting)
     chosen, reason = _judged_as(name, manifests, settings, with_excess)
@@ -114,6 +118,15 @@ def _beside(
         for part in manifest.parts
         if part.role == "beside" and part.name == title
     ]
+    return _manifests(registry, registered, pairs)
+
+
+def _manifests(
+    registry: Registry,
+    registered: Mapping[tuple[str, str], Entry],
+    pairs: Sequence[tuple[str, str]],
+) -> list[Manifest]:
+    """Return the manifests of versions, each by its name and number."""
     entries = [registered.get(pair) or registry.find("@".join(pair))[0] for pair in pairs]
     return [registry.load(entry)[0].manifest for entry in entries]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from kyros_spark.config import BoundSettings, Measure, ThresholdSettings
@@ -68,15 +69,14 @@ def judged_rows(
         if model.settings is None:
             continue
         test = rows.get((model.name, "test")) if batch in model.trained_on else None
-        has_test = test is not None and test["rows"]
-        chosen[model.reference] = test if test and has_test else rows[model.name, WHOLE]
+        chosen[model.reference] = test if test and test["rows"] else rows[model.name, WHOLE]
     return chosen
 
 
 def measures(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the measures of a row that are known, as the result line has them."""
-    known = {name: round(row[name], 6) for name in _SHOWN if row[name] is not None}
-    return {"part": row["part"], **known}
+    shown = {name: round(row[name], 6) for name in _SHOWN if row[name] is not None}
+    return {"part": row["part"], **shown}
 
 
 def breaches(
@@ -108,9 +108,8 @@ def _breaches(
         lower, upper = row["lower"], row["upper"]
     margin = _ERRORS * (row["sampling_error"].get(measure) or 0.0)
     low, high = (value if end is None else end for end in (lower, upper))
-    for name, limit, is_broken in (
-        ("min", bound.min, bound.min is not None and high + margin < bound.min),
-        ("max", bound.max, bound.max is not None and low - margin > bound.max),
-    ):
-        if is_broken and limit is not None:
-            yield Breach(reference, row["part"], measure, value, lower, upper, name, limit)
+    breach = partial(Breach, reference, row["part"], measure, value, lower, upper)
+    if bound.min is not None and high + margin < bound.min:
+        yield breach("min", bound.min)
+    if bound.max is not None and low - margin > bound.max:
+        yield breach("max", bound.max)

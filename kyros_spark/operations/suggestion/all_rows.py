@@ -58,13 +58,13 @@ def count_all(frame: DataFrame, columns: Sequence[Guess], rows: int) -> dict[str
 def _aggregates(column: Guess, n: int) -> list[Column]:
     value, present = F.col(quoted(column.name)), F.col(quoted(f"_{column.name}"))
     is_present = F.coalesce(F.trim(present.cast("string")) != "", F.lit(False))
-    known = value.isNotNull() & is_present
-    wanted = [F.count_if(is_present).alias(f"present_{n}"), F.count_if(known).alias(f"known_{n}")]
+    is_read = value.isNotNull() & is_present
+    wanted = [F.count_if(is_present).alias(f"present_{n}"), F.count_if(is_read).alias(f"known_{n}")]
     if column.is_number:
         number = value.cast("double")
         wanted += [F.min(number).alias(f"least_{n}"), F.max(number).alias(f"most_{n}")]
     if column.levels:
-        wanted.append(F.collect_set(F.when(known, value)).alias(f"levels_{n}"))
+        wanted.append(F.collect_set(F.when(is_read, value)).alias(f"levels_{n}"))
     return wanted
 
 

@@ -126,5 +126,5 @@ def _header(rows: list[list[str]]) -> tuple[bool, str]:
 
 def _mostly_numbers(column: Sequence[str]) -> bool:
     filled = [v.strip() for v in column if v.strip() and v.strip() not in MISSING_TEXTS]
-    known = sum(bool(NUMBER_LIKE.fullmatch(v) or DATE_LIKE.fullmatch(v)) for v in filled)
-    return bool(filled) and known >= 0.9 * len(filled)
+    numbers_or_dates = sum(bool(NUMBER_LIKE.fullmatch(v) or DATE_LIKE.fullmatch(v)) for v in filled)
+    return bool(filled) and numbers_or_dates >= 0.9 * len(filled)

@@ -138,9 +138,9 @@ def _without_copies(counts: list[Guess], targets: Targets) -> list[Guess]:
 
 
 def _find_amounts(targets: Targets, numbers: Sequence[Guess]) -> None:
-    known = targets.names
+    taken = targets.names
     for column in numbers:
-        if column.name in known or column.distinct < 2 or is_identity(column.source):
+        if column.name in taken or column.distinct < 2 or is_identity(column.source):
             continue
         counts = [c for c in targets.counts if _follows(column, c)]
         own = [c for c in counts if peril(c.source) == peril(column.source)] or counts
@@ -172,9 +172,9 @@ def _is_average(column: Guess, count: Guess, amounts: Sequence[Guess]) -> bool:
 
 
 def _find_others(targets: Targets, free: Sequence[Guess]) -> None:
-    known = targets.names
+    taken = targets.names
     for column in free:
-        if column.name in known or is_identity(column.source) or column.distinct < 1:
+        if column.name in taken or is_identity(column.source) or column.distinct < 1:
             continue
         follows = [c for c in targets.counts or targets.amounts if _follows(column, c)]
         if follows and not is_history(column.source):

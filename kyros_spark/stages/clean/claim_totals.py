@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config, ReconcileSettings
@@ -25,6 +25,7 @@ from kyros_spark.transforms.claim_totals import (
 )
 
 _EXAMPLES = 5
+_PARTS = ("stated", "of_claims", "more", "fewer", "unknown")
 
 
 def reconcile_claims(
@@ -63,9 +64,6 @@ def reconcile_claims(
     _tell(run, settings, details, stated)
 
 
-_PARTS = ("stated", "of_claims", "more", "fewer", "unknown")
-
-
 def _known(settings: ReconcileSettings, unknown: set[str]) -> ReconcileSettings:
     """Return the settings without the columns that the batch does not have yet."""
     lacking = {
@@ -97,10 +95,8 @@ def _beside(judged: Mapping[str, JudgedSource], settings: ReconcileSettings) -> 
 
 def _totals(beside: DataFrame, settings: ReconcileSettings, kinds: Sequence[str]) -> dict[str, Any]:
     sums = [F.count(F.lit(1)).alias("policies")]
-    differs = F.lit(False)
     for kind in kinds:
         sign = difference(kind, settings)
-        differs |= F.coalesce(sign != 0, F.lit(False))
         both = [column_of(kind, side) for side in (STATED, OF_CLAIMS)]
         sums += [
             F.sum(name).alias(f"{kind}_{part}") for name, part in zip(both, _PARTS, strict=False)
@@ -110,20 +106,25 @@ def _totals(beside: DataFrame, settings: ReconcileSettings, kinds: Sequence[str]
             F.count_if(sign == -1).alias(f"{kind}_fewer"),
             F.count_if(sign.isNull()).alias(f"{kind}_unknown"),
         ]
-    row = beside.agg(*sums, F.count_if(differs).alias("differ")).first()
+    row = beside.agg(*sums, F.count_if(_differ(settings, kinds)).alias("differ")).first()
     assert row is not None
     return row.asDict()
+
+
+def _differ(settings: ReconcileSettings, kinds: Sequence[str]) -> Column:
+    """Tell whether a policy and its claims differ in a number that both have."""
+    differ = F.lit(False)
+    for kind in kinds:
+        differ |= F.coalesce(difference(kind, settings) != 0, F.lit(False))
+    return differ
 
 
 def _examples(
     beside: DataFrame, settings: ReconcileSettings, kinds: Sequence[str], key: Sequence[str]
 ) -> list[str]:
     """Return some policies that differ, the first by key, with both numbers."""
-    differs = F.lit(False)
-    for kind in kinds:
-        differs |= F.coalesce(difference(kind, settings) != 0, F.lit(False))
     texts = []
-    for row in beside.where(differs).orderBy(*key).limit(_EXAMPLES).collect():
+    for row in beside.where(_differ(settings, kinds)).orderBy(*key).limit(_EXAMPLES).collect():
         numbers = (
             f"{kind} {_plain(row[column_of(kind, STATED)], kind)} stated, "
             f"{_plain(row[column_of(kind, OF_CLAIMS)], kind)} of claims"
@@ -134,7 +135,7 @@ def _examples(
 
 
 def _plain(value: Decimal | int | None, kind: str) -> int | str | None:
-    """Return a number as JSON takes it: an amount as text, to the cent, as in `amounts`."""
+    """Return a number as JSON takes it: an amount as text, to the cent."""
     if value is None or isinstance(value, int):
         return value
     return int(value) if kind == "count" else str(value.quantize(Decimal("0.01")))

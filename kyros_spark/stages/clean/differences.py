@@ -66,7 +66,7 @@ def _missing_by_chance(old: Mapping[str, Any], new: Mapping[str, Any]) -> float:
 def _has_moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Tell whether a number's mean moved by more than chance and enough to matter."""
     moved = abs(new["mean"] - old["mean"])
-    pair = [_std(row) for row in (old, new)]
+    pair = [row.get("std") for row in (old, new)]
     # A profile of before has no standard deviation: the other batch's stands for both.
     first, second = (own if own is not None else other for own, other in (pair, pair[::-1]))
     if first is None or second is None:
@@ -79,10 +79,6 @@ def _has_moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     is_effect = common > 0 and moved > _EFFECT * common
     has_zero = all((row["quantiles"] or {}).get("0.25", -1.0) >= 0 for row in (old, new))
     return is_effect or ((has_zero or not common) and moved > _MEAN_SHARE * abs(old["mean"]))
-
-
-def _std(row: Mapping[str, Any]) -> float | None:
-    return row.get("std")
 
 
 def _std_by_quantiles(row: Mapping[str, Any]) -> float:

@@ -30,11 +30,11 @@ def hold_to_thresholds(
     run.details["breaches"] = [breach.to_json() for breach in broken]
     for breach in broken:
         event(breach.sentence(), level=30)
-    known = {*predicted, *(model.name for model in models)}
-    if unknown := sorted(set(settings.thresholds.models) - known):
+    of_batch = {*predicted, *(model.name for model in models)}
+    if unknown := sorted(set(settings.thresholds.models) - of_batch):
         event(
             f"evaluate.thresholds.models: {', '.join(unknown)} did not predict batch {run.batch}; "
-            f"its models are {', '.join(sorted(known))}",
+            f"its models are {', '.join(sorted(of_batch))}",
             level=30,
         )
     return broken

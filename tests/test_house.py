@@ -27,7 +27,16 @@ FLOORS = (
     ("delta", "transforms", "doctor", "aggregates"),
     ("spark", "tables", "storage"),
     ("model", "config"),
-    ("kernels", "errors", "log", "digest", "environment", "profiler", "spark_version"),
+    (
+        "kernels",
+        "errors",
+        "foreign_errors",
+        "log",
+        "digest",
+        "environment",
+        "profiler",
+        "spark_version",
+    ),
 )
 FLOOR_OF = {package: number for number, floor in enumerate(FLOORS) for package in floor}
 WITHOUT_JVM = [
@@ -108,7 +117,9 @@ def test_no_two_modules_import_each_other():
 @pytest.mark.parametrize("name", [name for name in MODULES if package_of(name) == "kernels"])
 def test_kernels_import_numba_and_numpy_only(name):
     kernels = {
-        used for used in ours(MODULES[name]) if package_of(used) not in ("kernels", "errors")
+        used
+        for used in ours(MODULES[name])
+        if package_of(used) not in ("kernels", "errors", "foreign_errors")
     }
     assert not kernels
     foreign = {used.split(".")[0] for used in imports_of(MODULES[name])} - set(

@@ -15,7 +15,8 @@ from typing import Any
 
 from kyros_spark.cli.parser import parser
 from kyros_spark.cli.session.client import run_in_session
-from kyros_spark.errors import KyrosError, spark_is_gone, spark_lost
+from kyros_spark.errors import KyrosError
+from kyros_spark.foreign_errors import spark_is_gone, spark_lost
 from kyros_spark.log import configure_logging, event
 from kyros_spark.profiler import FOLDER, profiled
 

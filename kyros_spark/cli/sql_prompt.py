@@ -12,7 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from kyros_spark.cli.sql_query import check_reads, functions_named, with_versions
 from kyros_spark.config import Config
 from kyros_spark.delta.tables import DeltaTables
-from kyros_spark.errors import UsageError, first_line
+from kyros_spark.errors import UsageError
+from kyros_spark.foreign_errors import first_line
 from kyros_spark.operations.sql_function import register_predict
 from kyros_spark.tables.all import TABLE_NAMES
 

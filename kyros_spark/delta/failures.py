@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from pyspark.errors import PySparkException
 
-from kyros_spark.errors import ConcurrentRunError, PlatformError, TableConstraintError, java_cause
+from kyros_spark.errors import ConcurrentRunError, PlatformError, TableConstraintError
+from kyros_spark.foreign_errors import java_cause
 from kyros_spark.spark_version import condition_of
 from kyros_spark.tables.contract import Table
 

@@ -27,7 +27,7 @@ from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.failures import translate_concurrency_errors
 from kyros_spark.delta.tables import DeltaTables, Written
 from kyros_spark.delta.where import Where
-from kyros_spark.errors import machine_failed
+from kyros_spark.foreign_errors import machine_failed
 from kyros_spark.log import event
 from kyros_spark.storage.files import folder_exists, remove_folder
 from kyros_spark.tables.contract import Table

@@ -16,7 +16,7 @@ from kyros_spark.doctor.memory import executor_memory
 from kyros_spark.doctor.verdict import Check, fail, ok, warn
 from kyros_spark.doctor.worker import facts_as_json
 from kyros_spark.environment import code_hash, package_version
-from kyros_spark.errors import first_line
+from kyros_spark.foreign_errors import first_line
 from kyros_spark.spark.session import application, spark_conf, task_slots
 
 Hosts = Sequence[dict[str, Any]]

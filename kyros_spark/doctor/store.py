@@ -9,7 +9,8 @@ from pyspark.sql import SparkSession
 
 from kyros_spark.config import TableSettings
 from kyros_spark.doctor.verdict import Check, fail, ok
-from kyros_spark.errors import PlatformError, first_line, java_cause
+from kyros_spark.errors import PlatformError
+from kyros_spark.foreign_errors import first_line, java_cause
 from kyros_spark.storage.files import remove_file, write_file
 from kyros_spark.tables.ddl import quoted
 

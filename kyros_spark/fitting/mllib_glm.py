@@ -21,9 +21,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import ModelSettings
-from kyros_spark.errors import FitError, first_line, is_from_the_jvm, machine_failed
+from kyros_spark.errors import FitError
 from kyros_spark.fitting.glm_fit import GlmFit
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.foreign_errors import first_line, is_from_the_jvm, machine_failed
 from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
 from kyros_spark.transforms.encode import encoded

@@ -11,9 +11,10 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from kyros_spark.errors import FitError, WorkerLostError, is_from_the_jvm, lost_worker
+from kyros_spark.errors import FitError, WorkerLostError
 from kyros_spark.fitting.local_boosting import MARGIN, VALIDATION
 from kyros_spark.fitting.rows import LABEL, WEIGHT
+from kyros_spark.foreign_errors import is_from_the_jvm, lost_worker
 from kyros_spark.log import event
 from kyros_spark.spark.session import fitting_tasks
 

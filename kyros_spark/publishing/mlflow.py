@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kyros_spark.config import MlflowSettings
-from kyros_spark.errors import first_line
+from kyros_spark.foreign_errors import first_line
 from kyros_spark.log import event
 from kyros_spark.publishing.changes import flat
 from kyros_spark.publishing.markdown import markdown

@@ -14,11 +14,8 @@ from kyros_spark.errors import (
     SourceSchemaError,
     StorageFullError,
     WorkerLostError,
-    is_full,
-    lost_worker,
-    spark_is_gone,
-    spark_lost,
 )
+from kyros_spark.foreign_errors import is_full, lost_worker, spark_is_gone, spark_lost
 from kyros_spark.runs.run import Run
 
 # How Spark names an expression that fails on the data under ANSI rules.

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kyros_spark.errors import first_line
+from kyros_spark.foreign_errors import first_line
 from kyros_spark.spark.archive import (
     ArchiveError,
     Installation,

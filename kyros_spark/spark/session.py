@@ -19,7 +19,8 @@ from pyspark.sql import SparkSession
 
 from kyros_spark import profiler
 from kyros_spark.config import SparkSettings
-from kyros_spark.errors import PlatformError, first_line
+from kyros_spark.errors import PlatformError
+from kyros_spark.foreign_errors import first_line
 from kyros_spark.log import event
 from kyros_spark.spark import runtime
 from kyros_spark.spark.archive import remove_archive_of, use_empty_conf_folder, without_archive

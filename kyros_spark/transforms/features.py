@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 
 from kyros_spark.config import AgeSettings, FeatureSettings, PrepareSettings, SplitSettings
 from kyros_spark.config.expressions import inputs_of, made_from, without_texts, words
-from kyros_spark.errors import FeatureDefinitionError, first_line, machine_failed
+from kyros_spark.errors import FeatureDefinitionError
+from kyros_spark.foreign_errors import first_line, machine_failed
 from kyros_spark.transforms.bins import bin_label
 from kyros_spark.transforms.first_days import first_days
 

@@ -9,7 +9,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import ClaimSettings, Config, PrepareSettings
-from kyros_spark.errors import FeatureDefinitionError, first_line
+from kyros_spark.errors import FeatureDefinitionError
+from kyros_spark.foreign_errors import first_line
 from kyros_spark.transforms.features import exposure_value, feature_value, split_value
 from kyros_spark.transforms.targets import claims_by_policy
 

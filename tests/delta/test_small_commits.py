@@ -22,12 +22,8 @@ from kyros_spark.delta.log_files import active_files
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.delta.upkeep import vacuum
 from kyros_spark.delta.where import Among, Where, batch, combinations, where
-from kyros_spark.errors import (
-    ConcurrentRunError,
-    TableConstraintError,
-    TableSchemaError,
-    is_full,
-)
+from kyros_spark.errors import ConcurrentRunError, TableConstraintError, TableSchemaError
+from kyros_spark.foreign_errors import is_full
 from kyros_spark.tables.all import all_tables
 from kyros_spark.tables.contract import Column, Table
 from kyros_spark.tables.runs import RUNS

@@ -15,7 +15,7 @@ from py4j.protocol import Py4JNetworkError
 from pyspark.ml.regression import GeneralizedLinearRegression
 from pyspark.sql import functions
 
-from kyros_spark.errors import spark_is_gone
+from kyros_spark.foreign_errors import spark_is_gone
 
 
 @pytest.mark.parametrize(

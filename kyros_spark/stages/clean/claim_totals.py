@@ -11,7 +11,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config, ReconcileSettings
-from kyros_spark.errors import ClaimsDifferError, ConfigError, first_line
+from kyros_spark.errors import ClaimsDifferError, ConfigError
+from kyros_spark.foreign_errors import first_line
 from kyros_spark.log import event
 from kyros_spark.runs.run import Run
 from kyros_spark.stages.clean.judge import JudgedSource

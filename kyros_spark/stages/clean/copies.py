@@ -9,7 +9,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from kyros_spark.config import Config
-from kyros_spark.errors import TooManyDuplicatesError, machine_failed
+from kyros_spark.errors import TooManyDuplicatesError
+from kyros_spark.foreign_errors import machine_failed
 from kyros_spark.log import event
 from kyros_spark.runs.run import Run
 from kyros_spark.stages.clean.judge import JudgedSource

@@ -18,8 +18,8 @@ from kyros_spark.errors import (
     RuleFailedError,
     SourceEncodingError,
     TooManyRejectsError,
-    first_line,
 )
+from kyros_spark.foreign_errors import first_line
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
 from kyros_spark.spark.persisted import persisted

@@ -15,8 +15,8 @@ from kyros_spark.errors import (
     KyrosError,
     SparkLostError,
     StorageFullError,
-    java_cause,
 )
+from kyros_spark.foreign_errors import java_cause
 from kyros_spark.log import event
 from kyros_spark.registry import Entry, Registered
 from kyros_spark.runs.failures import translate_failures

@@ -30,7 +30,9 @@ def configure_logging(level: int = logging.INFO) -> None:
     package_logger.setLevel(level)
     package_logger.propagate = False
     # PySpark repeats every failure as a page of JSON; our own error is one sentence.
-    logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_is_no_interruption)
 
 
 @contextmanager
@@ -48,6 +50,11 @@ def handlers_of_their_own() -> Iterator[None]:
 def event(message: str, level: int = logging.INFO, **fields: Any) -> None:
     """Log one sentence with named fields."""
     logger().log(level, message, extra={_FIELDS: fields})
+
+
+def _is_no_interruption(record: logging.LogRecord) -> bool:
+    """Leave out the page that py4j logs at Ctrl-C, to the root logger; the command says it."""
+    return record.getMessage() != "KeyboardInterrupt while sending command."
 
 
 class _JsonLines(logging.Formatter):

@@ -10,6 +10,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from kyros_spark.cli.opening import interruptible, stages_named
 from kyros_spark.cli.opening import open_portfolio as _open
 
 if TYPE_CHECKING:
@@ -113,52 +114,11 @@ def run_suggest(arguments: argparse.Namespace) -> dict[str, Any]:
     from kyros_spark.operations.suggest import suggest
     from kyros_spark.spark.session import get_session
 
-    spark = get_session(app="kyros suggest")
+    spark = interruptible(get_session(app="kyros suggest"))
     suggestion = suggest(spark, arguments.source, arguments.out, arguments.format)
     lines = enumerate(suggestion["please_decide"], start=1)
     sys.stdout.write("please decide:\n" + "".join(f"{n:3}. {text}\n" for n, text in lines))
     return {"stage": "suggest", "status": "done", **suggestion}
-
-
-def run_status(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write the state of each stage on each batch, one per line."""
-    from kyros_spark.operations.status import lines, status
-
-    standings = status(*_open(arguments, "kyros status"), arguments.batch)
-    sys.stdout.write("".join(f"{line}\n" for line in lines(standings)))
-    states = [standing.state for standing in standings]
-    counts = {state: states.count(state) for state in dict.fromkeys(states)}
-    entries = [standing.to_json() for standing in standings]
-    return {"stage": "status", "status": "done", "counts": counts, "standings": entries}
-
-
-def run_plan(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write what a run would do, one step per line."""
-    from kyros_spark.operations.plan import lines, plan
-
-    spark, config = _open(arguments, "kyros plan")
-    planned = plan(spark, config, arguments.batch)
-    sys.stdout.write("".join(f"{line}\n" for line in lines(planned, config)))
-    return {"stage": "plan", "status": "done", **planned.to_json()}
-
-
-def run_benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run one stage alone on pinned versions, and compare its times with earlier ones."""
-    from kyros_spark.operations.benchmark import benchmark, lines
-
-    spark, config = _open(arguments, "kyros benchmark")
-    timed = benchmark(
-        spark, config, arguments.stage, arguments.batch, arguments.rows, arguments.repeat
-    )
-    sys.stdout.write("".join(f"{line}\n" for line in lines(timed)))
-    return {"stage": "benchmark", "status": "done", "of": timed.stage, **timed.to_json()}
-
-
-def run_maintain(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Compact the small tables, and remove files that no table needs."""
-    from kyros_spark.operations.maintain import maintain
-
-    return maintain(*_open(arguments, "kyros maintain"))
 
 
 def run_chain(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -167,7 +127,7 @@ def run_chain(arguments: argparse.Namespace) -> dict[str, Any]:
     from kyros_spark.stages.graph import check_run
     from kyros_spark.stages.pipeline import run
 
-    stages = [stage.strip() for stage in arguments.stages.split(",") if stage.strip()]
+    stages = stages_named(arguments)
     spark, config = _open(
         arguments, "kyros run", lambda config: check_run(config, arguments.batch, stages)
     )
@@ -199,7 +159,7 @@ def run_doctor(arguments: argparse.Namespace) -> dict[str, Any]:
 
     def session_and_config() -> tuple[SparkSession, Config | None]:
         return (
-            (get_session(app=app, short=True), None)
+            (interruptible(get_session(app=app, short=True)), None)
             if not arguments.config
             else _open(arguments, app)
         )

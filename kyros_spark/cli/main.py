@@ -93,7 +93,8 @@ def _job(words: Sequence[str]) -> None:
 def _fail(stage: str, error: BaseException, code: int) -> int:
     from kyros_spark.runs.result_line import failure_line
 
-    event(f"{stage or 'kyros'} failed: {error}", level=40)
+    end = "" if isinstance(error, KeyboardInterrupt) else "failed: "
+    event(f"{stage or 'kyros'} {end}{error or 'interrupted'}", level=40)
     _write_line(failure_line(stage, error))
     return code
 

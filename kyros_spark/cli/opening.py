@@ -24,7 +24,7 @@ def open_portfolio(
     from kyros_spark.spark.session import get_session
 
     if is_remote(arguments.config):
-        spark = get_session(app=app)
+        spark = interruptible(get_session(app=app))
         config = load_config(arguments.config, arguments.set, spark)
         if check is not None:
             check(config)
@@ -32,4 +32,18 @@ def open_portfolio(
     config = load_config(arguments.config, arguments.set)
     if check is not None:
         check(config)
-    return get_session(config.spark, app, is_short(arguments, config)), config
+    spark = get_session(config.spark, app, is_short(arguments, config))
+    return interruptible(spark), config
+
+
+def interruptible(spark: SparkSession) -> SparkSession:
+    """Return the session, which Ctrl-C leaves in a state to be asked again."""
+    from kyros_spark.spark.interrupt import stop_at_ctrl_c
+
+    stop_at_ctrl_c(spark)
+    return spark
+
+
+def stages_named(arguments: argparse.Namespace) -> list[str]:
+    """Return the stages that `--stages` names, in its order."""
+    return [stage.strip() for stage in arguments.stages.split(",") if stage.strip()]

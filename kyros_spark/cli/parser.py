@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
-from kyros_spark.cli import commands
+from kyros_spark.cli import commands, upkeep_commands
 from kyros_spark.errors import UsageError
 
 _STAGES = {
@@ -18,6 +18,7 @@ _STAGES = {
 }
 
 
+_RUN_STAGES = "clean,prepare,train,predict"
 _PROFILE = "sample driver and Python workers; leave stacks for a flame-graph viewer there"
 _FUSE = "compute features on the way, without table prepared where nobody needs it"
 
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", metavar="FOLDER", help=_PROFILE)
         if name == "run":
             command.add_argument("--batch", action="append", default=[], help="again for more")
-            command.add_argument("--stages", default="clean,prepare,train,predict")
+            command.add_argument("--stages", default=_RUN_STAGES, help=f"default: {_RUN_STAGES}")
             command.add_argument("--fuse", action="store_true", help=_FUSE)
             command.set_defaults(work=commands.run_chain)
             continue
@@ -92,12 +93,15 @@ def _add_upkeep(stages: Any) -> None:
     example = "example: kyros status --config conf/demo.yaml"
     command = _add_portfolio_command(stages, "status", help_text, example)
     command.add_argument("--batch", action="append", default=[], help="again for more")
-    command.set_defaults(work=commands.run_status)
+    help_text = "some of them (default: those of run, and evaluate where it was ever tried)"
+    command.add_argument("--stages", default="", help=help_text)
+    command.set_defaults(work=upkeep_commands.run_status)
     help_text = "show what run would do, with which settings, and what it is likely to take"
     example = "example: kyros plan --config conf/demo.yaml --set plan.price_per_hour=4.20"
     command = _add_portfolio_command(stages, "plan", help_text, example)
     command.add_argument("--batch", action="append", default=[], help="again for more")
-    command.set_defaults(work=commands.run_plan)
+    command.add_argument("--stages", default=_RUN_STAGES, help=f"default: {_RUN_STAGES}")
+    command.set_defaults(work=upkeep_commands.run_plan)
     help_text = "run one stage alone on pinned table versions, and compare with earlier times"
     example = "example: kyros benchmark predict --config conf/demo.yaml --batch 2023 --rows 50000"
     command = _add_portfolio_command(stages, "benchmark", help_text, example)
@@ -105,11 +109,11 @@ def _add_upkeep(stages: Any) -> None:
     command.add_argument("--batch", help="the extract's id")
     command.add_argument("--rows", type=int, help="about so many of the batch (default: all)")
     command.add_argument("--repeat", type=int, default=3, choices=range(1, 101), metavar="TIMES")
-    command.set_defaults(work=commands.run_benchmark)
+    command.set_defaults(work=upkeep_commands.run_benchmark)
     help_text = "compact the small tables, remove files older than tables.keep_days that none names"
     example = "example: kyros maintain --config conf/demo.yaml"
     command = _add_portfolio_command(stages, "maintain", help_text, example)
-    command.set_defaults(work=commands.run_maintain)
+    command.set_defaults(work=upkeep_commands.run_maintain)
 
 
 def _add_suggest(stages: Any) -> None:

@@ -72,6 +72,10 @@ def prompt(spark: SparkSession, config: Config) -> None:
             query += input("kyros> " if not query else "     > ") + "\n"
         except EOFError:
             return
+        except KeyboardInterrupt:  # the line is dropped, as in a shell
+            _say("")
+            query = ""
+            continue
         if query.strip().rstrip(";").lower() in ("exit", "quit"):
             return
         if not query.rstrip().endswith(";"):
@@ -80,6 +84,8 @@ def prompt(spark: SparkSession, config: Config) -> None:
             _say(answer(spark, config, query))
         except UsageError as error:
             _say(str(error))
+        except KeyboardInterrupt:
+            _say("interrupted")
         query = ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ class EvaluatedModel:
 
     number      its position among the batch's models; part of its column names
     settings    family, target, per; None if it cannot be judged, and ``reason`` says why
-    used        its features
+    used        its features; those of its parts for a composite
     trained_on  its training batches
     labelled    whether its target is known in the batch
     version_at  the version of table predictions that holds its predictions
@@ -95,7 +95,7 @@ def evaluated_model(
         name,
         version,
         chosen,
-        frozenset(feature.name for m in manifests for feature in m.features),
+        frozenset(_features(registry, registered, predicting)),
         tuple(dict.fromkeys(b for m in manifests for b in m.training.get("batches", ()))),
         reason=reason,
         version_at=version_at,
@@ -119,6 +119,18 @@ def _beside(
         if part.role == "beside" and part.name == title
     ]
     return _manifests(registry, registered, pairs)
+
+
+def _features(
+    registry: Registry,
+    registered: Mapping[tuple[str, str], Entry],
+    manifests: Sequence[Manifest],
+) -> Iterator[str]:
+    """Name the models' features; a composite has those of the parts that it multiplies."""
+    for manifest in manifests:
+        yield from (feature.name for feature in manifest.features)
+        pairs = [(p.name, str(p.version)) for p in manifest.parts if p.role == "factor"]
+        yield from _features(registry, registered, _manifests(registry, registered, pairs))
 
 
 def _manifests(

@@ -49,14 +49,15 @@ class Benchmark:
 
     @property
     def middle(self) -> float:
-        """Return the median of the seconds."""
-        return round(median(self.seconds), 3)
+        """Return the median of the seconds without the first time, which warms Spark up."""
+        return round(median(self.seconds[1:] or self.seconds), 3)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the result line has it."""
         return {
             "batch": self.batch, "rows": self.rows, "seconds_each": list(self.seconds),
-            "seconds": self.middle, "resources": dict(self.resources),
+            "seconds_first": self.seconds[0], "seconds": self.middle,
+            "resources": dict(self.resources),
             "earlier": [list(benchmark) for benchmark in self.earlier],
         }  # fmt: skip
 
@@ -112,9 +113,11 @@ def benchmark(
 
 def lines(result: Benchmark) -> list[str]:
     """Return the result as text, one line per run or earlier benchmark."""
-    seconds = ", ".join(f"{seconds:.1f}" for seconds in result.seconds)
+    first, *later = (f"{seconds:.1f}" for seconds in result.seconds)
+    times = f"first {first} s" + (f", then {', '.join(later)} s" if later else "")
+    middle = f"; median of the later ones {result.middle:.1f} s" if later else ""
     title = f"{result.stage} {result.batch}, {result.rows:,} rows"
-    text = [f"{title}: {seconds} s; {result.middle:.1f} s", summary(dict(result.resources))]
+    text = [f"{title}: {times}{middle}", summary(dict(result.resources))]
     for time, code, earlier in result.earlier:
         ratio = result.middle / earlier if earlier else float("nan")
         text.append(f"{time}, version {code}: {earlier:.1f} s; now {ratio:.2f} times that")
@@ -201,7 +204,8 @@ def _once(
 
 def _result(portfolio: Portfolio, stage: str, label: str, timed: Sequence[Run]) -> Benchmark:
     rows, seconds = timed[-1].rows_in, tuple(run.seconds for run in timed)
-    middle = sorted(timed, key=lambda run: run.seconds)[len(timed) // 2]
+    later = timed[1:] or timed
+    middle = sorted(later, key=lambda run: run.seconds)[len(later) // 2]
     earlier = []
     ledger = portfolio.tables.find("runs")
     if ledger is not None:

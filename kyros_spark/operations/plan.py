@@ -19,6 +19,7 @@ from kyros_spark.runs.micro_batches import rows_per_micro_batch
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.spark.session import application
 from kyros_spark.stages.graph import training_batches
+from kyros_spark.stages.pipeline import STAGES
 
 _LAST = 5  # runs of a stage that its speed is taken from
 
@@ -54,17 +55,24 @@ class Plan:
         return asdict(self)
 
 
-def plan(spark: SparkSession, config: Config, batches: Sequence[str] = ()) -> Plan:
+def plan(
+    spark: SparkSession,
+    config: Config,
+    batches: Sequence[str] = (),
+    stages: Sequence[str] = STAGES,
+) -> Plan:
     """Return what `run` would do on this machine, and estimates from the ledger.
 
+    stages: as those of `run`.
+
     Raises:
-        UsageError: no batches are known.
+        UsageError: no batches are known, or a stage is not one of a pipeline.
     """
     portfolio = Portfolio(spark, config)
     speeds = _speeds(portfolio.tables)
     steps = tuple(
         _step(portfolio, standing, speeds)
-        for standing in status(spark, config, batches)
+        for standing in status(spark, config, batches, stages)
         if standing.state != "current"
     )
     return Plan(_machine(spark), _bounds(spark, config), steps)

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from textwrap import shorten
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config
 from kyros_spark.delta.staging import can_stage
-from kyros_spark.errors import BatchMissingError, KyrosError, UsageError
+from kyros_spark.errors import BatchMissingError, KyrosError
 from kyros_spark.runs import heartbeat
 from kyros_spark.runs.execute import WorkState, state_of
 from kyros_spark.runs.micro_batches import STAGED_TABLES, rows_per_micro_batch, staged_write
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastFailure
-from kyros_spark.stages.graph import earlier_steps
-from kyros_spark.stages.pipeline import STAGES, Step, steps_of
+from kyros_spark.stages.graph import check_run, earlier_steps
+from kyros_spark.stages.pipeline import OPTIONAL_STAGES, STAGES, Step, steps_of
 from kyros_spark.storage.small_files import beside
+
+_REASON_WIDTH = 160  # characters of a line; the result line has them all
 
 Standings = dict[tuple[str, str], "Standing"]
 
@@ -32,7 +35,7 @@ class Standing:
     running (its heartbeat is there); missing (never done); unfinished (a run stopped between
     micro-batches); failed (the last try).
     because: what changed, or how it failed.
-    done_at: when the last finished run started.
+    done_at: when the last finished run ended.
     """
 
     stage: str
@@ -51,24 +54,27 @@ def status(
     spark: SparkSession,
     config: Config,
     batches: Sequence[str] = (),
-    stages: Sequence[str] = STAGES,
+    stages: Sequence[str] = (),
 ) -> list[Standing]:
     """Return the state of each stage on each batch, in the order in which a pipeline runs them.
 
     Nothing is run and nothing written.
 
+    stages: default those that `run` runs, and evaluate for batches on which it was ever tried.
+
     Raises:
-        UsageError: no batches are known.
+        UsageError: no batches are known, or a stage is not one of a pipeline.
     """
-    chosen = list(batches) or list(config.batches)
-    if not chosen:
-        raise UsageError("status: give --batch ID, or list batches in the settings")
+    chosen = check_run(config, batches, stages or STAGES, "status")
     portfolio = Portfolio(spark, config)
     failures = portfolio.ledger.failures()
     running = heartbeat.running_steps(beside(spark, config.tables, heartbeat.FOLDER))
     standings: Standings = {}
-    for step in steps_of(config, chosen, stages):
+    for step in steps_of(config, chosen, stages or (*STAGES, *OPTIONAL_STAGES)):
         key = (step.stage, step.batch)
+        was_tried = key in failures or portfolio.ledger.last_run(*key) is not None
+        if not stages and step.stage in OPTIONAL_STAGES and not was_tried:
+            continue
         state, because = _state(portfolio, step)
         if state == "current":
             state, because = _with_earlier_steps(config, step, standings, because)
@@ -78,7 +84,7 @@ def status(
             state, because = "running", (_running_since(running[key]),)
         last_run = portfolio.ledger.last_run(*key)
         run_id = last_run.run_id if last_run is not None else None
-        done_at = last_run.started_at if last_run is not None else None
+        done_at = last_run.ended_at if last_run is not None else None
         standings[key] = Standing(*key, state, because, run_id, done_at)
     return list(standings.values())
 
@@ -86,10 +92,11 @@ def status(
 def lines(standings: Sequence[Standing]) -> list[str]:
     """Return one line per step, in columns."""
     width = max((len(standing.batch) for standing in standings), default=0)
-    return [
-        f"{s.stage:<9} {s.batch:<{width}}  {s.state:<10} {'; '.join(s.because)}".rstrip()
-        for s in standings
-    ]
+    texts = []
+    for s in standings:
+        because = shorten("; ".join(s.because), _REASON_WIDTH, placeholder=" ...")
+        texts.append(f"{s.stage:<9} {s.batch:<{width}}  {s.state:<10} {because}".rstrip())
+    return texts
 
 
 def _state(portfolio: Portfolio, step: Step) -> tuple[str, tuple[str, ...]]:

@@ -48,6 +48,7 @@ def card(
         "data": _data(entry),
         "factors": factors(entry, model, relativities),
         "validation": _validation(entry),
+        "fit": _fit(entry),
         "gate": _gate(entry, champion_of(entry.name, entries)),
         "change": change(entry, champion_before(entry, entries)),
         "provenance": _provenance(entry),
@@ -79,19 +80,23 @@ def _data(entry: Entry) -> dict[str, Any]:
 
 
 def _validation(entry: Entry) -> dict[str, dict[str, float]]:
-    """Return the metrics by part; those of no part are under "all", unless they are costs."""
+    """Return the metrics by part, each a mean over its rows or units."""
     by_part: dict[str, dict[str, float]] = {}
     for part in _PARTS:
         metrics = {k: v for k, v in sorted(entry.metrics.items()) if k.startswith(f"{part}_")}
         if metrics:
             by_part[part] = {key.removeprefix(f"{part}_"): v for key, v in metrics.items()}
+    return by_part
+
+
+def _fit(entry: Entry) -> dict[str, float]:
+    """Return what the fit says of itself: totals over its rows, and neither a part's nor a cost."""
     cost = set(entry.cost)
-    rest = {
+    return {
         key: value
         for key, value in sorted(entry.metrics.items())
         if key.partition("_")[0] not in _PARTS and key not in cost and not is_account(key)
     }
-    return by_part | ({"all": rest} if rest else {})
 
 
 def _gate(entry: Entry, champion: Entry | None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ def markdown(card: Mapping[str, Any]) -> str:
         _section("Data", _data(card["data"])),
         _section("Factors", _factors(card["factors"])),
         _section("Validation", _validation(card["validation"], model["deviance"])),
+        *([_section("Fit", _fit(card["fit"]))] if card["fit"] else []),
         _section("Limits", _list(card["limits"])),
         _section("Gate", _gate(card["gate"])),
         _section("Change since the last champion", _change(card["change"])),
@@ -80,6 +81,11 @@ def _validation(parts: Mapping[str, Mapping[str, float]], deviance: str) -> list
         return ["It was not measured on data."]
     rows = [[part, *(metrics.get(name) for name in names)] for part, metrics in parts.items()]
     return [f"Measured by the {deviance}.", "", *_table(["part", *names], rows)]
+
+
+def _fit(totals: Mapping[str, float]) -> list[str]:
+    rows = [[name.replace("_", " "), value] for name, value in totals.items()]
+    return ["Totals over the rows it was fitted on.", "", *_table(["statistic", "value"], rows)]
 
 
 def _gate(gate: Mapping[str, Any]) -> list[str]:

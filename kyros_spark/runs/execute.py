@@ -14,7 +14,7 @@ from kyros_spark.runs.failures import translate_failures
 from kyros_spark.runs.heartbeat import FOLDER, heartbeat
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.resources import Meter, summary
-from kyros_spark.runs.run import LastRun, Run, fingerprint, new_run_id
+from kyros_spark.runs.run import AD_HOC, LastRun, Run, fingerprint, new_run_id
 from kyros_spark.storage.small_files import beside
 
 Content = TypeVar("Content")
@@ -39,6 +39,8 @@ class Work(Generic[Content]):
     inputs: looks up what the work rests on; it writes nothing, and is asked before anything is.
     settings: those that the work depends on, as JSON takes them.
     do: does the work and puts what came of it into the run.
+    is_ad_hoc: it is not what the settings ask for, such as models named by hand; its failure says
+    nothing of the step that the settings ask for.
     """
 
     portfolio: Portfolio
@@ -47,6 +49,7 @@ class Work(Generic[Content]):
     inputs: Callable[[], Inputs[Content]]
     settings: Mapping[str, Any]
     do: Callable[[Run, Content], None]
+    is_ad_hoc: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ def execute(
             _record(portfolio, run, meter, skipped)
     except BaseException as error:
         run.status, run.error, run.ended = "failed", error, time.time()
+        if work.is_ad_hoc:
+            run.details[AD_HOC] = True
         error.kyros_run = run  # type: ignore[attr-defined]  # for the result line
         _record_failure(portfolio, run, in_pipeline)
         raise

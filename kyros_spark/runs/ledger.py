@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from kyros_spark import environment
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.delta.version_cache import TableVersion
-from kyros_spark.runs.run import LastFailure, LastRun, Run, error_line, last_run_from_json
+from kyros_spark.runs.run import AD_HOC, LastFailure, LastRun, Run, error_line, last_run_from_json
 from kyros_spark.spark import session
 from kyros_spark.tables.runs import RUNS
 
@@ -36,13 +36,14 @@ class Ledger:
         self._version: TableVersion | None = None
 
     def failures(self) -> dict[tuple[str, str], LastFailure]:
-        """Return the last failure of each (stage, batch) that failed."""
+        """Return the last failure of each (stage, batch) that failed, ad-hoc work left aside."""
         ledger = self._tables.find(RUNS.name)
         if ledger is None:
             return {}
         failure = F.struct(_order(ledger).alias("ordinal"), "started_at", "error")
-        failed = ledger.where(F.col("status") == "failed").groupBy("stage", "batch_id")
-        rows = failed.agg(F.max(failure).alias("last")).collect()
+        is_ad_hoc = F.get_json_object("details", f"$.{AD_HOC}") == "true"
+        failed = ledger.where((F.col("status") == "failed") & ~F.coalesce(is_ad_hoc, F.lit(False)))
+        rows = failed.groupBy("stage", "batch_id").agg(F.max(failure).alias("last")).collect()
         return {
             (row["stage"], row["batch_id"]): LastFailure(
                 row["last"]["ordinal"], row["last"]["started_at"], row["last"]["error"] or ""

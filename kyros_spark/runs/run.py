@@ -7,13 +7,15 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kyros_spark import environment
 from kyros_spark.delta.tables import Written
 from kyros_spark.digest import digest
 from kyros_spark.log import event
+
+AD_HOC = "ad_hoc"  # in the details of a failed run that the settings did not ask for
 
 
 def new_run_id() -> str:
@@ -111,6 +113,11 @@ class LastRun:
     code_hash: str
     ordinal: int
     seconds: float
+
+    @property
+    def ended_at(self) -> datetime:
+        """Return when the run ended."""
+        return self.started_at + timedelta(seconds=self.seconds)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON takes it; ``last_run_from_json`` reads it."""

@@ -36,7 +36,9 @@ STAGE_INPUTS: dict[str, tuple[StageInput, ...]] = {
 }
 
 
-def check_run(config: Config, batches: Sequence[str], stages: Sequence[str]) -> list[str]:
+def check_run(
+    config: Config, batches: Sequence[str], stages: Sequence[str], command: str = "run"
+) -> list[str]:
     """Return the batches that a pipeline works on: those given, or those of the settings.
 
     Raises:
@@ -44,15 +46,19 @@ def check_run(config: Config, batches: Sequence[str], stages: Sequence[str]) -> 
     """
     chosen = list(batches) or list(config.batches)
     if not chosen:
-        raise UsageError("run: give --batch ID (again for more), or list batches in the settings")
+        raise UsageError(
+            f"{command}: give --batch ID (again for more), or list batches in the settings"
+        )
     expected = ", ".join(STAGE_INPUTS)
     if not stages:
-        raise UsageError(f"run --stages: expected some of {expected}, found none")
+        raise UsageError(f"{command} --stages: expected some of {expected}, found none")
     for stage in stages:
         if stage not in STAGE_INPUTS:
             near = difflib.get_close_matches(stage, STAGE_INPUTS, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise UsageError(f"run --stages: expected some of {expected}, found '{stage}'{hint}")
+            raise UsageError(
+                f"{command} --stages: expected some of {expected}, found '{stage}'{hint}"
+            )
     return chosen
 
 

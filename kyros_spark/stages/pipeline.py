@@ -26,7 +26,8 @@ from kyros_spark.stages.predict.stage import predict_work
 from kyros_spark.stages.prepare.stage import prepare_work
 from kyros_spark.stages.train.stage import train_work
 
-STAGES = ("clean", "prepare", "train", "predict")  # evaluate is run only if it is asked for
+STAGES = ("clean", "prepare", "train", "predict")
+OPTIONAL_STAGES = ("evaluate",)  # run only if they are asked for
 
 
 @dataclass(frozen=True)

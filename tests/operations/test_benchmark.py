@@ -34,6 +34,9 @@ def test_a_part_of_a_batch_is_predicted_again_and_again(benchmarked, portfolio, 
     line, told = benchmarked(f"predict --batch {FIRST} --rows 60 --repeat 2")
     assert len(line["seconds_each"]) == 2 and min(line["seconds_each"]) > 0
     assert 40 < line["rows"] < 80, "about as many as asked for"
+    first, later = line["seconds_each"]
+    assert (line["seconds_first"], line["seconds"]) == (first, later), "the first warms Spark up"
+    assert f"first {first:.1f} s, then {later:.1f} s; median of the later ones" in told
     assert line["resources"]["kernel"] > 0
     assert "no earlier benchmark" in told
     row, details = last_of(portfolio, spark)

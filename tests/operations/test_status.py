@@ -3,10 +3,13 @@
 import json
 import os
 import time
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 from portfolio import FIRST, POLICIES, SECOND
 
+from kyros_spark.operations.status import Standing, lines
 from kyros_spark.runs import heartbeat
 from kyros_spark.stages.clean import stage as clean_stage
 
@@ -130,3 +133,45 @@ def test_maintain_gathers_the_ledger_and_every_row_stays(portfolio, spark):
     assert not log.exists() and not of_prepare.exists() and young.exists()
     assert line["staged_removed"] == 2
     assert told(portfolio) == dict.fromkeys(STEPS, ("current", []))
+
+
+def test_an_evaluation_of_replaced_predictions_is_stale_and_its_report_says_so(portfolio):
+    report = portfolio.must(f"evaluate --batch {FIRST}")["details"]["report"]
+    evaluated = ("evaluate", FIRST)
+    assert told(portfolio) == dict.fromkeys([*STEPS, evaluated], ("current", []))
+    assert "Outdated" not in Path(report).read_text()
+    portfolio.set("predict.unseen_warning_share", 0.5)
+    assert told(portfolio)[evaluated] == ("stale", [f"predict {FIRST} is stale"])
+    replaced = portfolio.must(f"predict --batch {FIRST}")
+    assert told(portfolio)[evaluated][0] == "stale"
+    head = Path(report).read_text().partition("<h1>")[0]
+    assert f"by run {replaced['run_id']}" in head
+    assert head.index("Outdated") > head.index("<body>")
+    portfolio.must(f"evaluate --batch {FIRST}")
+    assert told(portfolio)[evaluated] == ("current", [])
+    assert "Outdated" not in Path(report).read_text()
+
+
+def test_an_ad_hoc_failure_is_not_the_batch_s(portfolio):
+    portfolio.set("predict.unseen_warning_share", 0.5)
+    assert portfolio.kyros(f"predict --batch {SECOND} --model unheard_of").code == 2
+    assert told(portfolio)["predict", SECOND] == ("stale", ["settings"])
+
+
+def test_a_step_is_done_when_it_ended(portfolio, spark):
+    done_at = {
+        (s["stage"], s["batch"]): s["done_at"] for s in portfolio.must("status")["standings"]
+    }
+    runs = portfolio.read(spark, "runs").where("status = 'done'").collect()
+    for run in runs:
+        ended = run["started_at"].timestamp() + run["seconds"]
+        step = (run["stage"], run["batch_id"])
+        assert datetime.fromisoformat(done_at[step]).timestamp() == pytest.approx(ended, abs=0.01)
+
+
+def test_a_long_reason_leaves_the_line_readable_and_stays_whole_in_the_result():
+    reason = "expected " + "many columns, " * 40
+    standing = Standing("clean", FIRST, "failed", (reason,))
+    (line,) = lines([standing])
+    assert len(line) < 200 and line.endswith("...")
+    assert standing.to_json()["because"] == (reason,)

@@ -34,6 +34,11 @@ def test_the_card_s_numbers_are_the_registry_s(finished, spark, tmp_path):
         for name, value in told["validation"][part].items():
             assert value == row["metrics"][f"{part}_{name}"]
         assert told["data"]["rows"][part] == row["metrics"][f"{part}_rows"]
+    assert set(told["validation"]) == {"train", "valid", "test"}, "means; totals stand apart"
+    assert told["fit"]["null_deviance"] == row["metrics"]["null_deviance"]
+    heading, fit = (tmp_path / "frequency-1.md").read_text().split("## Fit\n")
+    assert "| null deviance |" in fit.partition("\n## ")[0]
+    assert "| all |" not in heading
     assert told["data"]["batches"] == [row["batch_id"]]
     assert told["data"]["inputs"] == row["inputs"]
     assert told["provenance"]["sha256"] == row["sha256"]

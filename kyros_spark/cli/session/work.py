@@ -20,6 +20,7 @@ from kyros_spark import environment
 from kyros_spark.cli.main import run_here
 from kyros_spark.cli.session import frames
 from kyros_spark.log import handlers_of_their_own
+from kyros_spark.spark.interrupt import drop_java_connection
 
 _PIECE = 1 << 16  # characters a frame
 _GRACE = 5.0  # s that a cancelled command has for its last writes, before it is cancelled again
@@ -82,7 +83,7 @@ class CommandThread(threading.Thread):
                     self._is_running = False
                 _raise_in(self, None)
                 if self._is_cancelled:  # what comes after it needs Java as well
-                    _drop_java_connection()
+                    drop_java_connection()
 
     def cancel(self) -> None:
         """Stop the command as Ctrl-C would: its Spark jobs, then its Python."""
@@ -135,7 +136,7 @@ class _Cancelled(KeyboardInterrupt):
         command = threading.current_thread()
         if isinstance(command, CommandThread):
             command.is_interrupted = True
-        _drop_java_connection()
+        drop_java_connection()
 
 
 _Cancelled.__name__ = KeyboardInterrupt.__name__  # for the result line it is nothing else
@@ -222,14 +223,3 @@ def _is_importing(thread: threading.Thread) -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def _drop_java_connection() -> None:
-    """Let this thread open a new connection to Java, as the present one holds half an answer."""
-    from pyspark import SparkContext
-
-    gateway: Any = SparkContext._gateway
-    client = getattr(gateway, "_gateway_client", None)
-    kept = getattr(client, "thread_connection", None)
-    if kept is not None and hasattr(kept, "connection"):
-        del kept.connection

@@ -88,7 +88,8 @@ def evaluate_work(
 
     dumped = settings.model_dump(mode="json")
     do = partial(_evaluate, portfolio, settings)
-    return Work(portfolio, "evaluate", label, inputs, dumped, do)
+    is_ad_hoc = bool(models) or tier is not None
+    return Work(portfolio, "evaluate", label, inputs, dumped, do, is_ad_hoc)
 
 
 def _reference_batches(models: Iterable[EvaluatedModel]) -> list[str]:

@@ -23,6 +23,7 @@ from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.udf import predictions
 from kyros_spark.spark.session import arrow_batch_rows, can_broadcast
 from kyros_spark.stages.predict.in_process import columns_read, predicted_rows, rows_fit
+from kyros_spark.stages.predict.outdated_report import mark_report
 from kyros_spark.stages.predict.scoring_input import ScoringInput
 from kyros_spark.stages.predict.scoring_plan import ScoringPlan, scoring_plan
 from kyros_spark.tables.predictions import predictions as predictions_table
@@ -79,7 +80,8 @@ def predict_work(
     # How many rows a micro-batch has changes none of them.
     own = config.predict.model_dump(mode="json", exclude={"rows_per_micro_batch"})
     settings = own | scoring_input.settings()
-    return Work(portfolio, "predict", label, inputs, settings, partial(_predict, scoring_input))
+    do = partial(_predict, scoring_input)
+    return Work(portfolio, "predict", label, inputs, settings, do, is_ad_hoc=bool(models))
 
 
 def _check_names(config: Config, chosen: Sequence[Entry], whole: bool) -> None:
@@ -118,6 +120,7 @@ def _predict(scoring_input: ScoringInput, run: Run, chosen: list[Entry]) -> None
     else:
         totals = _on_executors(scoring_input, run, plan, report)
     run.rows_out = run.outputs["predictions"].rows
+    run.afterwards.append(partial(mark_report, portfolio, run))
     _report(run, config, plan, totals)
     run.details["hosts"] = report.hosts()
 

@@ -62,6 +62,16 @@ def test_a_product_is_judged_as_a_pure_premium(evaluated, spark):
     assert row["upper"] == pytest.approx(upper, rel=1e-6)
 
 
+def test_a_factor_is_used_by_a_composite_whose_part_uses_it(evaluated, spark):
+    rows = evaluated.read(spark, "evaluation_factors", FIRST).select("model_name", "factor", "used")
+    used = {}
+    for row in rows.distinct().collect():
+        used.setdefault(row["model_name"], set()).update([row["factor"]] if row["used"] else [])
+    assert used["severity"] == {"fuel", "power"} < used["frequency"]
+    assert used["pure_premium"] == used["frequency"] | used["severity"] == used["product"]
+    assert used["pure_premium.premium"] == {"driver", "log_bonus"}
+
+
 def test_without_labels_only_what_needs_none_is_told(evaluated, spark):
     row = metrics(evaluated, spark, SECOND, "all")["frequency"]
     assert row["observed"] is row["deviance_per_row"] is row["gini"] is None

@@ -1,0 +1,66 @@
+"""Run the commands that look after a portfolio: status, plan, benchmark, maintain.
+
+Each imports Spark and the stages itself, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from kyros_spark.cli.opening import open_portfolio as _open
+from kyros_spark.cli.opening import stages_named
+
+
+def run_status(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write the state of each stage on each batch, one per line."""
+    from kyros_spark.operations.status import lines, status
+    from kyros_spark.stages.graph import check_run
+    from kyros_spark.stages.pipeline import STAGES
+
+    stages = stages_named(arguments)
+    spark, config = _open(
+        arguments,
+        "kyros status",
+        lambda config: check_run(config, arguments.batch, stages or STAGES, "status"),
+    )
+    standings = status(spark, config, arguments.batch, stages)
+    sys.stdout.write("".join(f"{line}\n" for line in lines(standings)))
+    states = [standing.state for standing in standings]
+    counts = {state: states.count(state) for state in dict.fromkeys(states)}
+    entries = [standing.to_json() for standing in standings]
+    return {"stage": "status", "status": "done", "counts": counts, "standings": entries}
+
+
+def run_plan(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write what a run would do, one step per line."""
+    from kyros_spark.operations.plan import lines, plan
+    from kyros_spark.stages.graph import check_run
+
+    stages = stages_named(arguments)
+    spark, config = _open(
+        arguments, "kyros plan", lambda config: check_run(config, arguments.batch, stages, "plan")
+    )
+    planned = plan(spark, config, arguments.batch, stages)
+    sys.stdout.write("".join(f"{line}\n" for line in lines(planned, config)))
+    return {"stage": "plan", "status": "done", **planned.to_json()}
+
+
+def run_benchmark(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run one stage alone on pinned versions, and compare its times with earlier ones."""
+    from kyros_spark.operations.benchmark import benchmark, lines
+
+    spark, config = _open(arguments, "kyros benchmark")
+    timed = benchmark(
+        spark, config, arguments.stage, arguments.batch, arguments.rows, arguments.repeat
+    )
+    sys.stdout.write("".join(f"{line}\n" for line in lines(timed)))
+    return {"stage": "benchmark", "status": "done", "of": timed.stage, **timed.to_json()}
+
+
+def run_maintain(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Compact the small tables, and remove files that no table needs."""
+    from kyros_spark.operations.maintain import maintain
+
+    return maintain(*_open(arguments, "kyros maintain"))

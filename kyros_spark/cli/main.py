@@ -1,7 +1,8 @@
 """Run the command line `kyros STAGE ...`, with its exit codes and its result line.
 
-The last line on stdout is one JSON object; logs go to stderr. Exit codes: 0 done or skipped,
-2 wrong usage or settings, 3 the data broke its contract, 4 a gate refused, 1 any other failure.
+The last line on stdout is one JSON object, or words on a terminal; logs go to stderr. Exit codes:
+0 done or skipped, 2 wrong usage or settings, 3 the data broke its contract, 4 a gate refused, 1 any
+other failure.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from kyros_spark.cli.parser import parser
 from kyros_spark.cli.session.client import run_in_session
-from kyros_spark.errors import KyrosError
+from kyros_spark.errors import KyrosError, UsageError
 from kyros_spark.foreign_errors import spark_is_gone, spark_lost
 from kyros_spark.log import configure_logging, event
 from kyros_spark.profiler import FOLDER, profiled
@@ -36,6 +37,9 @@ def run_here(words: Sequence[str]) -> int:
 def _run_words(words: list[str], may_delegate: bool) -> int:
     stage = words[0] if words else ""
     try:
+        if not words:
+            parser().print_help()
+            return UsageError.exit_code
         arguments = parser().parse_args(words)
         if may_delegate and (code := run_in_session(words, arguments)) is not None:
             return code
@@ -51,7 +55,7 @@ def _run_words(words: list[str], may_delegate: bool) -> int:
         event("unforeseen failure", level=40, error=type(error).__name__)
         return _fail(stage, error, 1)
     if line is not None:
-        _write_line(line)
+        _write_line(line, getattr(arguments, "json", False))
     return int(line.get("exit_code", 0)) if line is not None else 0
 
 
@@ -99,6 +103,12 @@ def _fail(stage: str, error: BaseException, code: int) -> int:
     return code
 
 
-def _write_line(line: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(line, default=str) + "\n")
+def _write_line(line: dict[str, Any], is_asked: bool = False) -> None:
+    """Write the result line; a person at a terminal gets words instead, unless it is asked for."""
+    if sys.stdout.isatty() and not is_asked:
+        from kyros_spark.cli.closing import closing_words
+
+        sys.stdout.write(closing_words(line))
+    else:
+        sys.stdout.write(json.dumps(line, default=str) + "\n")
     sys.stdout.flush()

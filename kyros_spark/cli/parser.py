@@ -6,6 +6,7 @@ import argparse
 from typing import Any, NoReturn
 
 from kyros_spark.cli import commands, upkeep_commands
+from kyros_spark.environment import package_version
 from kyros_spark.errors import UsageError
 
 _STAGES = {
@@ -20,6 +21,7 @@ _STAGES = {
 
 _RUN_STAGES = "clean,prepare,train,predict"
 _PROFILE = "sample driver and Python workers; leave stacks for a flame-graph viewer there"
+_JSON = "end with the result line on a terminal too, where words take its place"
 _FUSE = "compute features on the way, without table prepared where nobody needs it"
 
 
@@ -35,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
         description="Pricing models over very large portfolios, as Spark jobs over Delta tables.",
         epilog="example: kyros run --config conf/demo.yaml --batch 2023",
     )
+    root.add_argument("--version", action="version", version=f"kyros-spark {package_version()}")
     stages = root.add_subparsers(dest="command", required=True, parser_class=_Parser)
     for name, help_text in _STAGES.items():
         example = f"example: kyros {name} --config conf/demo.yaml --batch 2023"
@@ -73,6 +76,8 @@ def parser() -> argparse.ArgumentParser:
     sql.add_argument("-e", "--execute", help="one query; without it a prompt opens")
     sql.add_argument("--views", action="store_true", help="write the views for spark-sql -i")
     sql.set_defaults(work=commands.run_sql)
+    for command in stages.choices.values():
+        command.add_argument("--json", action="store_true", help=_JSON)
     return root
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from kyros_spark.errors import KyrosError, PlatformError
 from kyros_spark.log import event
-from kyros_spark.runs.run import error_line
+from kyros_spark.runs.batch_summary import batch_summaries
+from kyros_spark.runs.run import Run, error_line
 
 
 def failure_line(stage: str, error: BaseException) -> dict[str, Any]:
@@ -80,8 +81,11 @@ def pipeline_line(pipeline: Any, config_uri: str) -> dict[str, Any]:
             for breach in (run.details.get("breaches", ()) if run.stage == "evaluate" else ())
         ],
     }
+    line["batches"] = batch_summaries(runs)
     for run in runs:
         line["outputs"] |= run.result()["outputs"]
+    if not failed:
+        line["next"] = _next(runs, config_uri)
     if failed:
         stage, batch = pipeline.stopped_at
         line["error"] = error_line(pipeline.error)
@@ -96,3 +100,14 @@ def pipeline_line(pipeline: Any, config_uri: str) -> dict[str, Any]:
         event(f"stopped at {stage} {batch}: {pipeline.error}", level=40)
         event(line["next"], level=40)
     return line
+
+
+def _next(runs: Sequence[Run], config_uri: str) -> str:
+    """Return the command that a person is likely to want after these runs."""
+    evaluated = {run.batch for run in runs if run.stage == "evaluate"}
+    left = [run.batch for run in runs if run.stage == "predict" and run.batch not in evaluated]
+    if left:
+        return f"kyros evaluate --config {config_uri} --batch {left[0]}"
+    reports = [run.details["report"] for run in runs if run.details.get("report")]
+    look = f"open {reports[0]} in a browser, or ask the tables: " if reports else ""
+    return f"{look}kyros sql --config {config_uri}"

@@ -124,6 +124,11 @@ def _evaluate(
     run.rows_out = sum(written.rows for written in run.outputs.values())
     run.details = {"tier": settings.tier, "models": {m.name: m.version for m in models}}
     run.details["rows"] = account
+    run.details["actual_expected"] = {
+        row["model_name"]: [row["actual_expected"], row["lower"], row["upper"]]
+        for row in metrics
+        if row["part"] == WHOLE and row["actual_expected"] is not None
+    }
     if reasons:
         run.details["not_judged"] = {marked[n].reference: why for n, why in reasons.items()}
     broken = hold_to_thresholds(run, settings, models, metrics, stored.references())

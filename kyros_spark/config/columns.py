@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
@@ -61,8 +61,9 @@ class ColumnSettings(Section):
     default: Text | None = None
     severity: dict[str, Severity] = {}
     says: dict[str, str] = {}
-    format: str | None = None
+    format: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     decimal: Literal[".", ","] = "."
+    thousands: Literal[",", ".", " ", "'"] | None = None
     zone: str | None = None
     row_number: bool = False
     batches: tuple[Text, ...] | None = None
@@ -106,6 +107,10 @@ class ColumnSettings(Section):
             raise ValueError("pattern, trim, case and aliases are for type: string")
         if self.decimal == "," and self.kind != "number":
             raise ValueError("decimal is for numbers: int, long, double and decimal(p,s)")
+        if self.thousands is not None and self.kind != "number":
+            raise ValueError("thousands is for numbers: int, long, double and decimal(p,s)")
+        if self.thousands == self.decimal:
+            raise ValueError("thousands: expected another sign than the decimal one")
         if self.zone is not None and (self.type != "date" or self.sql is not None):
             raise ValueError("zone is for type: date, where the source holds timestamps")
         self._check_row_number()
@@ -127,6 +132,11 @@ class ColumnSettings(Section):
                 "row_number: expected type: long, and neither from, sql nor days: the column is "
                 "the row's number in the source"
             )
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Return the patterns that a date is read by, the first that fits; none for ISO dates."""
+        return (self.format,) if isinstance(self.format, str) else self.format or ()
 
     @property
     def is_of_no_source(self) -> bool:

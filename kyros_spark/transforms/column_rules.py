@@ -111,7 +111,7 @@ def _type_text(column: ColumnSettings, format_: str) -> str:
     """Say what the type rule expects; a timestamp is a date only if it is midnight."""
     if column.type == "date" and format_ in ("parquet", "delta"):
         return f"date, or midnight {column.zone or 'UTC'}"
-    return column.type + (f" as {column.format}" if column.format else "")
+    return column.type + (f" as {' or '.join(column.formats)}" if column.formats else "")
 
 
 def _read(name: str, column: ColumnSettings, source: SourceSettings) -> str:

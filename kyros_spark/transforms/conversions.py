@@ -55,14 +55,13 @@ def converted_sql(value: str, column: ColumnSettings, raw_type: DataType) -> str
 
 
 def _from_text(value: str, column: ColumnSettings, target: str) -> str:
-    if target == "date" and column.format is None:
+    if target == "date" and not column.formats:
         return _iso_date(value)
     if target in _PATTERNS:
         # An explicit pattern, since a cast would read '2004' as the first of January.
-        pattern = column.format or _PATTERNS[target]
-        parsed = f"try_to_timestamp({value}, {text(pattern)})"
-        timed = target == "date" and _TIME_OF_DAY.search(re.sub("'[^']*'", "", pattern))
-        return _cast_back(parsed, target, "timestamp") if timed else f"CAST({parsed} AS {target})"
+        patterns = column.formats or (_PATTERNS[target],)
+        parsed = [_parsed(value, target, pattern) for pattern in patterns]
+        return parsed[0] if len(parsed) == 1 else f"coalesce({', '.join(parsed)})"
     # try_cast gives NULL where a cast raises (ANSI) or gives NULL (older): equal on every Spark.
     cast = f"try_cast({value} AS {target})"
     if target == "double":
@@ -79,6 +78,13 @@ def _from_text(value: str, column: ColumnSettings, target: str) -> str:
         kept = f"{_is_near(cast, value)} AND {cast} = {wide}"
         return f"CASE WHEN {kept} THEN {cast} END"
     return cast
+
+
+def _parsed(value: str, target: str, pattern: str) -> str:
+    """Return a date or timestamp read by a pattern, else NULL."""
+    parsed = f"try_to_timestamp({value}, {text(pattern)})"
+    timed = target == "date" and _TIME_OF_DAY.search(re.sub("'[^']*'", "", pattern))
+    return _cast_back(parsed, target, "timestamp") if timed else f"CAST({parsed} AS {target})"
 
 
 def _is_near(decimal: str, value: str) -> str:

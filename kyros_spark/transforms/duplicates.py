@@ -148,7 +148,7 @@ def _comparable(typed: DataFrame, source: SourceSettings, name: str) -> list[str
     settings, value = source.columns[name], quoted(name)
     if not settings.is_read:
         return []
-    if settings.type == "date" and settings.format is None and not needs_repair(name, source):
+    if settings.type == "date" and not settings.formats and not needs_repair(name, source):
         raw = typed.select(f"{RAW}.{quoted(name)}").schema[0].dataType
         if isinstance(raw, StringType):
             return [f"trim({present_sql(name, settings)})"]

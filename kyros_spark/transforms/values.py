@@ -52,13 +52,24 @@ def present_sql(name: str, column: ColumnSettings) -> str:
     return f"CASE WHEN {present} THEN {raw} END"
 
 
+# Signs between thousands that are written in several ways: no-break spaces, apostrophes.
+_ALIKE = {" ": " \u00a0\u202f", "'": "'\u2019"}
+
+
 def with_point_sql(value: str, column: ColumnSettings) -> str:
     """Return a number's text with a decimal point where the settings say that it has a comma.
 
     Both signs change places, so that 1.500 becomes 1,500, which no type takes: whether it is one
-    and a half or fifteen hundred, the text does not tell.
+    and a half or fifteen hundred, the text does not tell. Where the settings name a sign between
+    thousands, it is left out of a number that has it in every place, and in no other.
     """
-    return f"translate({value}, ',.', '.,')" if column.decimal == "," else value
+    pointed = f"translate({value}, ',.', '.,')" if column.decimal == "," else value
+    if column.thousands is None:
+        return pointed
+    marks = _ALIKE.get(column.thousands, column.thousands)
+    grouped = f"^[+-]?[0-9]{{1,3}}([{marks}][0-9]{{3}})+([{column.decimal}][0-9]*)?$"
+    bare = f"translate({value}, {text(column.decimal + marks)}, '.')"  # marks become nothing
+    return f"CASE WHEN {value} RLIKE {text(grouped)} THEN {bare} ELSE {pointed} END"
 
 
 def _is_number(text: str) -> bool:

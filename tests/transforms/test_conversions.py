@@ -66,6 +66,33 @@ def test_a_text_is_a_number_if_it_is_written_as_one(spark, n, type_):
     assert dict(zip(TEXTS, read, strict=True)) == {t: values[n] for t, values in TEXTS.items()}
 
 
+# By decimal and thousands sign: what each text is; None is refused by rule `type`.
+GROUPED = {
+    (".", ","): {"1,500": 1500.0, "-1,234,567.25": -1234567.25, "1500.5": 1500.5, "1,50": None,
+                 "1,5000": None, "1500,000": None, ",500": None, "1,500,": None},
+    (",", "."): {"1.500": 1500.0, "1.234.567,25": 1234567.25, "1500,5": 1500.5, "1.50": None,
+                 "1,500": 1.5, "1.500.5": None},
+    (",", " "): {"1 500,5": 1500.5, "1\u00a0500": 1500.0, "1\u202f234\u202f567": 1234567.0,
+                 "1  500": None, "15 00": None},
+    (".", "'"): {"1'500.05": 1500.05, "1\u2019500": 1500.0, "1'50": None},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("decimal", "thousands"), GROUPED)
+def test_thousands_are_separated_in_every_place_or_in_none(spark, decimal, thousands):
+    texts = GROUPED[decimal, thousands]
+    signs = {"type": "double", "decimal": decimal, "thousands": thousands}
+    read = converted(spark, list(texts), T.StringType(), **signs)
+    assert dict(zip(texts, read, strict=True)) == texts
+
+
+def test_a_date_is_read_by_the_first_of_several_formats_that_fits(spark):
+    formats = ["dd/MM/yyyy", "MM/dd/yyyy", "yyyyMMdd"]
+    texts = ["03/02/2024", "02/13/2024", "20240229", "2024-02-03", "31/02/2024"]
+    read = converted(spark, texts, T.StringType(), type="date", format=formats)
+    assert read == [date(2024, 2, 3), date(2024, 2, 13), date(2024, 2, 29), None, None]
+
+
 def test_a_long_keeps_digits_that_a_double_would_lose(spark):
     texts = ["9223372036854775807", "9007199254740993.0", "9223372036854775808", "1e19"]
     read = converted(spark, texts, T.StringType(), type="long")

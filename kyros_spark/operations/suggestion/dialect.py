@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kyros_spark.operations.suggestion.texts import DATE_LIKE, MISSING_TEXTS, NUMBER_LIKE
+from kyros_spark.transforms.raw_texts import DATE_LIKE, MISSING_TEXTS, NUMBER_LIKE
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _REPLACEMENT = "\ufffd"  # what a decoder puts in place of bytes that are no UTF-8

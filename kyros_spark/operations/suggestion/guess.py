@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from kyros_spark.operations.suggestion.texts import (
+from kyros_spark.transforms.raw_texts import (
     COMMA_NUMBER,
     INTEGER,
     LEADING_ZERO,

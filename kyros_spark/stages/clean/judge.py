@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame, SparkSession
@@ -15,9 +15,6 @@ from kyros_spark.config import CleanSettings, SourceSettings
 from kyros_spark.errors import (
     ConfigError,
     EmptySourceError,
-    RuleFailedError,
-    SourceEncodingError,
-    TooManyRejectsError,
 )
 from kyros_spark.foreign_errors import first_line
 from kyros_spark.runs.portfolio import Portfolio
@@ -28,6 +25,7 @@ from kyros_spark.stages.clean.extract import read_list, read_raw, source_types
 from kyros_spark.stages.clean.judged_frame import JudgedFrame
 from kyros_spark.stages.clean.judged_table import JudgedTable
 from kyros_spark.stages.clean.reconcile import amount_totals, row_counts
+from kyros_spark.stages.clean.refusals import refuse_failed, refuse_rejects
 from kyros_spark.transforms.column_rules import column_rules
 from kyros_spark.transforms.duplicates import with_duplicates_marked, with_sums
 from kyros_spark.transforms.reference import claim_rules, policy_keys, with_policy_known
@@ -197,43 +195,7 @@ def count(
         )
     undecoded = any(rule.startswith("encoding:") for rule in details["rules"])
     if undecoded or details["rejected"] > settings.max_rejected_share * details["rows_in"]:
-        _refuse(run, name, judged, settings.max_rejected_share)
+        refuse_rejects(run, name, judged.source, judged.rows.examples(), judged.rules, settings)
     if "failed" in details:
-        _fail(run, name, judged)
+        refuse_failed(run, name, judged.rules)
     return [row for row in counts if not row["copy"] and row["rule"] is None]
-
-
-def _fail(run: Run, name: str, judged: JudgedSource) -> NoReturn:
-    rows = run.details[name]["failed"]
-    broken = [rule for rule in judged.rules if rule.severity == "fail" and rule.name in rows]
-    worst = "; ".join(
-        f"{rows[r.name]} x {r.id} in {r.column} (expected {r.expected})" for r in broken[:5]
-    )
-    raise RuleFailedError(
-        f"{name}, batch {run.batch}: expected no row to break a rule of severity fail, found "
-        f"{worst}; correct the extract, or give the rule another severity, nothing was written"
-    )
-
-
-def _refuse(run: Run, name: str, judged: JudgedSource, limit: float) -> NoReturn:
-    """Refuse the batch, with an example of each of the commonest reasons."""
-    values, details = judged.rows.examples(), run.details[name]
-    by_name = {rule.name: (rule, values.get(n)) for n, rule in enumerate(judged.rules)}
-    broken = [(*by_name[title], rows) for title, rows in details["rules"].items()]
-    for rule, example, rows in broken:
-        if rule.id == "encoding":
-            raise SourceEncodingError(
-                f"{name}, column {rule.column}: expected {rule.expected}, found "
-                f"{example!r} ({rows} rows); state the file's encoding in "
-                f"sources.{name}.options.encoding, nothing was written"
-            )
-    worst = "; ".join(
-        f"{rows} x {rule.id} in {rule.column} (expected {rule.expected}, found {example!r})"
-        for rule, example, rows in broken[:5]
-    )
-    share = details["rejected"] / details["rows_in"]
-    raise TooManyRejectsError(
-        f"{name}, batch {run.batch}: expected at most {limit:.2%} of rows refused, found "
-        f"{details['rejected']} of {details['rows_in']} ({share:.2%}): {worst}; correct the "
-        "extract or raise clean.max_rejected_share, nothing was written"
-    )

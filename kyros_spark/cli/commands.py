@@ -91,7 +91,8 @@ def run_card(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_profile(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write a batch's profile, one column per line, or the differences between two batches."""
+    """Write a batch's profile, as a table or JSON lines, or the differences between two batches."""
+    from kyros_spark.operations.profile_table import profile_lines
     from kyros_spark.operations.profiles import compare, shown
 
     spark, config = _open(arguments, "kyros profile")
@@ -103,7 +104,12 @@ def run_profile(arguments: argparse.Namespace) -> dict[str, Any]:
         line["differences"] = differences
     else:
         rows = shown(spark, config, arguments.batch)
-        lines = [json.dumps(row, default=str) for row in rows]
+        is_read = sys.stdout.isatty() and not arguments.json
+        lines = (
+            list(profile_lines(rows, config))
+            if is_read
+            else [json.dumps(row, default=str) for row in rows]
+        )
         line |= {"batch": arguments.batch, "columns": len(rows)}
     sys.stdout.write("".join(f"{text}\n" for text in lines))
     return line

@@ -21,6 +21,8 @@ _STAGES = {
 
 _RUN_STAGES = "clean,prepare,train,predict"
 _PROFILE = "sample driver and Python workers; leave stacks for a flame-graph viewer there"
+_SETTING = "section.key=value"
+_SET = "override a setting, such as predict.kernel=portable; again for more"
 _JSON = "end with the result line on a terminal too, where words take its place"
 _FUSE = "compute features on the way, without table prepared where nobody needs it"
 
@@ -61,18 +63,19 @@ def parser() -> argparse.ArgumentParser:
     _add_import(stages)
     _add_export(stages)
     _add_registry(stages)
-    demo = stages.add_parser("demo", help="generate a motor portfolio and run everything on it")
-    demo.add_argument("--config", default="conf/demo.yaml")
-    demo.add_argument("--set", action="append", default=[], metavar="section.key=value")
-    demo.add_argument("--policies", type=int, default=None, help="policies a batch")
+    help_text = "generate a motor portfolio and run everything on it"
+    demo = _add_command(stages, "demo", help_text, "example: kyros demo --policies 20000")
+    demo.add_argument("--config", default="conf/demo.yaml", help="default: conf/demo.yaml")
+    demo.add_argument("--set", action="append", default=[], metavar=_SETTING, help=_SET)
+    demo.add_argument("--policies", type=int, help="policies of a batch (default: 200000)")
     demo.set_defaults(work=commands.run_demo)
     _add_profile(stages)
     _add_suggest(stages)
     _add_upkeep(stages)
     _add_doctor(stages)
     _add_session(stages)
-    sql = stages.add_parser("sql", help="ask the tables in SQL")
-    _add_settings(sql)
+    example = "example: kyros sql --config conf/demo.yaml -e 'SELECT count(*) FROM policies'"
+    sql = _add_portfolio_command(stages, "sql", "ask the tables in SQL", example)
     sql.add_argument("-e", "--execute", help="one query; without it a prompt opens")
     sql.add_argument("--views", action="store_true", help="write the views for spark-sql -i")
     sql.set_defaults(work=commands.run_sql)
@@ -110,10 +113,14 @@ def _add_upkeep(stages: Any) -> None:
     help_text = "run one stage alone on pinned table versions, and compare with earlier times"
     example = "example: kyros benchmark predict --config conf/demo.yaml --batch 2023 --rows 50000"
     command = _add_portfolio_command(stages, "benchmark", help_text, example)
-    command.add_argument("stage", choices=("clean", "prepare", "train", "predict"))
+    stages_timed = ("clean", "prepare", "train", "predict")
+    command.add_argument("stage", choices=stages_timed, help="the stage to time")
     command.add_argument("--batch", help="the extract's id")
     command.add_argument("--rows", type=int, help="about so many of the batch (default: all)")
-    command.add_argument("--repeat", type=int, default=3, choices=range(1, 101), metavar="TIMES")
+    command.add_argument(
+        "--repeat", type=int, default=3, choices=range(1, 101), metavar="TIMES",
+        help="1 to 100 (default: 3); the first warms Spark up and is shown apart",
+    )  # fmt: skip
     command.set_defaults(work=upkeep_commands.run_benchmark)
     help_text = "compact the small tables, remove files older than tables.keep_days that none names"
     example = "example: kyros maintain --config conf/demo.yaml"
@@ -126,8 +133,12 @@ def _add_suggest(stages: Any) -> None:
     example = "example: kyros suggest --source extract.csv.gz --out conf/new.yaml"
     command = _add_command(stages, "suggest", help_text, example)
     command.add_argument("--source", required=True, help="a path, or any Spark address")
-    command.add_argument("--format", choices=("csv", "parquet", "json", "delta"))
-    command.add_argument("--out", default="suggested.yaml", help="the file to write")
+    command.add_argument(
+        "--format", choices=("csv", "parquet", "json", "delta"), help="default: by name and content"
+    )
+    command.add_argument(
+        "--out", default="suggested.yaml", help="the file to write (default: suggested.yaml)"
+    )
     command.set_defaults(work=commands.run_suggest)
 
 
@@ -136,7 +147,7 @@ def _add_doctor(stages: Any) -> None:
     example = "example: kyros doctor --config conf/demo.yaml"
     command = _add_command(stages, "doctor", help_text, example)
     command.add_argument("--config", help="settings, for tables and memory too (default: none)")
-    command.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    command.add_argument("--set", action="append", default=[], metavar=_SETTING, help=_SET)
     command.add_argument("--mend", action="store_true", help="make what is missing and can be made")
     command.set_defaults(work=commands.run_doctor)
 
@@ -145,10 +156,15 @@ def _add_session(stages: Any) -> None:
     help_text = "keep Spark running in the background, so that commands need not start it"
     example = "example: kyros session start --config conf/demo.yaml"
     command = _add_command(stages, "session", help_text, example)
-    command.add_argument("action", choices=("start", "stop", "status"))
+    command.add_argument("action", choices=("start", "stop", "status"), help="what to do")
     command.add_argument("--config", help="settings: its section spark: starts the session")
-    command.add_argument("--set", action="append", default=[], metavar="section.key=value")
-    command.add_argument("--idle-minutes", type=float, default=30, help="it ends after so many")
+    command.add_argument("--set", action="append", default=[], metavar=_SETTING, help=_SET)
+    command.add_argument(
+        "--idle-minutes",
+        type=float,
+        default=30,
+        help="it ends after so many idle ones (default: 30)",
+    )
     command.set_defaults(work=commands.run_session)
 
 
@@ -178,18 +194,18 @@ def _add_registry(stages: Any) -> None:
         "example: kyros promote --config conf/demo.yaml frequency_glm@2 --reason 'tariff 2026'"
     )
     promote = _add_portfolio_command(stages, "promote", help_text, example)
-    promote.add_argument("model", metavar="NAME@VERSION")
+    promote.add_argument("model", metavar="NAME@VERSION", help="a registered version")
     promote.add_argument("--reason", default="", help="why, for the registry")
     promote.add_argument("--run-id", help="id of this run (default: made from the time)")
     promote.set_defaults(work=commands.run_promote)
     help_text = "list the registered versions"
-    models = stages.add_parser("models", help=help_text, description=help_text)
-    _add_settings(models)
+    example = "example: kyros models --config conf/demo.yaml"
+    models = _add_portfolio_command(stages, "models", help_text, example)
     models.set_defaults(work=commands.run_models)
     help_text = "write a version's model card, as Markdown and JSON"
     example = "example: kyros card --config conf/demo.yaml frequency_glm@1 --out cards"
     card = _add_portfolio_command(stages, "card", help_text, example)
-    card.add_argument("model", metavar="NAME[@VERSION]")
+    card.add_argument("model", metavar="NAME[@VERSION]", help="a registered model")
     card.add_argument("--out", help="a folder (default: beside the model's file)")
     card.set_defaults(work=commands.run_card)
 
@@ -222,6 +238,4 @@ def _add_command(stages: Any, name: str, help_text: str, example: str) -> argpar
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", required=True, help="settings: a path, or any Spark address")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="section.key=value", help="override a setting"
-    )
+    command.add_argument("--set", action="append", default=[], metavar=_SETTING, help=_SET)

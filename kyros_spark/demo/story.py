@@ -25,9 +25,15 @@ def demo(spark: SparkSession, config: Config, config_uri: str, count: int | None
     """Generate the portfolio unless it exists, run every stage, and show the outcome."""
     generate(spark, config, count or POLICIES_PER_BATCH)
     pipeline = run(spark, config)
+    report = None
+    if pipeline.error is None:
+        evaluation = run(spark, config, [config.batches[-1]], ["evaluate"])
+        pipeline.runs += evaluation.runs
+        if evaluation.error is None:  # the demo does without the libraries that draw
+            report = evaluation.runs[-1].details.get("report")
     line = pipeline_line(pipeline, config_uri)
     if pipeline.error is None:
-        sys.stdout.write(summary(spark, config, config_uri))
+        sys.stdout.write(summary(spark, config, config_uri, report))
         sys.stdout.flush()
     return {**line, "stage": "demo"}
 
@@ -55,8 +61,8 @@ def _write(frame: DataFrame, folder: Path) -> None:
     frame.coalesce(2).write.mode("overwrite").option("header", "true").csv(str(folder))
 
 
-def summary(spark: SparkSession, config: Config, config_uri: str) -> str:
-    """Return the tables and hints that the demo ends with."""
+def summary(spark: SparkSession, config: Config, config_uri: str, report: str | None) -> str:
+    """Return the tables and hints that the demo ends with; the last is a report to look at."""
     tables = DeltaTables(spark, config.tables)
     parts = [
         _cleaning(tables),
@@ -73,6 +79,7 @@ def summary(spark: SparkSession, config: Config, config_uri: str) -> str:
         f"settings {config_uri}",
         "next     make sql      (a SQL prompt on these tables), or:",
         f'         kyros sql --config {config_uri} -e "{query}"',
+        *([f"look at  {report}  (in a browser)"] if report else []),
     ]
     return "\n".join(["", *parts, *hints, ""])
 

@@ -84,6 +84,13 @@ class Feature(_Closed):
         return self.levels.index(OTHER_LEVEL) if self.unseen == "other" else self.base_code
 
     @property
+    def unseen_as(self) -> str:
+        """What a level not among `levels` scores as, in words."""
+        if self.unseen == "missing":
+            return "missing"
+        return repr(OTHER_LEVEL) if self.unseen == "other" else f"{self.levels[self.base_code]!r}"
+
+    @property
     def needs_version(self) -> int:
         """The first format version that can describe this feature."""
         return 3 if self.cuts or self.base_code or self.unseen == "other" else 1

@@ -19,9 +19,9 @@ def batch_summaries(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
     """
     summaries: dict[str, dict[str, Any]] = {}
     for run in runs:
-        told = _TOLD.get(run.stage)
-        if told is not None and run.details:
-            summaries.setdefault(run.batch, {}).update(told(run.details))
+        summarise = _TOLD.get(run.stage)
+        if summarise is not None and run.details:
+            summaries.setdefault(run.batch, {}).update(summarise(run.details))
     return summaries
 
 

@@ -14,6 +14,9 @@ from kyros_spark.tables.ddl import number_text, quoted
 from kyros_spark.transforms.encode import input_hash, is_unseen
 from kyros_spark.transforms.interval import bounds
 
+# Names of the totals for a feature's unseen levels: their rows, and the last of them by name.
+UNSEEN, UNSEEN_LEVEL = "unseen_", "level_unseen_"
+
 
 @dataclass(frozen=True)
 class PredictedColumn:
@@ -73,10 +76,15 @@ def prediction_totals(
 ) -> list[Column]:
     """Return the aggregates computed along with the write.
 
-    They are rows of unseen levels, predictions that are not finite, and expected totals.
+    They are rows of unseen levels with one of these levels, predictions that are not finite, and
+    expected totals.
     """
     levels = [feature for feature in features if feature.kind == "levels"]
-    unseen = [F.count_if(is_unseen(f)).alias(f"unseen_{f.name}") for f in levels]
+    unseen = []
+    for feature in levels:
+        level = F.when(is_unseen(feature), F.col(feature.name).cast("string"))
+        unseen += [F.count(level).alias(f"{UNSEEN}{feature.name}")]
+        unseen += [F.max(level).alias(f"{UNSEEN_LEVEL}{feature.name}")]
     totals = [
         F.sum(F.col(o.column) * F.col("exposure")).alias(f"expected{o.column}")
         for o in outputs

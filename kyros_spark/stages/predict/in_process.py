@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from functools import reduce
 from operator import mul
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ from kyros_spark.scoring.scoring_pass import scores
 from kyros_spark.spark_version import has_to_arrow
 from kyros_spark.stages.predict.scoring_plan import ScoringPlan
 from kyros_spark.tables.predictions import predictions as predictions_table
-from kyros_spark.transforms.predicted import PredictedColumn
+from kyros_spark.transforms.predicted import UNSEEN, UNSEEN_LEVEL, PredictedColumn
 
 Columns = dict[str, pa.Array]
 _MICROSECONDS = pa.timestamp("us", tz="UTC")
@@ -31,7 +32,7 @@ _MICROSECONDS = pa.timestamp("us", tz="UTC")
 
 def predicted_rows(
     plan: ScoringPlan, rows: pa.Table, config: Config, run: Run, report: HostReport
-) -> tuple[list[pa.Table], dict[str, float]]:
+) -> tuple[list[pa.Table], dict[str, Any]]:
     """Return the rows of `predictions` by output, and the totals of the whole batch.
 
     rows: the columns of `columns_read`.
@@ -66,13 +67,17 @@ def columns_read(plan: ScoringPlan, config: Config) -> list[str]:
     return list(dict.fromkeys([*config.sources.policies.key, "exposure", *features]))
 
 
-def _unseen(plan: ScoringPlan, batches: Sequence[pa.RecordBatch]) -> dict[str, int]:
-    """Count the rows whose level training never saw, by feature."""
-    levels = [feature for feature in plan.features if feature.kind == "levels"]
-    return {
-        f"unseen_{f.name}": sum(int(is_unseen(f, b.column(f.name)).sum()) for b in batches)
-        for f in levels
-    }
+def _unseen(plan: ScoringPlan, batches: Sequence[pa.RecordBatch]) -> dict[str, Any]:
+    """Count the rows whose level training never saw, by feature, and name one such level."""
+    totals: dict[str, Any] = {}
+    for feature in plan.features:
+        if feature.kind == "levels":
+            columns = [batch.column(feature.name) for batch in batches]
+            rows = [column.filter(pa.array(is_unseen(feature, column))) for column in columns]
+            totals[f"{UNSEEN}{feature.name}"] = sum(map(len, rows))
+            levels = [str(level) for column in rows for level in column.unique().to_pylist()]
+            totals[f"{UNSEEN_LEVEL}{feature.name}"] = max(levels, default=None)
+    return totals
 
 
 def _with_codes(rows: pa.Table, names: Set[str]) -> pa.Table:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
@@ -13,7 +13,6 @@ from kyros_spark.config import Config
 from kyros_spark.delta.where import Among, Where
 from kyros_spark.delta.where import batch as of_batch
 from kyros_spark.errors import ConfigError, UsageError
-from kyros_spark.log import event
 from kyros_spark.registry import Entry
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.micro_batches import in_micro_batches, staged_write
@@ -22,6 +21,7 @@ from kyros_spark.runs.run import Run
 from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.udf import predictions
 from kyros_spark.spark.session import arrow_batch_rows, can_broadcast
+from kyros_spark.stages.predict.account import ROWS, tell_totals
 from kyros_spark.stages.predict.in_process import columns_read, predicted_rows, rows_fit
 from kyros_spark.stages.predict.outdated_report import mark_report
 from kyros_spark.stages.predict.scoring_input import ScoringInput
@@ -33,8 +33,6 @@ from kyros_spark.transforms.predicted import (
     prediction_totals,
     scored,
 )
-
-_ROWS = "_rows"
 
 
 def predict(
@@ -121,7 +119,7 @@ def _predict(scoring_input: ScoringInput, run: Run, chosen: list[Entry]) -> None
         totals = _on_executors(scoring_input, run, plan, report)
     run.rows_out = run.outputs["predictions"].rows
     run.afterwards.append(partial(mark_report, portfolio, run))
-    _report(run, config, plan, totals)
+    tell_totals(run, config, plan, totals)
     run.details["hosts"] = report.hosts()
 
 
@@ -130,7 +128,7 @@ def _on_executors(
     run: Run,
     plan: ScoringPlan,
     report: HostReport,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Score and write the slices of a batch, and return the totals of the whole batch."""
     portfolio = scoring_input.portfolio
     config, spark = portfolio.config, portfolio.spark
@@ -151,7 +149,7 @@ def _on_executors(
 
 def _write_whole(
     portfolio: Portfolio, run: Run, plan: ScoringPlan, score: Column, prepared: DataFrame
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Write the batch in one commit, and return the totals observed on the way."""
     observation = Observation()
     contract = predictions_table(portfolio.config.sources.policies)
@@ -159,7 +157,7 @@ def _write_whole(
         rows = _rows(portfolio, run, plan, score, prepared, observation)
         where = _replaced(run, plan)
         run.outputs["predictions"] = portfolio.tables.replace(contract, rows, run.run_id, where)
-    totals: dict[str, float] = observation.get
+    totals: dict[str, Any] = observation.get
     return totals
 
 
@@ -176,7 +174,7 @@ def _rows(
     rows = scored(prepared, key, plan.features, score, plan.outputs)
     if observation is not None:
         totals = prediction_totals(plan.features, plan.outputs)
-        rows = rows.observe(observation, F.count(F.lit(1)).alias(_ROWS), *totals)
+        rows = rows.observe(observation, F.count(F.lit(1)).alias(ROWS), *totals)
     return long_rows(rows, key, plan.outputs, run.batch, run.run_id)
 
 
@@ -190,7 +188,7 @@ def _replaced(run: Run, plan: ScoringPlan) -> Where:
 
 def _count(
     portfolio: Portfolio, run: Run, plan: ScoringPlan, prepared: DataFrame
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Count over the whole batch, micro-batches of other runs included."""
     version = run.outputs["predictions"].version
     written = portfolio.tables.read("predictions", version, [run.batch])
@@ -198,7 +196,7 @@ def _count(
     sums = written.groupBy("model_name").agg(F.sum("expected").alias("expected"), bad).collect()
     of_models = {row["model_name"]: row for row in sums}
     totals = prepared.agg(
-        F.count(F.lit(1)).alias(_ROWS), *prediction_totals(plan.features, [])
+        F.count(F.lit(1)).alias(ROWS), *prediction_totals(plan.features, [])
     ).first()
     assert totals is not None
     return totals.asDict() | {
@@ -207,39 +205,3 @@ def _count(
         if output.name in of_models
         for kind in ("expected", "bad")
     }
-
-
-def _report(run: Run, config: Config, plan: ScoringPlan, totals: dict[str, float]) -> None:
-    """Put the totals into the run; warn of many unseen levels, and of what is no number."""
-    run.rows_in = int(totals[_ROWS])
-    unseen = {
-        name.removeprefix("unseen_"): int(count)
-        for name, count in totals.items()
-        if name.startswith("unseen_") and count
-    }
-    expected = {o.name: totals.get(f"expected{o.column}") for o in plan.outputs}
-    not_finite = {o.name: int(totals.get(f"bad{o.column}") or 0) for o in plan.outputs}
-    run.details |= {
-        "models": {output.name: output.version for output in plan.outputs},
-        "expected": {
-            name: round(total, 2) if math.isfinite(total) else None
-            for name, total in expected.items()
-            if total is not None
-        },
-        "unseen_levels": unseen,
-        "not_finite": {name: count for name, count in not_finite.items() if count},
-    }
-    for name, count in run.details["not_finite"].items():
-        event(
-            f"model {name}: {count} of {run.rows_in} predictions are NaN or infinite, and evaluate "
-            "will not judge the model; look at these rows' numbers, which lie far from those of "
-            "its training, and bound them by min and max or in prepare.features",
-            level=30,
-        )
-    for name, count in unseen.items():
-        if count > config.predict.unseen_warning_share * max(run.rows_in, 1):
-            event(
-                f"feature {name}: {count} of {run.rows_in} rows hold a level that training never "
-                "saw; they score as the base level, as '(other)' or as missing, as its model says",
-                level=30,
-            )

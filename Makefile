@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-matrix test-cluster test-s3 test-airflow test-asl test-wheel audit lint bench wheel sql \
+.PHONY: help setup demo test test-matrix test-cluster test-s3 test-airflow test-asl test-wheel audit lint bench docs wheel sql \
   clean distclean
 
 PYTHON ?=
@@ -131,6 +131,16 @@ bench: setup  ## Measure against peers, kill runs (storm), try random portfolios
 
 bench-%: setup  ## The short form of one of them, such as bench-storm
 	@$(BIN)/python -m benchmarks --only $* --short
+
+docs: build/docs/.done  ## Build the documentation's site in build/site, every link checked
+	@build/docs/bin/mkdocs build --quiet --clean
+	@echo "docs: build/site/index.html"
+
+build/docs/.done: conf/requirements-docs.txt | setup
+	@rm -rf build/docs && $(BIN)/python -m venv build/docs
+	@build/docs/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+	  --progress-bar off --require-hashes -r conf/requirements-docs.txt
+	@touch $@
 
 wheel: setup dist/.done  ## Build dist/*.whl
 

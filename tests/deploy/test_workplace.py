@@ -41,3 +41,16 @@ def test_the_container_has_what_the_makefile_asks_for_and_is_no_root():
     for package in ("python3-venv", "make", "git", "openjdk-17", "npm"):
         assert package in dockerfile
     assert f"USER {container['remoteUser']}" in dockerfile
+
+
+def test_the_site_has_every_page_and_the_api_every_public_function():
+    import kyros_spark
+
+    text = (ROOT / "mkdocs.yml").read_text()
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")}
+    assert set(re.findall(r"[\w-]+\.md", text)) == pages
+    documented = {
+        name.rpartition(".")[2]
+        for name in re.findall(r"^::: ([\w.]+)$", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
+    }
+    assert documented == {name for name in kyros_spark.__all__ if name != "Config"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-_BODY = b"<body>\n"
+_HEAD = b"<main>\n"
 _NOTICE = re.compile(rb'<p class="outdated"[^>]*>.*?</p>\n', re.DOTALL)
 
 
@@ -14,8 +14,8 @@ def marked_outdated(page: bytes, sentence: str) -> bytes:
 
     A file that is no report of ours is returned as it is.
     """
-    before, body, after = page.partition(_BODY)
-    if not body:
+    before, head, after = page.partition(_HEAD)
+    if not head:
         return page
     notice = f'<p class="outdated" role="status">{html.escape(sentence)}</p>\n'.encode()
-    return before + body + notice + _NOTICE.sub(b"", after, count=1)
+    return before + head + notice + _NOTICE.sub(b"", after, count=1)

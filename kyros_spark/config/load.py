@@ -14,24 +14,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from kyros_spark.config.settings import Config
+from kyros_spark.config.yaml_values import yaml_value
 from kyros_spark.errors import ConfigError, UsageError
 from kyros_spark.spark_version import condition_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Loads as yaml.safe_load does, but refuses a repeated key; YAML would keep the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-        if twice:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{', '.join(twice)} is given twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
 
 
 def load_config(
@@ -53,7 +41,7 @@ def load_config(
 def parse_config(text: str, overrides: Sequence[str] = (), name: str = "settings") -> Config:
     """Check settings given as YAML text; errors name ``name`` as the file."""
     try:
-        tree = yaml.load(text, _UniqueKeys)  # noqa: S506 - a safe loader that refuses more
+        tree = yaml_value(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is not YAML: {error}") from error
     if not isinstance(tree, dict):
@@ -108,9 +96,10 @@ def _apply(tree: dict[str, Any], override: str) -> None:
             raise UsageError(f"--set {override}: {section} is a value, not a section")
         node = child
     try:
-        node[parts[-1]] = yaml.safe_load(value)
+        node[parts[-1]] = yaml_value(value)
     except yaml.YAMLError as error:
-        raise UsageError(f"--set {override}: the value is not YAML") from error
+        reason = getattr(error, "problem", None) or str(error)
+        raise UsageError(f"--set {override[:200]}: the value is not YAML: {reason}") from error
 
 
 def _sentence(detail: ErrorDetails) -> str:

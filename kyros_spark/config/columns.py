@@ -133,7 +133,7 @@ class ColumnSettings(Section):
 
     @model_validator(mode="after")
     def _check_values(self) -> ColumnSettings:
-        """Refuse a bound or level that is no value of the column's type, which Spark would fail on."""
+        """Refuse a bound, level or default that is no value of the column's type."""
         values = [("min", self.min), ("max", self.max), ("default", self.default)]
         values += [("allowed", level) for level in self.allowed or ()]
         for setting, value in values:

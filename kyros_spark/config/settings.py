@@ -82,7 +82,9 @@ class SparkSettings(Section):
     @classmethod
     def _check_memory(cls, value: str) -> str:
         if not _MEMORY.match(value):
-            raise ValueError(f"expected a heap as Java takes it, such as 3g or 3000m, found {value!r}")
+            raise ValueError(
+                f"expected a heap as Java takes it, such as 3g or 3000m, found {value!r}"
+            )
         return value
 
 

@@ -41,7 +41,7 @@ class _UniqueKeys(yaml.SafeLoader):
     YAML would keep the last of several equal keys.
     """
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML looks for it on the class
+    yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in
                 ("timestamp", "int", "float")]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()

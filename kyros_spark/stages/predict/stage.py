@@ -113,7 +113,9 @@ def _predict(scoring_input: ScoringInput, run: Run, chosen: list[Entry]) -> None
             predicted, totals = predicted_rows(plan, rows, config, run, report)
         with run.phase("write"):
             contract, where = predictions_table(config.sources.policies), _replaced(run, plan)
-            written = portfolio.tables.replace_arrow(contract, predicted, run.run_id, where)
+            written = portfolio.tables.replace_arrow(
+                contract, predicted, run.run_id, where, batch=run.batch
+            )
             run.outputs["predictions"] = written
     else:
         totals = _on_executors(scoring_input, run, plan, report)
@@ -155,7 +157,9 @@ def _write_whole(
     with run.phase("write"):
         rows = _rows(portfolio, run, plan, score, prepared, observation)
         where = _replaced(run, plan)
-        run.outputs["predictions"] = portfolio.tables.replace(contract, rows, run.run_id, where)
+        run.outputs["predictions"] = portfolio.tables.replace(
+            contract, rows, run.run_id, where, batch=run.batch
+        )
     totals: dict[str, float] = observation.get
     return totals
 

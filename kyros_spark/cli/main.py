@@ -16,8 +16,8 @@ from typing import Any
 from kyros_spark.cli.parser import parser
 from kyros_spark.cli.session.client import run_in_session
 from kyros_spark.errors import KyrosError
-from kyros_spark.foreign_errors import spark_is_gone, spark_lost
-from kyros_spark.log import configure_logging, event
+from kyros_spark.foreign_errors import spark_is_gone, spark_lost, unreachable, unreachable_address
+from kyros_spark.log import configure_logging, event, masked
 from kyros_spark.profiler import FOLDER, profiled
 
 
@@ -48,7 +48,10 @@ def _run_words(words: list[str], may_delegate: bool) -> int:
         if spark_is_gone(error):  # lost between two stages, or in a command that is no stage
             lost = spark_lost(f"kyros {stage}")
             return _fail(stage, lost, lost.exit_code)
-        event("unforeseen failure", level=40, error=type(error).__name__)
+        if cause := unreachable(error):
+            failure = unreachable_address(f"kyros {stage}", cause)
+            return _fail(stage, failure, failure.exit_code)
+        event("unforeseen failure", level=40, cause=error, error=type(error).__name__)
         return _fail(stage, error, 1)
     if line is not None:
         _write_line(line)
@@ -99,5 +102,6 @@ def _fail(stage: str, error: BaseException, code: int) -> int:
 
 
 def _write_line(line: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(line, default=str) + "\n")
+    plain = json.loads(json.dumps(line, default=str))
+    sys.stdout.write(json.dumps(masked(plain)) + "\n")
     sys.stdout.flush()

@@ -16,10 +16,14 @@ from pydantic_core import ErrorDetails
 from kyros_spark.config.settings import Config
 from kyros_spark.config.yaml_values import yaml_value
 from kyros_spark.errors import ConfigError, UsageError
+from kyros_spark.foreign_errors import unreachable
+from kyros_spark.log import without_credentials
 from kyros_spark.spark_version import condition_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+_LARGEST = 4 << 20  # bytes of a settings file
 
 
 def load_config(
@@ -48,11 +52,30 @@ def parse_config(text: str, overrides: Sequence[str] = (), name: str = "settings
         raise ConfigError(f"{name}: expected sections such as 'tables:' and 'sources:', found none")
     for override in overrides:
         _apply(tree, override)
+    _check_addresses(name, tree)
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
         lines = [_sentence(detail) for detail in error.errors()]
         raise ConfigError(f"{name}: " + "; ".join(lines)) from error
+
+
+def _check_addresses(name: str, tree: Any, setting: str = "") -> None:
+    """Refuse an address with user and password, which tables, logs and messages would show.
+
+    Raises:
+        ConfigError: names the setting, not its value.
+    """
+    if isinstance(tree, str) and without_credentials(tree) != tree:
+        raise ConfigError(
+            f"{name}: '{setting}': expected an address without user, password or signature, found "
+            "them in it; let the provider chain find them (docs/deploy.md, Tables on S3)"
+        )
+    if setting == "spark.conf":  # for Spark itself, and shown nowhere
+        return
+    children = dict(enumerate(tree)) if isinstance(tree, list) else tree
+    for key, value in children.items() if isinstance(children, dict) else ():
+        _check_addresses(name, value, f"{setting}.{key}" if setting else str(key))
 
 
 def is_remote(uri: str) -> bool:
@@ -62,16 +85,7 @@ def is_remote(uri: str) -> bool:
 
 def _read_text(uri: str, spark: SparkSession | None) -> str:
     if not is_remote(uri):
-        path = Path(uri.removeprefix("file://").removeprefix("file:"))
-        try:
-            return path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{uri}: expected UTF-8 text, found other bytes") from error
-        except OSError as error:
-            raise ConfigError(
-                f"{uri}: expected a settings file, found none ({error.strerror}); "
-                "conf/demo.yaml is an example"
-            ) from error
+        return _read_local(uri)
     if spark is None:
         raise UsageError(f"{uri} needs a Spark session to be read")
     from pyspark.errors import PySparkException
@@ -80,7 +94,27 @@ def _read_text(uri: str, spark: SparkSession | None) -> str:
         rows = spark.read.text(uri, wholetext=True).collect()
     except PySparkException as error:
         raise ConfigError(f"{uri}: cannot be read ({condition_of(error)})") from error
+    except Exception as error:  # the store's own classes reach Python as bare Java errors
+        if cause := unreachable(error):
+            raise ConfigError(f"{uri}: cannot be read ({cause})") from error
+        raise
     return str(rows[0][0]) if rows else ""
+
+
+def _read_local(uri: str) -> str:
+    try:
+        with Path(uri.removeprefix("file://").removeprefix("file:")).open("rb") as file:
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise ConfigError(f"{uri}: expected a settings file, found more than {_LARGEST} bytes")
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{uri}: expected UTF-8 text, found other bytes") from error
+    except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
+        raise ConfigError(
+            f"{uri}: expected a settings file, found none "
+            f"({getattr(error, 'strerror', None) or error}); conf/demo.yaml is an example"
+        ) from error
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
@@ -111,7 +145,7 @@ def _sentence(detail: ErrorDetails) -> str:
         return f"unknown setting '{setting}'; {hint}"
     if detail["type"] == "missing":
         return f"'{setting}' is missing"
-    message = detail["msg"].removeprefix("Value error, ")
+    message = without_credentials(detail["msg"].removeprefix("Value error, "))
     value = detail["input"]
     ending = f", found {value!r}" if isinstance(value, (str, int, float, bool)) else ""
     return f"'{setting}': {message}" + ("" if "found" in message else ending)

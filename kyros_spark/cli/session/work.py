@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from kyros_spark import environment
 from kyros_spark.cli.main import run_here
 from kyros_spark.cli.session import frames
-from kyros_spark.log import handlers_of_their_own
+from kyros_spark.log import handlers_of_their_own, without_credentials
 
 _PIECE = 1 << 16  # characters a frame
 _GRACE = 5.0  # s that a cancelled command has for its last writes, before it is cancelled again
@@ -52,7 +52,8 @@ class CommandThread(threading.Thread):
                 self.code = 130  # whatever the cancellation made of the call it met
         except BaseException as error:
             if not self._is_cancelled:
-                self._send({"stream": "stderr", "text": f"kyros session: {error}\n"})
+                text = f"kyros session: {without_credentials(str(error))}\n"
+                self._send({"stream": "stderr", "text": text})
                 raise
             self.code = 130
         finally:

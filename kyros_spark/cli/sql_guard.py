@@ -168,9 +168,8 @@ class SqlGuard:
 
     def _folders(self, plan: Any) -> set[str]:
         """Return the folders of the files that an analysed plan reads."""
-        java = self._spark._jvm.java.lang
-        loader = java.Thread.currentThread().getContextClassLoader()
-        of_files = java.Class.forName(_OF_FILES, False, loader)
+        thread = self._spark._jvm.java.lang.Thread.currentThread()
+        of_files = thread.getContextClassLoader().loadClass(_OF_FILES)
         folders = set()
         for node in _plans(plan):
             if _kind(node) == "LogicalRelation" and of_files.isInstance(node.relation()):

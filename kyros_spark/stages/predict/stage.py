@@ -92,6 +92,8 @@ def _check_names(config: Config, chosen: Sequence[Entry], whole: bool) -> None:
         )
     for name, parts in config.predict.products.items():
         unknown = [part for part in parts if part not in names]
+        if name in names:  # its rows would stand among the model's own
+            raise ConfigError(f"predict.products.{name} has the name of a registered model")
         if whole and unknown:
             raise ConfigError(
                 f"predict.products.{name}: expected models among {', '.join(names)}, found "

@@ -23,6 +23,7 @@ from kyros_spark.spark_version import condition_of
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_DEEPEST_KEY = 20  # sections of --set; the settings have nine
 _LARGEST = 4 << 20  # bytes of a settings file
 
 
@@ -120,8 +121,8 @@ def _read_local(uri: str) -> str:
 def _apply(tree: dict[str, Any], override: str) -> None:
     key, sign, value = override.partition("=")
     parts = key.strip().split(".")
-    if not sign or not all(parts):
-        raise UsageError(f"--set {override}: expected section.key=value")
+    if not sign or not all(parts) or len(parts) > _DEEPEST_KEY:
+        raise UsageError(f"--set {override[:200]}: expected section.key=value")
     node = tree
     for depth, part in enumerate(parts[:-1]):
         child = node.setdefault(part, {})

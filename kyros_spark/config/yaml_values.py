@@ -8,11 +8,12 @@ written, since a batch id or a level is its spelling.
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
 _DEEPEST = 40  # sections and lists within each other; the settings themselves have nine
+_LARGEST = 100_000  # values, each alias counted with all that it stands for
 _LONGEST_NUMBER = 64  # characters
 _INT = re.compile(r"^[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)\Z")
 _FLOAT = re.compile(
@@ -20,7 +21,6 @@ _FLOAT = re.compile(
     r"|^[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+\Z|^[-+]?\.(?:inf|Inf|INF)\Z|^\.(?:nan|NaN|NAN)\Z"
 )
 _NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")
-_Node = TypeVar("_Node", bound=yaml.Node)
 
 
 class SpelledInt(int):
@@ -47,14 +47,25 @@ class _UniqueKeys(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }  # fmt: skip
     _depth = 0
+    _open: tuple[str, ...] = ()  # the anchors of what is being read, which it may not contain
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            mark = self.peek_event().start_mark
-            raise _refusal(f"more than {_DEEPEST} sections and lists within each other", mark)
+        event, depth, within = self.peek_event(), self._depth, self._open
+        if depth >= _DEEPEST:
+            finding = f"more than {_DEEPEST} sections and lists within each other"
+            raise _refusal(finding, event.start_mark)
+        anchor = event.anchor
+        if self.check_event(yaml.AliasEvent) and anchor in within:
+            raise _refusal(f"*{anchor} within what it stands for", event.start_mark)
+        self._depth, self._open = depth + 1, (*within, anchor) if anchor else within
         node = super().compose_node(parent, index)
-        self._depth -= 1
+        self._depth, self._open = depth, within
+        return node
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None and _size(node, {}) > _LARGEST:
+            raise _refusal(f"more than {_LARGEST} values, aliases included", node.start_mark)
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -104,6 +115,15 @@ for _tag, _construct in (
     ("timestamp", _UniqueKeys.construct_text),
 ):
     _UniqueKeys.add_constructor(f"tag:yaml.org,2002:{_tag}", _construct)
+
+
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Return how many values a node stands for; sizes: of the nodes counted before, by id."""
+    if id(node) not in sizes:
+        children = [] if isinstance(node, yaml.ScalarNode) else node.value
+        flat = [n for child in children for n in (child if isinstance(child, tuple) else (child,))]
+        sizes[id(node)] = 1 + sum(_size(child, sizes) for child in flat)
+    return sizes[id(node)]
 
 
 def _refusal(finding: str, mark: yaml.Mark) -> yaml.constructor.ConstructorError:

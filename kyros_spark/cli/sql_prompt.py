@@ -50,23 +50,23 @@ def rows_of(spark: SparkSession, config: Config, query: str) -> DataFrame:
     """
     query, tables = query.strip().rstrip(";"), _register_views(spark, config)
     delta_tables = DeltaTables(spark, config.tables)
-    resolved, functions = with_versions(query, TABLE_NAMES, delta_tables.reference), {}
-    guard = None
+    resolved = with_versions(query, TABLE_NAMES, delta_tables.reference)
+    functions, guard = functions_named(query), None
     if getattr(spark, "_jsparkSession", None) is not None:
         references = [delta_tables.reference_parts(name) for name in tables]
         guard = SqlGuard(spark, tables, references)
-        functions = functions_named(query)
         has_rows = guard.check_parsed(resolved, functions)
-    else:
+    else:  # Spark Connect
         check_reads(query)
-        functions, has_rows = functions_named(query), not is_describing(query)
+        has_rows = not is_describing(query)
     for name, model in functions.items():
         register_predict(spark, config, model, name)
     if not has_rows:
         return spark.sql(resolved)
     with ExitStack() as settings:
         if resolved == query:  # a version of a table is read by the table's path
-            settings.enter_context(setting(spark, "spark.sql.runSQLOnFiles", "false"))
+            with contextlib.suppress(PySparkException):  # a platform may allow no change
+                settings.enter_context(setting(spark, "spark.sql.runSQLOnFiles", "false"))
         if guard is not None:
             guard.check_analysed(resolved)
         rows = spark.sql(as_query(resolved))

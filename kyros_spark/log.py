@@ -74,8 +74,9 @@ def configure_logging(level: int = logging.INFO) -> None:
     package_logger.addHandler(handler)
     package_logger.setLevel(level)
     package_logger.propagate = False
-    # PySpark repeats every failure as a page of JSON; our own error is one sentence.
-    logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
+    # PySpark repeats every failure as a page of JSON; our own error is one sentence, and masked.
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -80,3 +80,10 @@ def test_the_ledger_keeps_no_secret(monkeypatch):
         assert SECRET not in repr(row) and "***" in row["error"]
         assert row["started_at"].tzinfo is not None, "what is no text stays what it is"
         assert SECRET not in json.dumps(error_line(run.error))
+
+
+def test_pyspark_repeats_no_failure_on_its_own_beside_the_masked_one(monkeypatch):
+    monkeypatch.setattr(log.logger(), "handlers", [])
+    log.configure_logging()
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+        assert not logging.getLogger(name).isEnabledFor(logging.ERROR), name

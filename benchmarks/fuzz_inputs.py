@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks import fuzz_inputs_names, fuzz_inputs_settings, fuzz_inputs_sql
 from kyros_spark.config import SparkSettings, TableSettings
 from kyros_spark.delta.tables import DeltaTables
+from kyros_spark.log import configure_logging
 from kyros_spark.spark.session import get_session
 
 FOLDER = Path("build/bench/fuzz-inputs").resolve()
@@ -23,6 +24,7 @@ COUNTS = {True: (100, 60, 200), False: (1_000, 1_000, 10_000)}  # settings, stat
 def main(short=False):
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
+    configure_logging()
     settings, statements, names = COUNTS[short]
     result = {}
     _try(result, "settings", settings, lambda: fuzz_inputs_settings.fuzz(settings))

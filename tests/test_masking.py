@@ -83,7 +83,8 @@ def test_the_ledger_keeps_no_secret(monkeypatch):
 
 
 def test_pyspark_repeats_no_failure_on_its_own_beside_the_masked_one(monkeypatch):
-    monkeypatch.setattr(log.logger(), "handlers", [])
+    for name in ("handlers", "level", "propagate"):  # which the call changes
+        monkeypatch.setattr(log.logger(), name, [] if name == "handlers" else True)
     log.configure_logging()
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
         assert not logging.getLogger(name).isEnabledFor(logging.ERROR), name

@@ -66,6 +66,10 @@ class ConcurrentRunError(KyrosError):
     """Another run changed the same rows at the same time; nothing was written."""
 
 
+class OtherBatchError(KyrosError):
+    """A write would have reached rows of another batch than its own; nothing was written."""
+
+
 class SparkLostError(KyrosError):
     """Spark's JVM ended during a command; earlier commits are kept."""
 

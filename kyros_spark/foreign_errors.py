@@ -2,7 +2,7 @@
 
 import re
 
-from kyros_spark.errors import SparkLostError
+from kyros_spark.errors import PlatformError, SparkLostError
 
 _FULL = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
 # The last but one matches xgboost's report that its workers lost one another. The last matches a
@@ -14,6 +14,24 @@ _LOST_WORKER = re.compile(
     r"(?:Stream closed|Broken pipe|Connection reset)\b[^\n]*(?:\n\s+at (?:java|scala|sun)[^\n]*)*"
     r"\n\s+at org\.apache\.spark\.(?:api|sql\.execution)\.python\."
 )
+
+# How Hadoop's file systems report a store or a name node that does not answer, that rejects the
+# credentials, or for whose kind of address there is no file system.
+_UNREACHABLE = (
+    "UnknownStoreException", "NoSuchBucket", "AccessDeniedException", "NoAuthWithAWSException",
+    "NoAwsCredentials", "UnknownHostException", "UnsupportedFileSystemException",
+    "S3AFileSystem not found", "ConnectException", "ConnectTimeoutException",
+    "NoRouteToHostException", "SocketTimeoutException", "StandbyException",
+    "FileSystem for scheme",
+)  # fmt: skip
+
+
+def unreachable(error: BaseException) -> str:
+    """Return how Java says that an address cannot be reached, without the stack, or ""."""
+    named = [line.strip() for line in str(error).splitlines()
+             if any(word in line for word in _UNREACHABLE)]  # fmt: skip
+    causes = [line for line in named if not line.startswith("at ")]
+    return (causes or named)[0].removeprefix(": ")[:500] if named else ""
 
 
 def lost_worker(error: Exception) -> str:
@@ -57,6 +75,14 @@ def spark_lost(work: str) -> SparkLostError:
         f"{work}: expected Spark to answer, found its JVM gone: it was killed, often for memory "
         "(kyros plan tells what is bounded by which setting); give the same command again, what "
         "was committed before is kept"
+    )
+
+
+def unreachable_address(work: str, cause: str) -> PlatformError:
+    """Return the error for work on an address that does not answer. cause: of `unreachable`."""
+    return PlatformError(
+        f"{work}: expected its addresses to be reached, found {cause}; check their names, the "
+        "network, and that the provider chain finds credentials (docs/deploy.md)"
     )
 
 

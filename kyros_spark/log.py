@@ -1,17 +1,62 @@
-"""Log to stderr: readable lines on a terminal, JSON lines elsewhere. Nothing goes to stdout."""
+"""Log to stderr: readable lines on a terminal, JSON lines elsewhere. Nothing goes to stdout.
+
+What leaves this process as text (log, result line, ledger) goes through `masked` first: an address
+may hold a user and a password, or a signature.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 LOGGER_NAME = "kyros_spark"
 _FIELDS = "fields"
+_MASK = "***"
+# user:password@ or token@ behind the scheme. A secret key of Amazon's may hold a slash; elsewhere a
+# number between a colon and a slash is a port. Before the @ of an abfss:// address is a container.
+_USER_INFO = re.compile(
+    r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)"
+    r"(?P<user>[^\s/?#@:'\"<>]*)(?P<password>:[^\s'\"<>]*)?@"
+)
+_PORT = re.compile(r":\d{1,5}/")
+_WITHOUT_PORTS = ("s3", "gs", "abfs", "wasb")
+_WITH_CONTAINER = ("abfs", "wasb")
+_IN_QUERY = re.compile(
+    r"(?P<name>[?&;][^=&;#\s'\"]*(?:sig|signature|token|passw(?:or)?d|secret|credential|key)=)"
+    r"[^&;#\s'\"]+",
+    re.IGNORECASE,
+)
+
+
+def without_credentials(text: str) -> str:
+    """Return a text in which addresses show neither user and password nor a signature."""
+    if "://" not in text:
+        return text
+
+    def user_info(match: re.Match[str]) -> str:
+        scheme, password = match["scheme"].lower(), match["password"] or ""
+        is_container = not password and scheme.startswith(_WITH_CONTAINER)
+        is_port = _PORT.match(password) is not None and not scheme.startswith(_WITHOUT_PORTS)
+        return match[0] if is_container or is_port else f"{match['scheme']}{_MASK}@"
+
+    return _IN_QUERY.sub(rf"\g<name>{_MASK}", _USER_INFO.sub(user_info, text))
+
+
+def masked(value: Any) -> Any:
+    """Return a value of JSON's kinds with every text in it `without_credentials`."""
+    if isinstance(value, str):
+        return without_credentials(value)
+    if isinstance(value, Mapping):
+        return {masked(name): masked(content) for name, content in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(content) for content in value]
+    return value
 
 
 def logger() -> logging.Logger:
@@ -29,7 +74,7 @@ def configure_logging(level: int = logging.INFO) -> None:
     package_logger.addHandler(handler)
     package_logger.setLevel(level)
     package_logger.propagate = False
-    # PySpark repeats every failure as a page of JSON; our own error is one sentence.
+    # PySpark repeats every failure as a page of JSON; our own error is one sentence, and masked.
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(_is_no_interruption)
@@ -47,9 +92,11 @@ def handlers_of_their_own() -> Iterator[None]:
         package_logger.handlers = before
 
 
-def event(message: str, level: int = logging.INFO, **fields: Any) -> None:
-    """Log one sentence with named fields."""
-    logger().log(level, message, extra={_FIELDS: fields})
+def event(
+    message: str, level: int = logging.INFO, cause: BaseException | None = None, **fields: Any
+) -> None:
+    """Log one sentence with named fields. cause: an error whose traceback is logged as well."""
+    logger().log(level, message, extra={_FIELDS: fields}, exc_info=cause)
 
 
 def _is_no_interruption(record: logging.LogRecord) -> bool:
@@ -67,7 +114,7 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return json.dumps(masked(json.loads(json.dumps(line, default=str))))
 
 
 class _HumanLines(logging.Formatter):
@@ -76,4 +123,5 @@ class _HumanLines(logging.Formatter):
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         fields = " ".join(f"{name}={value}" for name, value in getattr(record, _FIELDS, {}).items())
         text = f"{clock} {level}{record.getMessage()}" + (f"  ({fields})" if fields else "")
-        return text + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+        text += "\n" + self.formatException(record.exc_info) if record.exc_info else ""
+        return without_credentials(text)

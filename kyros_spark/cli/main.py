@@ -17,8 +17,8 @@ from typing import Any
 from kyros_spark.cli.parser import parser
 from kyros_spark.cli.session.client import run_in_session
 from kyros_spark.errors import KyrosError, UsageError
-from kyros_spark.foreign_errors import spark_is_gone, spark_lost
-from kyros_spark.log import configure_logging, event
+from kyros_spark.foreign_errors import spark_is_gone, spark_lost, unreachable, unreachable_address
+from kyros_spark.log import configure_logging, event, masked
 from kyros_spark.profiler import FOLDER, profiled
 
 
@@ -52,7 +52,10 @@ def _run_words(words: list[str], may_delegate: bool) -> int:
         if spark_is_gone(error):  # lost between two stages, or in a command that is no stage
             lost = spark_lost(f"kyros {stage}")
             return _fail(stage, lost, lost.exit_code)
-        event("unforeseen failure", level=40, error=type(error).__name__)
+        if cause := unreachable(error):
+            failure = unreachable_address(f"kyros {stage}", cause)
+            return _fail(stage, failure, failure.exit_code)
+        event("unforeseen failure", level=40, cause=error, error=type(error).__name__)
         return _fail(stage, error, 1)
     if line is not None:
         _write_line(line, getattr(arguments, "json", False))
@@ -105,10 +108,11 @@ def _fail(stage: str, error: BaseException, code: int) -> int:
 
 def _write_line(line: dict[str, Any], is_asked: bool = False) -> None:
     """Write the result line; a person at a terminal gets words instead, unless it is asked for."""
+    plain = masked(json.loads(json.dumps(line, default=str)))
     if sys.stdout.isatty() and not is_asked:
         from kyros_spark.cli.closing import closing_words
 
-        sys.stdout.write(closing_words(line))
+        sys.stdout.write(closing_words(plain))
     else:
-        sys.stdout.write(json.dumps(line, default=str) + "\n")
+        sys.stdout.write(json.dumps(plain) + "\n")
     sys.stdout.flush()

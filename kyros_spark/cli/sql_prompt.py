@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from contextlib import ExitStack
 from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from kyros_spark.cli.sql_query import check_reads, functions_named, with_versions
+from kyros_spark.cli.sql_guard import SqlGuard
+from kyros_spark.cli.sql_query import (
+    as_query,
+    check_reads,
+    functions_named,
+    is_describing,
+    with_versions,
+)
 from kyros_spark.config import Config
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.errors import UsageError
 from kyros_spark.foreign_errors import first_line
 from kyros_spark.operations.sql_function import register_predict
+from kyros_spark.spark.session import setting
 from kyros_spark.tables.all import TABLE_NAMES
 
 _SHOWN_ROWS = 100
@@ -24,7 +33,7 @@ def answer(spark: SparkSession, config: Config, query: str) -> str:
     """Return the rows of a query as text; docs/sql.md lists what a query may name.
 
     Raises:
-        UsageError: the query would write, or Spark cannot answer it.
+        UsageError: the query would not only read, or Spark cannot answer it.
     """
     try:
         rows: Any = rows_of(spark, config, query)
@@ -34,18 +43,37 @@ def answer(spark: SparkSession, config: Config, query: str) -> str:
 
 
 def rows_of(spark: SparkSession, config: Config, query: str) -> DataFrame:
-    """Return the rows of a query that only reads.
+    """Return the rows of a query that only reads the portfolio's tables.
 
     Raises:
-        UsageError: the query would write.
+        UsageError: the query would do anything else.
     """
-    query = query.strip().rstrip(";")
-    check_reads(query)
-    _register_views(spark, config)
-    for name, model in functions_named(query).items():
+    query, tables = query.strip().rstrip(";"), _register_views(spark, config)
+    delta_tables = DeltaTables(spark, config.tables)
+    resolved = with_versions(query, TABLE_NAMES, delta_tables.reference)
+    functions, guard = functions_named(query), None
+    if getattr(spark, "_jsparkSession", None) is not None:
+        references = [delta_tables.reference_parts(name) for name in tables]
+        guard = SqlGuard(spark, tables, references)
+        has_rows = guard.check_parsed(resolved, functions)
+    else:  # Spark Connect
+        check_reads(query)
+        has_rows = not is_describing(query)
+    for name, model in functions.items():
         register_predict(spark, config, model, name)
-    reference = DeltaTables(spark, config.tables).reference
-    return spark.sql(with_versions(query, TABLE_NAMES, reference))
+    if not has_rows:
+        return spark.sql(resolved)
+    with ExitStack() as settings:
+        if resolved == query:  # a version of a table is read by the table's path
+            with contextlib.suppress(PySparkException):  # a platform may allow no change
+                settings.enter_context(setting(spark, "spark.sql.runSQLOnFiles", "false"))
+        if guard is not None:
+            guard.check_analysed(resolved)
+        rows = spark.sql(as_query(resolved))
+        _ = rows.schema  # only this makes Connect read the query, under the setting
+    if guard is not None:
+        guard.check_physical(rows)
+    return rows
 
 
 def views(spark: SparkSession, config: Config) -> str:
@@ -89,13 +117,13 @@ def prompt(spark: SparkSession, config: Config) -> None:
         query = ""
 
 
-def _register_views(spark: SparkSession, config: Config) -> list[str]:
-    """Make a view of every table that exists, and return their names."""
+def _register_views(spark: SparkSession, config: Config) -> dict[str, DataFrame]:
+    """Make a view of every table that exists, and return the tables by name."""
     tables = DeltaTables(spark, config.tables)
     existing = {name: table for name in TABLE_NAMES if (table := tables.find(name)) is not None}
     for name, table in existing.items():
         table.createOrReplaceTempView(name)
-    return list(existing)
+    return existing
 
 
 def _say(text: str) -> None:

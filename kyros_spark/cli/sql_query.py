@@ -1,4 +1,8 @@
-"""Prepare an analyst's query: check that it only reads, resolve versions, find scoring calls."""
+"""Prepare an analyst's query: what its words tell, versions of tables, calls of models.
+
+Whether it only reads is decided on Spark's plan (`sql_guard`); where there is no JVM to ask for it,
+on Spark Connect, the words decide, and refuse more than they would have to.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,20 @@ from collections.abc import Callable, Sequence
 
 from kyros_spark.errors import UsageError
 
-_READING = ("select", "with", "from", "values", "table", "describe", "desc", "show", "explain")
+_DESCRIBING_WORDS = ("describe", "desc", "show", "explain")
+_READING = ("select", "with", "from", "values", "table", *_DESCRIBING_WORDS)
 _WRITING = re.compile(r"\b(insert|update|delete|merge)\b")  # they may follow WITH and FROM
 # Texts, quoted names and comments: their content is not part of the query's words.
 _QUOTED = re.compile(
     r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`]|``)*`|--[^\n]*|/\*.*?\*/", re.DOTALL
+)
+# What a SELECT could start, call or read; looked for in the whole text, in quotes too.
+_REACHING_OUT = re.compile(
+    r"\b(?:java_method|(?:try_)?reflect|identifier|(?:try_)?secret|http_request|read_files"
+    r"|(?:from|to)_protobuf|from_avro|ai_query|remote_query)\b"
+    r"|\b(?:transform|map|reduce)\b(?=.*\busing\b)"
+    r"|\b(?:text|csv|json|parquet|orc|avro|xml|binaryfile|image|libsvm|jdbc)\W{0,3}\.",
+    re.IGNORECASE | re.DOTALL,
 )
 _DESCRIBING = (
     r"(?:DESCRIBE|DESC)\s+(?:HISTORY|DETAIL|(?:TABLE\s+)?EXTENDED)\s+|SHOW\s+TBLPROPERTIES\s+"
@@ -19,15 +32,26 @@ _DESCRIBING = (
 _FUNCTION = re.compile(r"\bkyros_predict(?:_(\w+))?\b", re.IGNORECASE)
 
 
+def is_describing(query: str) -> bool:
+    """Tell whether a text that begins with a word can only be a DESCRIBE, SHOW or EXPLAIN."""
+    words = query.split(None, 1)
+    return bool(words) and words[0].lower() in _DESCRIBING_WORDS
+
+
+def as_query(query: str) -> str:
+    """Return the query within another one, where Spark's grammar takes nothing but a query."""
+    return f"SELECT * FROM (\n{query}\n)"
+
+
 def check_reads(query: str) -> None:
-    """Refuse a query that would write, since the prompt works on the tables themselves.
+    """Refuse by its words a query that would write, start a program, call Java or read a file.
 
     Raises:
-        UsageError: the query does not start with a reading word, or it contains a writing one.
+        UsageError: the query does not start with a reading word, or it contains another one.
     """
     plain = _QUOTED.sub(" ", query).strip().lstrip("(").lower()
     word = plain.split(None, 1)[0] if plain else ""
-    writing = _WRITING.search(plain)
+    writing = _WRITING.search(plain) or _REACHING_OUT.search(query)
     if word not in _READING or writing:
         raise UsageError(
             f"SQL: expected a query that only reads ({', '.join(_READING)}), found "

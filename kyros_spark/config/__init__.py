@@ -22,9 +22,9 @@ from kyros_spark.config.models import (
     BoostingSettings,
     GlmSettings,
     ModelSettings,
-    PredictSettings,
     TrainSettings,
 )
+from kyros_spark.config.predict import PredictSettings
 from kyros_spark.config.quality import BoundSettings, ChallengeSettings
 from kyros_spark.config.reconcile import ReconcileSettings
 from kyros_spark.config.rules import (

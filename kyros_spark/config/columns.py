@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
+from datetime import date
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from kyros_spark.config.base import Bound, Section, Text
+from kyros_spark.config.base import Bound, Section, Text, check_name
 
 Severity = Literal["reject", "repair", "warn", "fail"]
+# As Spark casts a text: a year, a month or a day, with or without a time of day.
+_DAY = re.compile(r"^([0-9]{4})(?:-([0-9]{1,2})(?:-([0-9]{1,2})(?:[ T][0-9:.]+\S*)?)?)?\Z")
 _RULES = ("type", "required", "min", "max", "allowed", "pattern")
 
 
@@ -21,6 +25,12 @@ class DaysSettings(Section):
     end: str = Field(alias="to")
     year: Literal["actual"] | float = 365.25
     last_day: Literal["at_risk", "excluded"] = "excluded"
+
+    @field_validator("start", "end")
+    @classmethod
+    def _check_columns(cls, value: str) -> str:
+        check_name("days", value)  # it stands in the SQL below
+        return value
 
     @field_validator("year")
     @classmethod
@@ -126,6 +136,23 @@ class ColumnSettings(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_values(self) -> ColumnSettings:
+        """Refuse a bound, level or default that is no value of the column's type."""
+        values = [("min", self.min), ("max", self.max), ("default", self.default)]
+        values += [("allowed", level) for level in self.allowed or ()]
+        for setting, value in values:
+            if value is not None and not self._is_value(value):
+                raise ValueError(
+                    f"{setting}: expected a value of type {self.type}, found '{value}'"
+                )
+        return self
+
+    def _is_value(self, value: float | str) -> bool:
+        if self.kind == "day":
+            return isinstance(value, str) and is_day(value)
+        return self.kind != "number" or is_number(value)
+
     def _check_row_number(self) -> None:
         if self.row_number and (self.type not in ("int", "long") or not self.is_of_no_source):
             raise ValueError(
@@ -182,3 +209,20 @@ class ColumnSettings(Section):
     def respelled(self) -> bool:
         """Tell whether levels are trimmed, changed in case, or renamed."""
         return self.trim or self.case != "keep" or bool(self.aliases)
+
+
+def is_day(text: str) -> bool:
+    """Tell whether a text is a day of the calendar, or the month or year that begins with one."""
+    match = _DAY.match(text)
+    try:
+        return match is not None and bool(date(*(int(part or 1) for part in match.groups())))
+    except ValueError:  # 2024-02-30
+        return False
+
+
+def is_number(value: float | str) -> bool:
+    """Tell whether a value is a number, or a text of one."""
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False

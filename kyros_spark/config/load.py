@@ -14,24 +14,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from kyros_spark.config.settings import Config
+from kyros_spark.config.yaml_values import yaml_value
 from kyros_spark.errors import ConfigError, UsageError
+from kyros_spark.foreign_errors import unreachable
+from kyros_spark.log import without_credentials
 from kyros_spark.spark_version import condition_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Loads as yaml.safe_load does, but refuses a repeated key; YAML would keep the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-        if twice:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{', '.join(twice)} is given twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
+_DEEPEST_KEY = 20  # sections of --set; the settings have nine
+_LARGEST = 4 << 20  # bytes of a settings file
 
 
 def load_config(
@@ -53,18 +46,37 @@ def load_config(
 def parse_config(text: str, overrides: Sequence[str] = (), name: str = "settings") -> Config:
     """Check settings given as YAML text; errors name ``name`` as the file."""
     try:
-        tree = yaml.load(text, _UniqueKeys)  # noqa: S506 - a safe loader that refuses more
+        tree = yaml_value(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is not YAML: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{name}: expected sections such as 'tables:' and 'sources:', found none")
     for override in overrides:
         _apply(tree, override)
+    _check_addresses(name, tree)
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
         lines = [_sentence(detail) for detail in error.errors()]
         raise ConfigError(f"{name}: " + "; ".join(lines)) from error
+
+
+def _check_addresses(name: str, tree: Any, setting: str = "") -> None:
+    """Refuse an address with user and password, which tables, logs and messages would show.
+
+    Raises:
+        ConfigError: names the setting, not its value.
+    """
+    if isinstance(tree, str) and without_credentials(tree) != tree:
+        raise ConfigError(
+            f"{name}: '{setting}': expected an address without user, password or signature, found "
+            "them in it; let the provider chain find them (docs/deploy.md, Tables on S3)"
+        )
+    if setting == "spark.conf":  # for Spark itself, and shown nowhere
+        return
+    children = dict(enumerate(tree)) if isinstance(tree, list) else tree
+    for key, value in children.items() if isinstance(children, dict) else ():
+        _check_addresses(name, value, f"{setting}.{key}" if setting else str(key))
 
 
 def is_remote(uri: str) -> bool:
@@ -74,16 +86,7 @@ def is_remote(uri: str) -> bool:
 
 def _read_text(uri: str, spark: SparkSession | None) -> str:
     if not is_remote(uri):
-        path = Path(uri.removeprefix("file://").removeprefix("file:"))
-        try:
-            return path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{uri}: expected UTF-8 text, found other bytes") from error
-        except OSError as error:
-            raise ConfigError(
-                f"{uri}: expected a settings file, found none ({error.strerror}); "
-                "conf/demo.yaml is an example"
-            ) from error
+        return _read_local(uri)
     if spark is None:
         raise UsageError(f"{uri} needs a Spark session to be read")
     from pyspark.errors import PySparkException
@@ -92,14 +95,34 @@ def _read_text(uri: str, spark: SparkSession | None) -> str:
         rows = spark.read.text(uri, wholetext=True).collect()
     except PySparkException as error:
         raise ConfigError(f"{uri}: cannot be read ({condition_of(error)})") from error
+    except Exception as error:  # the store's own classes reach Python as bare Java errors
+        if cause := unreachable(error):
+            raise ConfigError(f"{uri}: cannot be read ({cause})") from error
+        raise
     return str(rows[0][0]) if rows else ""
+
+
+def _read_local(uri: str) -> str:
+    try:
+        with Path(uri.removeprefix("file://").removeprefix("file:")).open("rb") as file:
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise ConfigError(f"{uri}: expected a settings file, found more than {_LARGEST} bytes")
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{uri}: expected UTF-8 text, found other bytes") from error
+    except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
+        raise ConfigError(
+            f"{uri}: expected a settings file, found none "
+            f"({getattr(error, 'strerror', None) or error}); conf/demo.yaml is an example"
+        ) from error
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
     key, sign, value = override.partition("=")
     parts = key.strip().split(".")
-    if not sign or not all(parts):
-        raise UsageError(f"--set {override}: expected section.key=value")
+    if not sign or not all(parts) or len(parts) > _DEEPEST_KEY:
+        raise UsageError(f"--set {override[:200]}: expected section.key=value")
     node = tree
     for depth, part in enumerate(parts[:-1]):
         child = node.setdefault(part, {})
@@ -108,9 +131,10 @@ def _apply(tree: dict[str, Any], override: str) -> None:
             raise UsageError(f"--set {override}: {section} is a value, not a section")
         node = child
     try:
-        node[parts[-1]] = yaml.safe_load(value)
+        node[parts[-1]] = yaml_value(value)
     except yaml.YAMLError as error:
-        raise UsageError(f"--set {override}: the value is not YAML") from error
+        reason = getattr(error, "problem", None) or str(error)
+        raise UsageError(f"--set {override[:200]}: the value is not YAML: {reason}") from error
 
 
 def _sentence(detail: ErrorDetails) -> str:
@@ -122,7 +146,7 @@ def _sentence(detail: ErrorDetails) -> str:
         return f"unknown setting '{setting}'; {hint}"
     if detail["type"] == "missing":
         return f"'{setting}' is missing"
-    message = detail["msg"].removeprefix("Value error, ")
+    message = without_credentials(detail["msg"].removeprefix("Value error, "))
     value = detail["input"]
     ending = f", found {value!r}" if isinstance(value, (str, int, float, bool)) else ""
     return f"'{setting}': {message}" + ("" if "found" in message else ending)

@@ -1,4 +1,4 @@
-"""Settings of the train and predict stages: which models, how fitted, which applied together."""
+"""Settings of the train stage: which models, and how they are fitted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from kyros_spark.config.base import NAME_PATTERN, Section, Text
+from kyros_spark.config.base import Section, Text, check_name
 from kyros_spark.config.families import check_link, check_own, with_logit
 from kyros_spark.config.quality import ChallengeSettings, Quality
 from kyros_spark.config.search import SearchSettings
@@ -199,8 +199,7 @@ class TrainSettings(Section):
     @model_validator(mode="after")
     def _check_names(self) -> TrainSettings:
         for name in self.models:
-            if not NAME_PATTERN.match(name):
-                raise ValueError(f"model name '{name}' is not a plain name (letters, digits, _)")
+            check_name("train.models", name)
         if not self.batches or not self.models:
             raise ValueError("train needs at least one batch and one model")
         return self
@@ -235,14 +234,3 @@ def unit_of(models: Sequence[ModelSettings]) -> tuple[list[str], list[str]]:
 def unit_text(target: Sequence[str], per: Sequence[str]) -> str:
     """Return a unit as a person writes it."""
     return f"{' * '.join(target) or '1'} per {' * '.join(per) or '1'}"
-
-
-class PredictSettings(Section):
-    """Which models are applied, and which products of models are written as one model."""
-
-    models: tuple[str, ...] = ()
-    products: dict[str, tuple[str, ...]] = {}
-    kernel: Literal["auto", "avx512vbmi", "portable", "numpy"] = "auto"
-    rows_per_arrow_batch: int = Field(default=20000, ge=100)
-    rows_per_micro_batch: int = Field(default=10_000_000, ge=1)
-    unseen_warning_share: float = Field(default=0.01, ge=0, le=1)

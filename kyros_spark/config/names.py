@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kyros_spark.config.evaluate import EvaluateSettings
 from kyros_spark.config.features import PrepareSettings
-from kyros_spark.config.models import PredictSettings, TrainSettings, unit_of, unit_text
+from kyros_spark.config.models import TrainSettings, unit_of, unit_text
+from kyros_spark.config.predict import PredictSettings
 
 _OF_CLAIMS = ("claim_count", "claim_amount", "claim_excess")
 _WITH_EXCESS = "claim_amount_with_excess"  # what a model with a large-loss load is judged by

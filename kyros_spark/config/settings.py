@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from kyros_spark.config.base import BATCH_PATTERN, Section, Text, alike
+from kyros_spark.config.base import (
+    PORTFOLIO_PATTERN,
+    Section,
+    Text,
+    alike,
+    check_batch,
+    check_catalog,
+)
 from kyros_spark.config.budgets import BudgetSettings
 from kyros_spark.config.evaluate import EvaluateSettings
 from kyros_spark.config.features import PrepareSettings
-from kyros_spark.config.models import PredictSettings, TrainSettings
+from kyros_spark.config.models import TrainSettings
 from kyros_spark.config.names import check_evaluate, check_models, check_products
 from kyros_spark.config.plan import PlanSettings
+from kyros_spark.config.predict import PredictSettings
 from kyros_spark.config.sources import CleanSettings, Sources
 from kyros_spark.config.target_columns import check_keys
+
+_MEMORY = re.compile(r"^[1-9][0-9]{0,6}[kmgtKMGT]\Z")
 
 
 class TableSettings(Section):
@@ -37,6 +48,11 @@ class TableSettings(Section):
         if self.catalog is not None and self.artefacts is None:
             raise ValueError("tables.catalog needs tables.artefacts, a folder for model files")
         return self
+
+    @field_validator("catalog")
+    @classmethod
+    def _check_catalog(cls, value: str | None) -> str | None:
+        return check_catalog(value)
 
     @field_validator("base", "artefacts")
     @classmethod
@@ -62,6 +78,15 @@ class SparkSettings(Section):
     log_level: Literal["OFF", "FATAL", "ERROR", "WARN", "INFO"] = "FATAL"
     conf: dict[str, Text] = {}
 
+    @field_validator("driver_memory")
+    @classmethod
+    def _check_memory(cls, value: str) -> str:
+        if not _MEMORY.match(value):
+            raise ValueError(
+                f"expected a heap as Java takes it, such as 3g or 3000m, found {value!r}"
+            )
+        return value
+
 
 class Config(Section):
     """All settings of one portfolio."""
@@ -84,14 +109,28 @@ class Config(Section):
         claims = self.sources.claims
         return self.prepare.claims is not None and claims is not None and claims.holds(batch)
 
+    @field_validator("portfolio")
+    @classmethod
+    def _check_portfolio(cls, value: str) -> str:
+        if not PORTFOLIO_PATTERN.match(value):
+            raise ValueError(
+                "expected letters, digits, spaces, '.', '_', '-' (128 at most), starting with a "
+                f"letter or a digit, found {value!r}"
+            )
+        return value
+
     @model_validator(mode="after")
     def _check_batches(self) -> Config:
-        train = self.train.batches if self.train is not None else ()
-        for batch in (*self.batches, *train):
-            if not BATCH_PATTERN.match(batch):
-                raise ValueError(
-                    f"batch id '{batch}': expected letters, digits, '.', '_', '-' (64 at most)"
-                )
+        sources = {"policies": self.sources.policies, "claims": self.sources.claims}
+        named = {"batches": self.batches, "train.batches": self.train.batches if self.train else ()}
+        for name, source in sources.items():
+            if source is not None:
+                named[f"sources.{name}.batches"] = source.batches or ()
+                for column, settings in source.columns.items():
+                    named[f"sources.{name}.columns.{column}.batches"] = settings.batches or ()
+        for setting, batches in named.items():
+            for batch in batches:
+                check_batch(setting, batch)
         for name in self.predict.products:
             if self.train is not None and name in self.train.models:
                 raise ValueError(f"predict.products.{name} has the name of a model")

@@ -53,12 +53,12 @@ class SourceSettings(Section):
         A key made of a row's content would make one row of two policies that look alike.
         """
         columns = settings.get("columns") if isinstance(settings, dict) else None
-        if not isinstance(columns, dict):
-            return settings
-        key = settings.get("key") or ()
+        key = (settings.get("key") if isinstance(settings, dict) else None) or []
+        if not isinstance(columns, dict) or not isinstance(key, list | tuple):
+            return settings  # which is refused
         if not key and ROW_NUMBER not in {str(name).lower() for name in columns}:
             key, columns = [ROW_NUMBER], {**columns, ROW_NUMBER: _NUMBER}
-        declared = [columns[name] for name in key if name in columns]
+        declared = [columns[name] for name in columns if name in key]
         if any(isinstance(c, dict) and c.get("row_number") for c in declared):
             settings = {"duplicates": "keep", **settings}
         return {**settings, "key": key, "columns": columns}

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pyspark.errors import PySparkException
 
 from kyros_spark.errors import ConcurrentRunError, PlatformError, TableConstraintError
-from kyros_spark.foreign_errors import java_cause
+from kyros_spark.foreign_errors import unreachable
 from kyros_spark.spark_version import condition_of
 from kyros_spark.tables.contract import Table
 
@@ -21,14 +21,6 @@ def is_missing(error: PySparkException) -> bool:
     condition = condition_of(error) or ""
     words = ("NOT_FOUND", "DELTA_MISSING", "DELTA_TABLE_ONLY_OPERATION", "NOT_A_DELTA")
     return any(word in condition for word in words)
-
-
-# How Hadoop's file systems report a store that does not answer, or that rejects the credentials.
-_UNREACHABLE = (
-    "UnknownStoreException", "NoSuchBucket", "AccessDeniedException", "NoAuthWithAWSException",
-    "NoAwsCredentials", "UnknownHostException", "UnsupportedFileSystemException",
-    "S3AFileSystem not found",
-)  # fmt: skip
 
 
 @contextmanager
@@ -41,10 +33,11 @@ def translate_access_errors(location: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the store's own classes reach Python as bare Java errors
-        if not any(word in str(error) for word in _UNREACHABLE):
+        cause = unreachable(error)
+        if not cause:
             raise
         raise PlatformError(
-            f"tables at {location} cannot be reached: {java_cause(error)}; check the name, and "
+            f"tables at {location} cannot be reached: {cause}; check the name, and "
             "that the provider chain finds credentials for it (docs/deploy.md, Tables on S3)"
         ) from error
 

@@ -21,6 +21,7 @@ from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.data_files import DataFiles
 from kyros_spark.delta.layout import TableLayout
 from kyros_spark.delta.log_files import active_files
+from kyros_spark.delta.reach import check_files, check_rows
 from kyros_spark.delta.where import Where
 from kyros_spark.storage.whole_files import remove_quietly
 from kyros_spark.tables.contract import Column
@@ -57,13 +58,23 @@ class FileCommit:
         """Return the version that the commit rests on."""
         return int(self.transaction.readVersion())
 
-    def add(self, batches: Iterable[pa.Table], rows_per_file: int | None = None) -> None:
+    def add(
+        self,
+        batches: Iterable[pa.Table],
+        rows_per_file: int | None = None,
+        batch: str | None = None,
+    ) -> None:
         """Write rows as files of the table, checked against its constraints.
+
+        batch: the only one that the rows may be of; None for a table of no batches.
 
         Raises:
             TableConstraintError: a row breaks a constraint.
+            OtherBatchError: a row is of another batch.
         """
         for rows in batches:
+            if batch is not None:
+                check_rows(self.name, rows, batch)
             checks.check(
                 self.name, rows, self.rules, self.layout.constraints(), self.layout.required()
             )
@@ -84,11 +95,14 @@ class FileCommit:
         schema = self.layout.schema()
         return pa.concat_tables([schema.empty_table(), *map(self._files.read, files)])
 
-    def remove(self, where: Where) -> None:
+    def remove(self, where: Where, batch: str | None = None) -> None:
         """Take the rows that match a condition out of the table; others of their files stay.
+
+        batch: the only one that the rows may be of; None for a table of no batches.
 
         Raises:
             TooLarge: more would have to be rewritten than this process should hold.
+            OtherBatchError: the condition holds for rows of another batch.
         """
         names = self.layout.partition_by
         by_partition = where.within(names)
@@ -96,6 +110,8 @@ class FileCommit:
         files = [add for add in self._active() if _may_match(where, add)]
         whole = by_partition is not None and by_partition.conditions == where.conditions
         if whole:
+            if batch is not None:
+                check_files(self.name, (add["partitionValues"] for add in files), batch)
             self.removes += files
             self.deleted += sum(_rows_of(add) for add in files)
             return
@@ -106,6 +122,8 @@ class FileCommit:
             rows = self._files.read(add)
             mask = pc.fill_null(where.mask(rows), False)
             matching = pc.sum(mask).as_py() or 0
+            if matching and batch is not None:
+                check_rows(self.name, rows.filter(mask), batch)
             if matching:
                 self.removes.append(add)
                 self.deleted += matching

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.failures import translate_concurrency_errors, translate_constraint_errors
 from kyros_spark.delta.log_files import commits_behind
+from kyros_spark.delta.reach import check_condition, check_given
 from kyros_spark.delta.schemas import DeltaSchemas
 from kyros_spark.delta.where import Where
 from kyros_spark.spark_version import on_databricks
@@ -42,21 +43,25 @@ class FrameWriter(DeltaSchemas):
         table: Table,
         rows: DataFrame,
         run_id: str,
-        where: Where | str,
+        where: Where,
         rows_per_file: int | None = None,
+        *,
+        batch: str | None,
     ) -> Written:
         """Replace the rows that match ``where`` by ``rows``, in one commit.
 
-        where: a condition, or its SQL.
         rows_per_file: the most rows per file; by default one file per task and partition.
+        batch: the only batch whose rows it may replace; None for a table of no batches.
 
         Raises:
+            OtherBatchError: ``where`` may hold for rows of another batch; nothing was written.
             TableSchemaError: the table has a column of another type.
             TableConstraintError: a row breaks a constraint; nothing was written.
         """
+        check_given(table, batch)
         new = self._ensure(table, run_id)
-        before = self._seen[table.name]
-        condition = where if isinstance(where, str) else where.sql()
+        before, condition = self._seen[table.name], where.sql()
+        check_condition(self.spark, table, condition, batch, self.find)
         writer = _selected(rows, table, new).write.mode("overwrite")
         writer = writer.option("replaceWhere", condition)
         self._save(writer, table, run_id, new, rows_per_file)

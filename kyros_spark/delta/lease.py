@@ -29,6 +29,7 @@ from kyros_spark.storage.small_files import SmallFiles, beside
 FOLDER = "_kyros_lease"
 RENEW_EVERY = 5.0  # s
 PATIENCE = 30.0  # s
+_NAME = re.compile(r"^[0-9]{20}\.json\Z")  # any other file there is not ours
 _S3 = re.compile(r"^(s3|s3a|s3n)://")
 
 
@@ -119,7 +120,7 @@ class Lease:
         if not created or (newest is not None and newest.number > number):
             raise self._refusal(newest)
         self._number = number
-        for name in self._store.names():
+        for name in self._names():
             if name < _name(number):
                 self._store.remove(name)
         self._stop = threading.Event()
@@ -160,13 +161,16 @@ class Lease:
         )
 
     def _newest(self) -> _LeaseFile | None:
-        names = sorted(name for name in self._store.names() if name.endswith(".json"))
+        names = self._names()
         while names:
             data = self._store.get(names[-1])
             if data is not None:
                 return _LeaseFile(names[-1], data)
             names.pop()
         return None
+
+    def _names(self) -> list[str]:
+        return sorted(name for name in self._store.names() if _NAME.match(name))
 
     def _keep_renewing(self, stop: threading.Event) -> None:
         while not stop.wait(self._renew_every):

@@ -43,10 +43,13 @@ class DeltaReader:
 
     def reference(self, name: str) -> str:
         """Return the table's name as SQL takes it."""
+        return ".".join(quoted(part) for part in self.reference_parts(name))
+
+    def reference_parts(self, name: str) -> tuple[str, ...]:
+        """Return the parts of the table's name in SQL."""
         if self._settings.catalog is not None:
-            parts = [*self._settings.catalog.split("."), name]
-            return ".".join(quoted(part) for part in parts)
-        return f"delta.{quoted(self.location(name))}"
+            return (*self._settings.catalog.split("."), name)
+        return ("delta", self.location(name))
 
     @property
     def by_path(self) -> bool:

@@ -25,6 +25,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.failures import translate_concurrency_errors
+from kyros_spark.delta.reach import check_files
 from kyros_spark.delta.tables import DeltaTables, Written
 from kyros_spark.delta.where import Where
 from kyros_spark.foreign_errors import machine_failed
@@ -134,23 +135,27 @@ class StagedWrite:
         """Return the rows gathered so far."""
         return self._tables.read(self._staging.name)
 
-    def publish(self, run_id: str, where: Where) -> Written:
+    def publish(self, run_id: str, where: Where, batch: str) -> Written:
         """Replace the target's rows that match ``where`` by the gathered files, in one commit.
 
-        where: a condition on the target's partition columns.
+        where: a condition on the target's partition columns. batch: the only one it may replace.
 
         Raises:
+            OtherBatchError: it would reach files of another batch; nothing was committed.
             ConcurrentRunError: another run changed the same rows meanwhile.
         """
         name = self._target.name
         self._tables.make(self._target, run_id)
         adds = list(self._gathered_files())
         gathered = {add["path"] for add in adds}
+        check_files(name, (add["partitionValues"] for add in adds), batch)
         with _transaction(self._tables, name, run_id) as (transaction, jvm, parse):
             current = _files(jvm, transaction, parse(where.sql()))
             # If all are there already, a killed run has published them.
             if not gathered <= {file.path() for file in current}:
-                actions = [file.remove() for file in current if file.path() not in gathered]
+                replaced = [file for file in current if file.path() not in gathered]
+                check_files(name, map(_partition_of, replaced), batch)
+                actions = [file.remove() for file in replaced]
                 action = jvm.org.apache.spark.sql.delta.actions.Action
                 actions += [action.fromJson(json.dumps({"add": add})) for add in adds]
                 manual = getattr(jvm.org.apache.spark.sql.delta, "DeltaOperations$ManualUpdate$")
@@ -196,6 +201,12 @@ def _micro_batch(commit: Row) -> MicroBatch:
     metadata = json.loads(commit["userMetadata"])
     rows = int(commit["operationMetrics"].get("numOutputRows", "0"))
     return MicroBatch(int(metadata["part"]), str(metadata["run_id"]), rows)
+
+
+def _partition_of(file: Any) -> dict[str, str | None]:
+    """Return the partition values of a file of Delta's log, by column."""
+    values: dict[str, str | None] = json.loads(file.json())["add"]["partitionValues"]
+    return values
 
 
 @contextmanager

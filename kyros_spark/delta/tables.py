@@ -17,6 +17,7 @@ from kyros_spark.delta.failures import translate_concurrency_errors
 from kyros_spark.delta.file_commit import FileCommit, TooLarge, begin
 from kyros_spark.delta.frame_writer import FrameWriter, Written
 from kyros_spark.delta.frames import arrow_as_frame, rows_as_frame
+from kyros_spark.delta.reach import check_given
 from kyros_spark.delta.where import Where
 from kyros_spark.tables.contract import Table
 
@@ -27,25 +28,37 @@ class DeltaTables(FrameWriter):
     """Read and write access to the tables of one portfolio."""
 
     def replace_rows(
-        self, table: Table, rows: Sequence[Mapping[str, Any]], run_id: str, where: Where
+        self,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        run_id: str,
+        where: Where,
+        *,
+        batch: str | None,
     ) -> Written:
         """Replace the rows that match ``where`` by rows that the driver holds, in one commit.
 
         Nothing by nothing is no commit. rows: column name -> value; a missing column is NULL.
+        batch: the only batch whose rows it may replace; None for a table of no batches.
 
         Raises:
+            OtherBatchError: it would reach rows of another batch; nothing was written.
             TableSchemaError: the table has a column of another type.
             TableConstraintError: a row breaks a constraint; nothing was written.
             ConcurrentRunError: another run changed the same rows meanwhile.
         """
 
         def write(commit: FileCommit) -> None:
-            commit.remove(where)
-            commit.add([rows_as_arrow(table, rows, commit.layout.schema())] if rows else [])
+            commit.remove(where, batch)
+            commit.add(
+                [rows_as_arrow(table, rows, commit.layout.schema())] if rows else [], batch=batch
+            )
 
+        check_given(table, batch)
         written = self._by_files(table, run_id, write, where)
         if written is None:
-            written = self.replace(table, rows_as_frame(self.spark, table, rows), run_id, where)
+            frame = rows_as_frame(self.spark, table, rows)
+            written = self.replace(table, frame, run_id, where, batch=batch)
         # Delta's writer counts the rows that it copied as well.
         return Written(written.location, written.version, len(rows))
 
@@ -74,26 +87,30 @@ class DeltaTables(FrameWriter):
         run_id: str,
         where: Where,
         rows_per_file: int | None = None,
+        *,
+        batch: str | None,
     ) -> Written:
         """Replace the rows that match ``where`` by rows that the driver holds as Arrow.
 
         rows: with at least the contract's columns; batches are written as they come, each into
-        files of its own. rows_per_file: the most rows per file.
+        files of its own. rows_per_file: the most rows per file. batch: as for ``replace_rows``.
 
         Raises:
-            TableSchemaError, TableConstraintError, ConcurrentRunError: as for ``replace_rows``.
+            OtherBatchError, TableSchemaError, TableConstraintError, ConcurrentRunError: as there.
         """
         batches = [rows] if isinstance(rows, pa.Table) else rows
 
         def write(commit: FileCommit) -> None:
-            commit.remove(where)
+            commit.remove(where, batch)
             schema = commit.layout.schema()
-            commit.add((arrow_as_table(table, rows, schema) for rows in batches), rows_per_file)
+            tables = (arrow_as_table(table, rows, schema) for rows in batches)
+            commit.add(tables, rows_per_file, batch)
 
+        check_given(table, batch)
         written = self._by_files(table, run_id, write, where)
         if written is None:
             frame = arrow_as_frame(self.spark, table, batches)
-            written = self.replace(table, frame, run_id, where, rows_per_file)
+            written = self.replace(table, frame, run_id, where, rows_per_file, batch=batch)
         return written
 
     def rewrite_rows(

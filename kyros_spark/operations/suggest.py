@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.errors import EmptySourceError, UsageError
+from kyros_spark.log import without_credentials
 from kyros_spark.operations.suggestion.all_rows import copies_and_key, count_all
 from kyros_spark.operations.suggestion.dialect import Dialect, dialect_of
 from kyros_spark.operations.suggestion.guess import Guess, guesses
@@ -46,12 +47,17 @@ def suggest(spark: SparkSession, path: str, out: str, format_: str | None = None
     format_: csv, parquet, json or delta; by default as the path's suffix says, csv for any other.
 
     Raises:
-        UsageError: there is already a file at ``out``.
+        UsageError: there is already a file at ``out``, or the address holds credentials.
         DataContractError: the source cannot be read, or has no rows.
     """
     target = Path(out)
     if target.exists():
         raise UsageError(f"suggest --out {out}: expected no file there, found one; name another")
+    if without_credentials(path) != path:
+        raise UsageError(
+            f"suggest --source {path}: expected an address without user, password or signature, "
+            "which no settings file may hold; let the provider chain find them (docs/deploy.md)"
+        )
     kind = format_ or _FORMATS.get(Path(path.rstrip("/")).suffix.lower(), "csv")
     dialect = dialect_of(first_lines(spark, path, _FIRST_LINES)) if kind == "csv" else Dialect()
     frame = read_undeclared(spark, path, kind, dialect.options())

@@ -15,7 +15,14 @@ from kyros_spark.errors import (
     StorageFullError,
     WorkerLostError,
 )
-from kyros_spark.foreign_errors import is_full, lost_worker, spark_is_gone, spark_lost
+from kyros_spark.foreign_errors import (
+    is_full,
+    lost_worker,
+    spark_is_gone,
+    spark_lost,
+    unreachable,
+    unreachable_address,
+)
 from kyros_spark.runs.run import Run
 
 # How Spark names an expression that fails on the data under ANSI rules.
@@ -32,7 +39,7 @@ def translate_failures(run: Run) -> Iterator[None]:
 
     Raises:
         DamagedFileError, ExpressionError, SourceSchemaError: the data are at fault.
-        SparkLostError, StorageFullError, WorkerLostError: the machine is.
+        PlatformError, SparkLostError, StorageFullError, WorkerLostError: the machine is.
     """
     try:
         yield
@@ -73,6 +80,8 @@ def _name_failure(run: Run, error: Exception) -> None:
             "when their task was tried again: often for memory (kyros plan tells what is bounded "
             "by which setting); give the same command again, what was committed before is kept"
         ) from error
+    if cause := unreachable(error):
+        raise unreachable_address(f"{run.stage} {run.batch}", cause) from error
     fault = _DATA_FAULTS.search(text)
     if fault is not None:
         start = max(text.rfind("[", 0, fault.end()), 0)  # a failed write is worded around it

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from kyros_spark import environment
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.delta.version_cache import TableVersion
+from kyros_spark.log import masked
 from kyros_spark.runs.run import AD_HOC, LastFailure, LastRun, Run, error_line, last_run_from_json
 from kyros_spark.spark import session
 from kyros_spark.tables.runs import RUNS
@@ -106,7 +107,7 @@ class Ledger:
         driver_peak, worker_peak = environment.peak_memory()
         application = session.application(self._tables.spark)
         error = error_line(run.error) if run.error is not None else {"type": None, "message": None}
-        return {
+        row = {
             "run_id": run.run_id,
             "stage": run.stage,
             "batch_id": run.batch,
@@ -137,6 +138,7 @@ class Ledger:
             "error_type": error["type"],
             "error": error["message"],
         }
+        return {name: masked(value) for name, value in row.items()}
 
 
 def _order(ledger: DataFrame) -> Column:

@@ -78,7 +78,7 @@ def in_micro_batches(
             staged.write(number, transform(part), run.run_id)
         event(f"{run.stage} {run.batch}: micro-batch {number + 1} of {len(parts)} written")
     with run.phase("show"):
-        written = staged.publish(run.run_id, where)
+        written = staged.publish(run.run_id, where, run.batch)
     run.details["micro_batches"] = {"all": len(parts), "of_earlier_runs": len(before)}
     if before:
         run.details["went_on_from"] = sorted({part.run_id for part in before})

@@ -13,7 +13,7 @@ from typing import Any
 from kyros_spark import environment
 from kyros_spark.delta.tables import Written
 from kyros_spark.digest import digest
-from kyros_spark.log import event
+from kyros_spark.log import event, without_credentials
 
 AD_HOC = "ad_hoc"  # in the details of a failed run that the settings did not ask for
 
@@ -95,7 +95,7 @@ class Run:
 def error_line(error: BaseException) -> dict[str, str]:
     """Return an error as the result line has it."""
     message = str(error).strip().partition("\n\tat ")[0]  # Java's stack is for the log
-    return {"type": type(error).__name__, "message": message[:4000]}
+    return {"type": type(error).__name__, "message": without_credentials(message)[:4000]}
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ import json
 import logging
 import mmap
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -47,13 +48,27 @@ def store_folder() -> Path:
     return Path(configured or Path(tempfile.gettempdir()) / f"kyros-models-{os.getuid()}")
 
 
+def configured_limit() -> int:
+    """Return how many bytes of models this host may hold.
+
+    Raises:
+        HostStoreError: KYROS_MODEL_CACHE_BYTES is no whole number above 0.
+    """
+    limit = os.environ.get("KYROS_MODEL_CACHE_BYTES", str(DEFAULT_LIMIT_BYTES))
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", limit):
+        raise HostStoreError(
+            f"KYROS_MODEL_CACHE_BYTES: expected bytes, such as {DEFAULT_LIMIT_BYTES}, found "
+            f"{limit[:100]!r}"
+        )
+    return int(limit)
+
+
 class ModelOnHost:
     """The store of model files on this host."""
 
     def __init__(self, folder: Path | None = None, limit_bytes: int | None = None) -> None:
         self.folder = folder or store_folder()
-        limit = os.environ.get("KYROS_MODEL_CACHE_BYTES", DEFAULT_LIMIT_BYTES)
-        self.limit_bytes = int(limit) if limit_bytes is None else limit_bytes
+        self.limit_bytes = configured_limit() if limit_bytes is None else limit_bytes
 
     def put(self, data: Callable[[], bytes], sha256: str) -> Path:
         """Return the model's file, verified; call `data` only if the host lacks it.

@@ -14,7 +14,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config
-from kyros_spark.errors import ThresholdError
+from kyros_spark.errors import KyrosError, ThresholdError
 from kyros_spark.log import event
 from kyros_spark.runs.execute import Work, execute
 from kyros_spark.runs.portfolio import Portfolio
@@ -85,6 +85,8 @@ def run(
             pipeline.runs.append(execute(step.work(portfolio), run_id, skipped))
         except Exception as error:  # the pipeline reports every failure, whatever it is
             pipeline.fail(step, error)
+            if not isinstance(error, KyrosError):
+                event("unforeseen failure", level=40, cause=error, error=type(error).__name__)
             if not isinstance(error, ThresholdError):
                 break
     try:

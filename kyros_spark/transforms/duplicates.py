@@ -101,7 +101,7 @@ def _hashed(typed: DataFrame, source: SourceSettings, carried: Sequence[str]) ->
         f"CASE WHEN _has_key THEN {name} ELSE {content_hash} END AS {name}"
         for name, content_hash in zip(_KEY, _CONTENT, strict=True)
     )
-    return hashed.selectExpr(*(n for n in hashed.columns if n not in _KEY), *keyed)
+    return hashed.selectExpr(*(quoted(n) for n in hashed.columns if n not in _KEY), *keyed)
 
 
 def _resolved(marked: DataFrame, source: SourceSettings, whole: WindowSpec) -> DataFrame:

@@ -18,6 +18,7 @@ from kyros_spark.config import AgeSettings, FeatureSettings, PrepareSettings, Sp
 from kyros_spark.config.expressions import inputs_of, made_from, without_texts, words
 from kyros_spark.errors import FeatureDefinitionError
 from kyros_spark.foreign_errors import first_line, machine_failed
+from kyros_spark.tables.ddl import quoted
 from kyros_spark.transforms.bins import bin_label
 from kyros_spark.transforms.first_days import first_days
 
@@ -80,21 +81,22 @@ def expression_of(name: str, settings: FeatureSettings) -> str:
     if settings.sql is not None:
         return settings.sql
     if settings.log is not None:
-        return f"CASE WHEN `{settings.log}` > 0 THEN ln(`{settings.log}`) END"
+        return f"CASE WHEN {quoted(settings.log)} > 0 THEN ln({quoted(settings.log)}) END"
     if settings.ratio:
-        return "try_divide(`{}`, `{}`)".format(*settings.ratio)
+        return f"try_divide({', '.join(map(quoted, settings.ratio))})"
     if settings.age is not None:
         return _age(settings.age)
     if settings.interaction:
         # NULL where any part is NULL: a level such as "NULL x b" would claim more than is known.
-        return "concat(" + ", ' x ', ".join(f"`{c}`" for c in settings.interaction) + ")"
-    return f"`{settings.column or name}`"
+        return "concat(" + ", ' x ', ".join(map(quoted, settings.interaction)) + ")"
+    return quoted(settings.column or name)
 
 
 def _age(age: AgeSettings) -> str:
+    days = f"{quoted(age.at)}, {quoted(age.since)}"
     if age.unit == "days":
-        return f"datediff(`{age.at}`, `{age.since}`)"
-    months = f"months_between(`{age.at}`, `{age.since}`)"
+        return f"datediff({days})"
+    months = f"months_between({days})"
     return f"floor({months}{' / 12' if age.unit == 'years' else ''})"
 
 

@@ -129,10 +129,9 @@ def within_bounds_sql(value: str, column: ColumnSettings) -> str:
 
 
 def _bound_cases(value: str, column: ColumnSettings) -> list[str]:
-    bounds = (("min", column.min, "<"), ("max", column.max, ">"))
     return [
         f"WHEN {value} {sign} {bound_sql(bound, column)} THEN {bound_sql(bound, column)}"
-        for rule, bound, sign in bounds
+        for rule, bound, sign in (("min", column.min, "<"), ("max", column.max, ">"))
         if bound is not None and column.repairs(rule)
     ]
 

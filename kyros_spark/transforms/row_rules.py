@@ -60,10 +60,14 @@ def _with_listed(
     columns: Mapping[str, ColumnSettings],
 ) -> DataFrame:
     assert rule.listed_in is not None
-    pairs = list(enumerate(rule.listed_in.columns.items()))
-    renamed = [f"{_of_type(listed, n, columns[c])} AS _listed_{i}" for i, (c, n) in pairs]
+    renamed = [
+        f"{_of_type(listed, listed_name, columns[name])} AS _listed_{n}"
+        for n, (name, listed_name) in enumerate(rule.listed_in.columns.items())
+    ]
     allowed = listed.selectExpr(*renamed).distinct().withColumn("_is_listed", F.lit(True))
-    matches = [F.col(name) == F.col(f"_listed_{n}") for n, (name, _) in pairs]
+    matches = [
+        F.col(name) == F.col(f"_listed_{n}") for n, name in enumerate(rule.listed_in.columns)
+    ]
     broken = _all_present(list(rule.listed_in.columns)) & F.col("_is_listed").isNull()
     joined = typed.join(allowed, on=matches, how="left")
     return joined.select(*typed.columns, broken.alias(flag_of(rule)))

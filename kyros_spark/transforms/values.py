@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kyros_spark.config import ColumnSettings
 from kyros_spark.tables.contract import sql_type
-from kyros_spark.tables.ddl import text
+from kyros_spark.tables.ddl import quoted, text
 
 RAW = "_raw"
 MALFORMED = "_malformed"  # the text of a record with too few or too many fields
@@ -38,7 +38,7 @@ def excess_sql(value: str, cap: float) -> str:
 
 def present_sql(name: str, column: ColumnSettings) -> str:
     """Return the raw value, or NULL where the settings list it as missing."""
-    raw = f"{RAW}.`{name}`"
+    raw = f"{RAW}.{quoted(name)}"
     if not column.missing:
         return raw
     listed = ", ".join(text(value) for value in column.missing)

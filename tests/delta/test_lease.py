@@ -131,3 +131,17 @@ def test_files_that_are_no_leases_are_left_alone(driver, store):
     store.files["notes.txt"] = b"hello"
     driver().hold("a")
     assert store.files["notes.txt"] == b"hello"
+
+
+STRAY = ("notes.json", "0.json", ".DS_Store", "00000000000000000001.json.crc", "x" * 24 + ".json")
+
+
+@pytest.mark.parametrize("name", STRAY)
+def test_a_file_that_is_no_lease_neither_stops_nor_is_touched(name, store, driver):
+    store.files[name] = b"{}"
+    first, second = driver(), driver()
+    first.hold("r1")
+    first.hold("r1")
+    first.release()
+    second.hold("r2")
+    assert store.files[name] == b"{}"

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from kyros_spark import environment
 from kyros_spark.cli.main import run_here
 from kyros_spark.cli.session import frames
-from kyros_spark.log import handlers_of_their_own
+from kyros_spark.log import handlers_of_their_own, without_credentials
 from kyros_spark.spark.interrupt import drop_java_connection
 
 _PIECE = 1 << 16  # characters a frame
@@ -53,7 +53,8 @@ class CommandThread(threading.Thread):
                 self.code = 130  # whatever the cancellation made of the call it met
         except BaseException as error:
             if not self._is_cancelled:
-                self._send({"stream": "stderr", "text": f"kyros session: {error}\n"})
+                text = f"kyros session: {without_credentials(str(error))}\n"
+                self._send({"stream": "stderr", "text": text})
                 raise
             self.code = 130
         finally:

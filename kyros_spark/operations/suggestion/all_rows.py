@@ -44,9 +44,9 @@ def count_all(frame: DataFrame, columns: Sequence[Guess], rows: int) -> dict[str
     assert result is not None
     unread = {}
     for n, column in enumerate(columns):
-        present, known = result[f"present_{n}"], result[f"known_{n}"]
-        if known < present:
-            unread[column.name] = present - known
+        given, known = result[f"present_{n}"], result[f"known_{n}"]
+        if known < given:
+            unread[column.name] = given - known
         column.required = known == rows
         if column.is_number and result[f"least_{n}"] is not None:
             column.low, column.high = result[f"least_{n}"], result[f"most_{n}"]

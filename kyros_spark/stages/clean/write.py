@@ -40,11 +40,15 @@ def write(
     rejects = _rejects(portfolio, run, judged)
     run.outputs["rejects"] = _replace(portfolio, run, REJECTS, rejects, run.rows_rejected)
     if profiles:
-        run.outputs["profiles"] = tables.replace_rows(PROFILES, profiles, run.run_id, where)
+        run.outputs["profiles"] = tables.replace_rows(
+            PROFILES, profiles, run.run_id, where, batch=run.batch
+        )
     if claims is not None and "claims" in judged:
         run.outputs["claims"] = _replace_source(portfolio, run, judged, "claims", claims)
     elif claims is not None:  # they are not known yet
-        run.outputs["claims"] = tables.replace_rows(claims_table(claims), [], run.run_id, where)
+        run.outputs["claims"] = tables.replace_rows(
+            claims_table(claims), [], run.run_id, where, batch=run.batch
+        )
     run.outputs["policies"] = _replace_source(portfolio, run, judged, "policies", policies)
     run.rows_out = sum(run.outputs[n].rows for n in ("policies", "claims") if n in run.outputs)
 
@@ -98,10 +102,10 @@ def _replace(
     if isinstance(rows, pa.Table):
         order = [(name, "ascending") for name in key]
         ordered = rows.sort_by(order, null_placement="at_start") if key else rows
-        return tables.replace_arrow(table, ordered, run.run_id, where, size)
+        return tables.replace_arrow(table, ordered, run.run_id, where, size, batch=run.batch)
     files = max(math.ceil(count / size), 1)
     if key:
         rows = rows.repartitionByRange(files, *key).sortWithinPartitions(*key)
     else:
         rows = rows.coalesce(files)
-    return tables.replace(table, rows, run.run_id, where)
+    return tables.replace(table, rows, run.run_id, where, batch=run.batch)

@@ -175,4 +175,6 @@ def _write(
     portfolio.tables.check(*TABLES)
     where = among({"batch_id": [run.batch], "tier": [tier], "model_name": names})
     for table, rows in zip(TABLES, results, strict=True):
-        run.outputs[table.name] = portfolio.tables.replace_rows(table, rows, run.run_id, where)
+        run.outputs[table.name] = portfolio.tables.replace_rows(
+            table, rows, run.run_id, where, batch=run.batch
+        )

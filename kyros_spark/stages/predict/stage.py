@@ -92,6 +92,8 @@ def _check_names(config: Config, chosen: Sequence[Entry], whole: bool) -> None:
         )
     for name, parts in config.predict.products.items():
         unknown = [part for part in parts if part not in names]
+        if name in names:  # its rows would stand among the model's own
+            raise ConfigError(f"predict.products.{name} has the name of a registered model")
         if whole and unknown:
             raise ConfigError(
                 f"predict.products.{name}: expected models among {', '.join(names)}, found "
@@ -113,7 +115,9 @@ def _predict(scoring_input: ScoringInput, run: Run, chosen: list[Entry]) -> None
             predicted, totals = predicted_rows(plan, rows, config, run, report)
         with run.phase("write"):
             contract, where = predictions_table(config.sources.policies), _replaced(run, plan)
-            written = portfolio.tables.replace_arrow(contract, predicted, run.run_id, where)
+            written = portfolio.tables.replace_arrow(
+                contract, predicted, run.run_id, where, batch=run.batch
+            )
             run.outputs["predictions"] = written
     else:
         totals = _on_executors(scoring_input, run, plan, report)
@@ -156,7 +160,9 @@ def _write_whole(
     with run.phase("write"):
         rows = _rows(portfolio, run, plan, score, prepared, observation)
         where = _replaced(run, plan)
-        run.outputs["predictions"] = portfolio.tables.replace(contract, rows, run.run_id, where)
+        run.outputs["predictions"] = portfolio.tables.replace(
+            contract, rows, run.run_id, where, batch=run.batch
+        )
     totals: dict[str, Any] = observation.get
     return totals
 

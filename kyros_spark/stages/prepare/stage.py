@@ -95,7 +95,7 @@ def _prepare(portfolio: Portfolio, run: Run, cleaned: LastRun) -> None:
         tell_unknown_targets(run, settings, counts)
         rows = log_rows(run, settings, counts, frozen, versions)
         run.outputs["feature_log"] = portfolio.tables.replace_rows(
-            FEATURE_LOG, rows, run.run_id, of_batch(run.batch)
+            FEATURE_LOG, rows, run.run_id, of_batch(run.batch), batch=run.batch
         )
 
 
@@ -122,7 +122,9 @@ def _prepare_in_driver(
         check_rows(run, held, config.prepare)
     with run.phase("write"):
         size, where = config.tables.rows_per_file, of_batch(run.batch)
-        written = portfolio.tables.replace_arrow(contract, held, run.run_id, where, size)
+        written = portfolio.tables.replace_arrow(
+            contract, held, run.run_id, where, size, batch=run.batch
+        )
         run.outputs["prepared"] = written
     return counted_rows(config.prepare, held)
 
@@ -145,7 +147,7 @@ def _write_prepared(
     contract = prepared_table(config.sources.policies, config.prepare)
     rows, size = _rows(portfolio, run, policies, cleaned), config.tables.rows_per_file
     with run.phase("write"):
-        return portfolio.tables.replace(contract, rows, run.run_id, where, size)
+        return portfolio.tables.replace(contract, rows, run.run_id, where, size, batch=run.batch)
 
 
 def _count_values(portfolio: Portfolio, run: Run, frozen: FrozenFeatures) -> dict[str, Any]:

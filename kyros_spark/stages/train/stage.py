@@ -172,8 +172,13 @@ def _write_relativities(portfolio: Portfolio, run: Run, entries: list[Entry]) ->
         rows += relativities(manifest, entry.version, run.batch, run.run_id)
     if rows:
         versions = sorted({(row["model_name"], row["model_version"]) for row in rows})
+        where = combinations(["model_name", "model_version"], versions)
         run.outputs["relativities"] = portfolio.tables.replace_rows(
-            RELATIVITIES, rows, run.run_id, combinations(["model_name", "model_version"], versions)
+            RELATIVITIES,
+            rows,
+            run.run_id,
+            where,
+            batch=None,  # of a model, whatever its batches
         )
 
 

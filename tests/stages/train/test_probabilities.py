@@ -92,4 +92,7 @@ def test_evaluate_scores_it_as_scikit_learn_does(lapses, spark, name):
     assert row["actual_expected"] == pytest.approx(ratio, rel=1e-12)
     assert row["lower"] < ratio < row["upper"]
     page = Path(lapses.line["details"]["report"]).read_text()
-    assert re.search(r">AUC</th><th[^>]*>log loss</th><th[^>]*>Brier</th>", page) and f"{row['auc']:.4f}" in page
+    assert (
+        re.search(r">AUC</th><th[^>]*>log loss</th><th[^>]*>Brier</th>", page)
+        and f"{row['auc']:.4f}" in page
+    )

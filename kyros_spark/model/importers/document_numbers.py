@@ -1,7 +1,7 @@
 """Take numbers from a document strictly: no text, fraction or flag is read as a whole number.
 
-XGBoost refuses such values itself. NumPy would convert them, and the model would be scored on numbers
-that its library never saw.
+XGBoost refuses such values itself. NumPy would convert them, and the model would be scored on
+numbers that its library never saw.
 """
 
 import re

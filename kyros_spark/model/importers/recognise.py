@@ -5,6 +5,7 @@ None of the formats is a pickle: nothing in a model file is ever run.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar, get_args
@@ -208,7 +209,8 @@ def _names(imported: Imported, given_names: Sequence[str] | None) -> tuple[str, 
             f"{imported.library} model: expected names for its {count} features, found {actual}; "
             "give them as `features`, in the model's order"
         )
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
-        raise ModelNotSupportedError(f"{imported.library} model: features twice: {repeated}")
+        listed = repeated[:20]
+        raise ModelNotSupportedError(f"{imported.library} model: features twice: {listed}")
     return names

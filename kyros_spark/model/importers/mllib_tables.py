@@ -16,9 +16,26 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def numbers_of(table: Any, name: str) -> np.ndarray:
-    """Return a column as an array."""
-    array: np.ndarray = table.column(name).to_numpy()
+    """Return a column as an array.
+
+    Raises ModelFormatError for a column with gaps.
+    """
+    column = table.column(name)
+    if column.null_count:
+        raise ModelFormatError(f"MLlib model: {name}: expected a value in each row")
+    array: np.ndarray = column.to_numpy()
     return array
+
+
+def whole_numbers_of(table: Any, name: str) -> np.ndarray:
+    """Return a column of whole numbers as int64.
+
+    Raises ModelFormatError for a column of another type, or with gaps.
+    """
+    array = numbers_of(table, name)
+    if array.dtype.kind != "i":
+        raise ModelFormatError(f"MLlib model: {name}: expected whole numbers, found {array.dtype}")
+    return array.astype(np.int64)
 
 
 def fields_of(table: Any, name: str) -> Any:

@@ -9,7 +9,13 @@ from kyros_spark.errors import ModelFormatError
 from kyros_spark.model.category_sets import MAX_CATEGORIES, NO_SET, joined_sets
 from kyros_spark.model.importers.cuts import cut_of_at_most, with_every_value_cuts
 from kyros_spark.model.importers.growth import refuse_growth
-from kyros_spark.model.importers.mllib_tables import bytes_in, fields_of, numbers_of, table_in
+from kyros_spark.model.importers.mllib_tables import (
+    bytes_in,
+    fields_of,
+    numbers_of,
+    table_in,
+    whole_numbers_of,
+)
 from kyros_spark.model.outputs import trees_by_output
 from kyros_spark.model.trees import RawNodes, trees_from_nodes
 
@@ -38,9 +44,9 @@ def _tree_arrays(
 ) -> tuple[dict[str, np.ndarray], int]:
     tree = np.zeros(table.num_rows, np.int64)
     if "nodeData" in table.column_names:
-        tree = numbers_of(table, "treeID").astype(np.int64)
+        tree = whole_numbers_of(table, "treeID")
         table = fields_of(table, "nodeData")
-    node = numbers_of(table, "id").astype(np.int64)
+    node = whole_numbers_of(table, "id")
     if not tree.size or tree.min() < 0 or tree.max() >= tree.size:
         raise ModelFormatError("MLlib model: no nodes, or tree numbers out of range")
     order = np.lexsort((node, tree))
@@ -49,9 +55,7 @@ def _tree_arrays(
     start = np.cumsum(sizes) - sizes
     if not np.array_equal(node, np.arange(node.size) - start[tree]):
         raise ModelFormatError("MLlib model: nodes are missing, or occur twice")
-    left, right = (
-        numbers_of(table, f"{side}Child").astype(np.int64)[order] for side in ("left", "right")
-    )
+    left, right = (whole_numbers_of(table, f"{side}Child")[order] for side in ("left", "right"))
     if ((left < 0) != (right < 0)).any():
         raise ModelFormatError("MLlib model: a node with one child")
     split = _Splits(table, order, left >= 0, bytes_in(folder / "data"))
@@ -92,9 +96,11 @@ class _Splits:
         self, table: Any, order: np.ndarray, is_split: np.ndarray, file_bytes: int
     ) -> None:
         split = fields_of(table, "split")
-        self.feature = numbers_of(split, "featureIndex").astype(np.int64)[order]
-        n_categories = numbers_of(split, "numCategories").astype(np.int64)[order]
+        self.feature = whole_numbers_of(split, "featureIndex")[order]
+        n_categories = whole_numbers_of(split, "numCategories")[order]
         values = split.column("leftCategoriesOrThreshold").combine_chunks()
+        if values.null_count or values.values.null_count:
+            raise ModelFormatError("MLlib model: a split without its categories or threshold")
         flat = values.values.to_numpy(zero_copy_only=False)
         begin = values.offsets.to_numpy()[:-1][order]
         length = np.diff(values.offsets.to_numpy())[order]

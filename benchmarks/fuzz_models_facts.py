@@ -129,5 +129,6 @@ def by_folder_facts(facts, rng):
     """Change one of MLlib's facts."""
     document = json.loads(facts)
     key = MLLIB[rng.integers(0, len(MLLIB))]
-    document[key] = changed(document[key], rng)
+    holder = document["paramMap"] if key == "numTrees" and rng.random() < 0.5 else document
+    holder[key] = changed(holder[key], rng)
     return json.dumps(document).encode()

@@ -76,7 +76,7 @@ MLLIB_TREE_FACTS = {
 }  # fmt: skip
 MLLIB_FACTS = MLLIB_TREE_FACTS | {
     "class": "org.apache.spark.ml.regression.RandomForestRegressionModel", "uid": "rfr_1",
-    "numTrees": 2, "defaultParamMap": _PARAMETERS | {"numTrees": 2},
+    "numTrees": 2, "paramMap": {"numTrees": 2}, "defaultParamMap": _PARAMETERS | {"numTrees": 20},
 }  # fmt: skip
 
 

@@ -21,6 +21,9 @@ def check_ensemble(folder: Path, metadata: Mapping[str, Any], trees: int) -> Non
     Raises ModelFormatError, which names both statements.
     """
     _agree("numTrees", metadata.get("numTrees"), trees)
+    if "GBT" not in str(metadata["class"]):  # Spark divides a forest's sum by this parameter
+        parameters = {**metadata.get("defaultParamMap", {}), **metadata.get("paramMap", {})}
+        _agree("parameter numTrees", parameters.get("numTrees"), trees)
     if not (folder / "treesMetadata").is_dir():
         return
     table = table_in(folder / "treesMetadata")  # Spark 4.1 calls the columns _1, _2, _3

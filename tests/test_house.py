@@ -32,6 +32,7 @@ FLOORS = (
         "errors",
         "foreign_errors",
         "log",
+        "private_files",
         "digest",
         "environment",
         "profiler",

@@ -62,7 +62,7 @@ def _with_sorted_header(data: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + data[8 + length :]
 
 
-def model_hash(data: bytes) -> str:
+def model_hash(data: bytes | memoryview) -> str:
     """Return the SHA-256 of a whole model file in hex, which is the file's name on a host."""
     return hashlib.sha256(data).hexdigest()
 

@@ -28,13 +28,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xgboost
+from tests.model.fuzz_library import LIBRARIES
 
 from kyros_spark.errors import KyrosError
 from kyros_spark.model.artefact import Model, model_to_bytes, read_model
 from kyros_spark.model.importers.recognise import import_model
 from kyros_spark.scoring.scorer import Scorer
 from tests import naive
-from tests.model.fuzz_library import LIBRARIES
 from tests.scoring.boosters import adversarial_rows, columns_of
 
 MUTANTS = int(os.environ.get("KYROS_FUZZ", "300"))

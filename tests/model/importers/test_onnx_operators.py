@@ -5,8 +5,8 @@ import pytest
 
 from kyros_spark.errors import KyrosError, ModelNotSupportedError
 from kyros_spark.model.importers.onnx_models import POST_TRANSFORMS
-from kyros_spark.model.importers.onnx_operators import OPERATORS
 from kyros_spark.model.importers.onnx_nodes import MODES, MORE
+from kyros_spark.model.importers.onnx_operators import OPERATORS
 from kyros_spark.model.importers.recognise import import_model
 from kyros_spark.scoring.scorer import Scorer
 

@@ -34,12 +34,12 @@ def open_private(path: Path) -> IO[bytes]:
 
     Raises PermissionError if others could have written it, OSError if it cannot be opened.
     """
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW))
-    fault = file_fault(path, os.fstat(file.fileno()))
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    fault = file_fault(path, os.fstat(handle))
     if fault:
-        file.close()
+        os.close(handle)
         raise PermissionError(fault)
-    return file
+    return os.fdopen(handle, "rb")
 
 
 def _fault(name: str, status: os.stat_result, verb: str, remedy: str) -> str:

@@ -23,10 +23,10 @@ from kyros_spark.spark.session import get_session
 
 FOLDER = Path("build/bench/fuzz-models").resolve()
 RESULT = FOLDER.with_suffix(".json")
-PART = 500  # mutants tried with one seed
-PARTS = {True: 1, False: 20}
+PART = 1000  # mutants tried with one seed
+PARTS = {True: 1, False: 10}
 SHORT_PART = 300
-ASKED_OF_SPARK = {True: 3, False: 10}  # of each part, since Spark takes a second for each
+ASKED_OF_SPARK = {True: 3, False: 20}  # of each part, since Spark takes a second for each
 FORMATS = (*WAYS, "own", "mllib")
 
 

@@ -27,7 +27,7 @@ from kyros_spark.scoring.scorer import Scorer
 from tests.scoring.boosters import adversarial_rows, columns_of
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 20  # that a mutant may take to be refused or scored
+SECONDS = 20  # of the CPU that a mutant may take to be refused or scored
 WAYS = {
     "xgboost-json": [by_bytes, by_numbers, by_structure, by_json_facts],
     "xgboost-ubj": [by_bytes, in_binary(by_structure), in_binary(by_json_facts)],
@@ -41,13 +41,13 @@ def at_most(seconds):
     def late(*_):
         raise AssertionError(f"a mutant took more than {seconds} s")
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def rows_of(model, count=24):
@@ -66,16 +66,20 @@ def rows_of(model, count=24):
 
 def scored(source, form=None):
     """Import and score a mutant; None when it is refused by name."""
-    options = {"features": NAMES} if form in ("onnx", "mllib") else {}
     try:
         with at_most(SECONDS):
-            model = import_model(source, "m", "claims", **options)
+            model = import_model(source, "m", "claims", **options_of(form))
             rows = rows_of(model)
             scores = Scorer(model).raw(columns_of(rows)) if rows.shape[1] else None
     except KyrosError:
         return None
     assert scores is None or (scores.shape[0] == rows.shape[0] and scores.dtype == np.float64)
     return rows, scores
+
+
+def options_of(form):
+    """Return how a format without the features' names is imported."""
+    return {"features": NAMES} if form in ("onnx", "mllib") else {}
 
 
 def ask_library(form, folder):
@@ -102,6 +106,7 @@ def judge(form, mutants, seed, folder):
     folder  where mutants that were scored lie for the library; those that are wrong stay there
     """
     data, rng = MODELS[form](), np.random.default_rng(seed)
+    Scorer(import_model(data, "m", "claims", **options_of(form))).raw([np.zeros(1)] * 3)  # compiles
     counts, ours, unnamed = Counter(mutants=mutants), {}, []
     for number in range(mutants):
         mutant = WAYS[form][number % len(WAYS[form])](data, rng)

@@ -1,10 +1,12 @@
-"""Say whether a folder or a file is this user's alone: checked when it is used, not once.
+"""Say whether a folder or a file is this user's alone, and name files that are nobody else's.
 
-A folder may be loosened, or replaced by a link, long after it was made.
+Both are asked when they are used, not once: a folder may be loosened, or replaced by a link, long
+after it was made.
 """
 
 import os
 import stat
+import uuid
 from pathlib import Path
 from typing import IO
 
@@ -40,6 +42,14 @@ def open_private(path: Path) -> IO[bytes]:
         os.close(handle)
         raise PermissionError(fault)
     return os.fdopen(handle, "rb")
+
+
+def partial_beside(path: Path) -> Path:
+    """Return a name beside a file under which to write it, before it takes the file's own name.
+
+    No other process takes it: process ids repeat from container to container on a shared volume.
+    """
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
 
 
 def _fault(name: str, status: os.stat_result, verb: str, remedy: str) -> str:

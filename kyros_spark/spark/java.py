@@ -144,6 +144,6 @@ def _java_trust_store(authorities: list[bytes]) -> bytes:
 
 def _replace(target: Path, content: bytes) -> Path:
     """Write a file by a rename, so that no other process ever sees half of it."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    partial = partial_beside(target)
     partial.write_bytes(content)
     return partial.replace(target)

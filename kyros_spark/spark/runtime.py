@@ -159,7 +159,7 @@ def _copy(source: Path, target: Path) -> Path:
     """Copy a file so that a reader of `target` sees all of it or nothing; return `target`."""
     if source != target and not (target.is_file() and target.samefile(source)):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        partial = partial_beside(target)
         shutil.copyfile(source, partial)
         partial.replace(target)
     return target

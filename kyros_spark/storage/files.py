@@ -24,8 +24,8 @@ from kyros_spark.errors import ModelFileError, PlatformError
 from kyros_spark.private_files import partial_beside
 from kyros_spark.spark_version import condition_of
 
-# Their rename copies and deletes. But a file appears there at the end of its writing, whole, in place
-# of the one before it, so that it needs no other name meanwhile.
+# Their rename copies and deletes. But a file appears there at the end of its writing, whole and in
+# place of the one before it, so that it needs no other name meanwhile.
 _OBJECT_STORES = ("s3", "s3a", "s3n", "gs", "oss", "cosn")
 
 

@@ -115,7 +115,7 @@ def _check_sizes(attributes: Attributes, prefix: str) -> None:
         sizes = {
             name: len(values)
             for name, values in attributes.items()
-            if name.startswith(begin) and np.size(values)
+            if name.startswith(begin) and len(values)
         }
         if len(set(sizes.values())) > 1:
             raise ModelFormatError(f"ONNX model: a tree ensemble's lists of sizes {sizes}")

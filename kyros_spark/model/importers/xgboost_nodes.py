@@ -38,7 +38,7 @@ def xgboost_nodes(
 
     def joined(name: str, limits: tuple[int, int]) -> np.ndarray:
         label = f"XGBoost model: {name}"
-        return np.concatenate([whole_numbers(_plain(tree[name]), label, limits) for tree in trees])
+        return np.concatenate([whole_numbers(tree[name], label, limits) for tree in trees])
 
     sizes = [len(tree["left_children"]) for tree in trees]
     conditions = np.concatenate(
@@ -57,18 +57,18 @@ def xgboost_nodes(
         right=joined("right_children", INT32),
         feature=feature,
         threshold=conditions,
-        missing_left=joined("default_left", FLAGS).astype(np.uint8),
+        missing_left=np.concatenate([_flags(tree["default_left"]) for tree in trees]),
         value=values,
         sets=sets,
         set_number=set_number,
     )
 
 
-def _plain(values: Any) -> Any:
-    """Return a list in which true is 1 and false is 0, as versions before 1.6 wrote flags."""
+def _flags(values: Any) -> np.ndarray:
+    """Return flags as uint8; versions before 1.6 wrote true and false."""
     if isinstance(values, list) and {*map(type, values)} == {bool}:
-        return [int(value) for value in values]
-    return values
+        values = [int(value) for value in values]
+    return whole_numbers(values, "XGBoost model: default_left", FLAGS).astype(np.uint8)
 
 
 def _check_types(types: Sequence[str], feature: np.ndarray, by_set: np.ndarray) -> None:

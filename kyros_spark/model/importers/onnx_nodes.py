@@ -6,7 +6,7 @@ import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
 from kyros_spark.model.importers.cuts import cut_of_at_most, with_every_value_cuts
-from kyros_spark.model.trees import RawNodes
+from kyros_spark.model.trees import RawNodes, breadth_first
 
 # Numbered as in opset 5; the engine splits by the first four.
 MODES = (
@@ -64,7 +64,11 @@ def raw_nodes(nodes: Nodes, single: bool) -> RawNodes:
         missing_left=np.where(opposite, 1 - nodes.missing_true, nodes.missing_true),
         value=nodes.value,
     )
-    return with_every_value_cuts(raw)
+    raw = with_every_value_cuts(raw)
+    if breadth_first(raw)[0].size != raw.left.size:
+        # ONNX Runtime takes the first node for the root, and walks among them.
+        raise ModelFormatError("ONNX model: nodes that their tree's root does not reach")
+    return raw
 
 
 def _roots_first(nodes: Nodes) -> Nodes:

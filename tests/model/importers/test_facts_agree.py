@@ -153,6 +153,9 @@ def onnx_changes():
         "a node twice": lambda m: repeated(m.graph.node),
         "an output twice": lambda m: repeated(m.graph.output),
         "two names for three columns": lambda m: metadata(m, "a,b"),
+        "a node that is its own descendant": lambda m: attribute(
+            m, "nodes_truenodeids"
+        ).ints.__setitem__(1, 0),
         "a target beyond the targets": lambda m: attribute(m, "target_ids").ints.__setitem__(0, 1),
         "a tensor in two lists": in_two_lists,
         "a tensor of another shape": of_another_shape,

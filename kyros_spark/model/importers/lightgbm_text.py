@@ -28,11 +28,13 @@ def read_blocks(text: str) -> tuple[Block, list[Block]]:
     """
     if "\0" in text:  # LightGBM stops reading there
         raise ModelFormatError("LightGBM model: the text holds a zero byte")
-    head, end, _ = text.partition("\nend of trees")
+    head, end, rest = text.partition("\nend of trees")
     if not head.startswith("tree"):
         raise ModelFormatError("LightGBM model: expected the first line 'tree', found another")
     if not end:
         raise ModelFormatError("LightGBM model: the text ends before the line 'end of trees'")
+    if "\nTree=" in rest:  # LightGBM would read it, too
+        raise ModelFormatError("LightGBM model: a tree after the line 'end of trees'")
     first, *trees = head.split("\nTree=")
     lines = [line for line in first.split("\n")[1:] if line.strip()]
     header = _keys(lines)

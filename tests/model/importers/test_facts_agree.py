@@ -83,6 +83,7 @@ def test_numbers_of_another_kind_are_not_read_as_numbers(xgboost_text):
 
 # A line of the text -> what takes its place; the sizes of the trees are left out.
 LIGHTGBM = {
+    "is_linear=0": ["end of trees"],
     "max_feature_idx=2": ["max_feature_idx=1", "max_feature_idx=3", "max_feature_idx=0_2"],
     "feature_names=a b c": ["feature_names=a b", "feature_names=a b c d", "feature_names=a  b c"],
     "num_class=1": ["num_class=2", "num_class=0", "num_class=1\nnum_class=1"],

@@ -32,7 +32,6 @@ FLOORS = (
         "errors",
         "foreign_errors",
         "log",
-        "private_files",
         "digest",
         "environment",
         "profiler",

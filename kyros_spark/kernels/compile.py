@@ -25,7 +25,7 @@ from numba import types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.np.numpy_support import from_dtype
 
-from kyros_spark.private_files import folder_fault
+from kyros_spark.kernels.private_files import folder_fault
 
 LOG = logging.getLogger(__name__)
 

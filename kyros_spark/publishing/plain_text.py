@@ -22,7 +22,7 @@ def plain(text: str) -> str:
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c
         for c in " ".join(text.split())
     )
-    escaped = _ANYWHERE.sub(lambda found: "\\" + found[0], shown)
+    escaped = _ANYWHERE.sub(lambda character: "\\" + character[0], shown)
     return _AT_START.sub(_escape_start, escaped, count=1) if _AT_START.match(escaped) else escaped
 
 
@@ -38,5 +38,5 @@ def plain_texts(value: Any) -> Any:
     return plain(value) if isinstance(value, str) else value
 
 
-def _escape_start(found: re.Match[str]) -> str:
-    return f"\\{found[1]}" if found[1] else f"{found[2]}\\{found[3]}"
+def _escape_start(start: re.Match[str]) -> str:
+    return f"\\{start[1]}" if start[1] else f"{start[2]}\\{start[3]}"

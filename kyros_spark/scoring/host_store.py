@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from kyros_spark.errors import HostStoreError, ModelFormatError
+from kyros_spark.kernels.private_files import file_fault, folder_fault, open_private
 from kyros_spark.model.artefact import Model, model_hash, read_arrays, read_model
-from kyros_spark.private_files import file_fault, folder_fault, open_private
 from kyros_spark.scoring.kernel_tables import TABLES_VERSION, tables_to_bytes
 
 LOG = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kyros_spark.errors import PlatformError
-from kyros_spark.private_files import partial_beside
+from kyros_spark.kernels.private_files import partial_beside
 
 MINIMUM_JAVA = 17
 

@@ -16,7 +16,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from kyros_spark.errors import PlatformError
-from kyros_spark.private_files import partial_beside
+from kyros_spark.kernels.private_files import partial_beside
 from kyros_spark.spark.archive import ArchiveError, Installation, has_archive
 from kyros_spark.spark.archive_writer import make_archive
 from kyros_spark.spark.java import JavaHome, find_java, java_build

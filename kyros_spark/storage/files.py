@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 
 from kyros_spark.config import is_remote
 from kyros_spark.errors import ModelFileError, PlatformError
-from kyros_spark.private_files import partial_beside
+from kyros_spark.kernels.private_files import partial_beside
 from kyros_spark.spark_version import condition_of
 
 # Their rename copies and deletes. But a file appears there at the end of its writing, whole and in
@@ -138,9 +138,9 @@ def folders_older_than(
         if status.getPath().getName().startswith(prefix):
             folder, _ = hadoop(spark, f"{status.getPath().toString()}/{inner}")
             if system.exists(folder):
-                found = system.getFileStatus(folder)
-                if found.getModificationTime() / 1000 < before:
-                    old.append(str(found.getPath().toString()))
+                inside = system.getFileStatus(folder)
+                if inside.getModificationTime() / 1000 < before:
+                    old.append(str(inside.getPath().toString()))
     return sorted(old)
 
 

@@ -142,15 +142,17 @@ build/docs/.done: conf/requirements-docs.txt | setup
 	  --progress-bar off --require-hashes -r conf/requirements-docs.txt
 	@touch $@
 
-wheel: setup dist/.done  ## Build dist/*.whl
+wheel: setup dist/.done  ## Build dist/*.whl, and its bill of materials dist/*.cdx.json (CycloneDX)
 
 # The wheel depends on files, not on folders: a folder becomes newer as soon as Python caches bytecode
 # in it, and then two targets side by side built the wheel into each other's folder. The list
 # build/sources.txt changes when a file is removed.
 SOURCES := $(sort $(shell find kyros_spark -type f -not -path '*/__pycache__/*'))
-dist/.done: pyproject.toml README.md LICENSE $(SOURCES) build/sources.txt | setup
-	@rm -rf build/lib build/bdist.* dist/*.whl
+BILL := $(wildcard .ci/sbom.py conf/requirements-dev.txt)
+dist/.done: pyproject.toml README.md LICENSE $(BILL) $(SOURCES) build/sources.txt | setup
+	@rm -rf build/lib build/bdist.* dist/*.whl dist/*.cdx.json
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+	@$(BIN)/python .ci/sbom.py dist/*.whl
 	@touch $@
 
 .PHONY: list-sources

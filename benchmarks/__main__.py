@@ -8,6 +8,7 @@ from benchmarks import (
     case,
     engine,
     fuzz_inputs,
+    fuzz_models,
     growth,
     iteration,
     stages,
@@ -18,7 +19,7 @@ from benchmarks import (
 BENCHMARKS = {
     "engine": engine.main, "stages": stages.main, "train": train.main, "storm": storm.main,
     "case": case.main, "growth": growth.main, "iteration": iteration.main,
-    "books": books.main, "fuzz-inputs": fuzz_inputs.main,
+    "books": books.main, "fuzz-inputs": fuzz_inputs.main, "fuzz-models": fuzz_models.main,
 }  # fmt: skip
 
 

@@ -53,7 +53,7 @@ OPENS = {
     ("stages.clean.source_files", "sql"): "asks a Delta source for its version",
     ("config.load", "read"): "settings lie at any address that Spark reads",
     ("storage.files", "read"): "a model file's bytes, from any address",
-    ("model.importers.mllib_trees", "read_table"): "the Parquet inside a saved MLlib model",
+    ("model.importers.mllib_tables", "read_table"): "the Parquet inside a saved MLlib model",
     ("demo.story", "write"): "the demo's extract, as CSV",
     ("doctor.cluster", "read"): "a table that is not there, to see whether Delta answers",
     ("doctor.store", "read"): "the text that it has just written",

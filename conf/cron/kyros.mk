@@ -10,7 +10,8 @@ SHELL := /bin/bash
 
 KYROS ?= /opt/kyros/bin/kyros
 CONFIG ?= /opt/kyros/settings.yaml
-LOCK ?= /tmp/kyros-$(shell id -u).lock
+# Beside the settings, where nobody else can put a file of this name first.
+LOCK ?= $(dir $(CONFIG)).kyros-month.lock
 # The day before the first of this month: `last month` alone is wrong on the 31st.
 BATCH ?= $(shell date -u -d "$$(date -u +%Y-%m-01) - 1 day" +%Y-%m)
 ATTEMPTS ?= 3

@@ -16,6 +16,8 @@ pip="$work/environment/bin/python -m pip --disable-pip-version-check --no-input"
 $pip install --quiet --progress-bar off --require-hashes -r conf/emr/requirements.txt
 $pip install --quiet --no-deps "${wheels[@]}"
 $pip uninstall --quiet --yes pip setuptools
+cp -r jobs "$work/environment/jobs"
 mkdir -p "$out"
 "$work/environment/bin/venv-pack" --quiet --force --prefix "$work/environment" \
   --output "$out/environment.tar.gz"
+(cd "$out" && sha256sum environment.tar.gz >environment.tar.gz.sha256)

@@ -83,6 +83,8 @@ def translate_concurrency_errors(table: str) -> Iterator[None]:
     """
     try:
         yield
+    except ConcurrentRunError:
+        raise
     except Exception as error:  # Delta's own class may reach Python as a bare Java error
         is_delta_class = "Concurrent" in type(error).__name__
         if not is_delta_class and not any(word in str(error) for word in _OVERTAKEN):

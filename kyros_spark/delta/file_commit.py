@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from kyros_spark.delta import checks
+from kyros_spark.delta import checks, fence
 from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.data_files import DataFiles
 from kyros_spark.delta.layout import TableLayout
@@ -132,22 +132,28 @@ class FileCommit:
         self.copied += stays.num_rows
         self.adds += self._files.write(stays)
 
-    def end(self, run_id: str, mode: str, where: str | None) -> int:
+    def end(self, run_id: str, mode: str, where: str | None, number: int | None = None) -> int:
         """Commit, and return the version; without anything to change, the present one.
 
         mode: Append or Overwrite, as Delta's history has it.
+        number: the fencing number that the commit carries, if a lease guards the table.
 
         Raises:
+            ConcurrentRunError: a driver with a later lease has written to the table.
             Exception: Delta's, if another commit changed what this one rests on.
         """
         if not (self.adds or self.removes or self.changes_columns):
             return self.version
         removed = [delta_log.action(self.spark, "add", add).remove() for add in self.removes]
         added = [delta_log.action(self.spark, "add", add) for add in self.adds]
+        fencing = []
+        if number is not None:
+            fence.refuse_passed(self.transaction, self.folder, number)
+            fencing = [fence.action(self.spark, number)]
         partition_by = self.layout.partition_by
         operation = delta_log.write_operation(self.spark, mode, partition_by, where, run_id)
         self._report_metrics(mode)
-        actions = delta_log.sequence(self.spark, [*removed, *added])
+        actions = delta_log.sequence(self.spark, [*fencing, *removed, *added])
         return int(self.transaction.commit(actions, operation))
 
     def abandon(self) -> None:

@@ -103,6 +103,7 @@ class FrameWriter(DeltaSchemas):
                 translate_constraint_errors(table),
                 translate_concurrency_errors(table.name),
                 self.stamped(run_id),
+                self.fenced(table.name),
             ):
                 self.spark.sql(" ".join([into, *clauses]))
         finally:
@@ -128,7 +129,11 @@ class FrameWriter(DeltaSchemas):
             writer = writer.option("maxRecordsPerFile", rows_per_file)
         if new:  # in the same commit as the rows, so that a failed write adds no column either
             writer = writer.option("mergeSchema", "true")
-        with translate_constraint_errors(table), translate_concurrency_errors(table.name):
+        with (
+            translate_constraint_errors(table),
+            translate_concurrency_errors(table.name),
+            self.fenced(table.name),
+        ):
             if not self.by_path and on_databricks():
                 writer.saveAsTable(self.location(table.name))
             else:

@@ -69,6 +69,7 @@ class Lease:
         self._renew_every, self._patience = renew_every, patience
         self._holder = uuid.uuid4().hex
         self._number: int | None = None
+        self._commits = 0
         self._content: dict[str, Any] = {}
         self._stop = threading.Event()
         self._renewer: threading.Thread | None = None
@@ -97,6 +98,17 @@ class Lease:
                 "took it over, as if this one had stopped; nothing more is written: give the same "
                 "command again when the other has ended"
             )
+
+    def fence(self) -> int:
+        """Return a number for the next commit: higher than any of this lease, and of those before.
+
+        Raises:
+            ConcurrentRunError: the lease is not held.
+        """
+        if self._number is None:
+            raise self._refusal(self._newest())
+        self._commits += 1
+        return self._number << 32 | self._commits
 
     def release(self) -> None:
         """Give the lease back, so that the next driver need not wait."""

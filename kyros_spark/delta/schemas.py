@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import TableSettings
 from kyros_spark.delta.failures import translate_concurrency_errors, translate_location_errors
+from kyros_spark.delta.fence import carried
 from kyros_spark.delta.first_commit import remove_log_without_commit
 from kyros_spark.delta.lease import lease_of
 from kyros_spark.delta.read import DeltaReader
@@ -35,6 +36,21 @@ class DeltaSchemas(DeltaReader):
         """
         if self._lease is not None:
             self._lease.hold(run_id)
+
+    def fence(self) -> int | None:
+        """Return a fencing number for the next commit, or None where no lease is needed."""
+        return None if self._lease is None else self._lease.fence()
+
+    @contextmanager
+    def fenced(self, name: str) -> Iterator[None]:
+        """Let the block's commit to a table carry a fencing number, where there is a lease.
+
+        Raises:
+            ConcurrentRunError: a driver with a later lease has written to the table.
+        """
+        number = self.fence()
+        with nullcontext() if number is None else carried(self.spark, self.location(name), number):
+            yield
 
     def release(self) -> None:
         """Let other drivers write again, where only one at a time may."""

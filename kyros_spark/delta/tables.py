@@ -160,6 +160,7 @@ class DeltaTables(FrameWriter):
             raise
         with translate_concurrency_errors(table.name):
             mode = "Append" if where is None else "Overwrite"
-            version = commit.end(run_id, mode, where.sql() or None if where is not None else None)
+            sql = where.sql() or None if where is not None else None
+            version = commit.end(run_id, mode, sql, self.fence())
         self._seen[table.name], self._complete[table.name] = version, table
         return Written(self.location(table.name), version, commit.rows)

@@ -56,8 +56,9 @@ def remove_leftovers(tables: DeltaTables, name: str, older_than: timedelta = RES
     """
     if not tables.by_path:
         return 0
-    pattern = f"{tables.location(name)}/staged-*/_delta_log"
-    logs = folders_older_than(tables.spark, pattern, older_than)
+    logs = folders_older_than(
+        tables.spark, tables.location(name), "staged-", "_delta_log", older_than
+    )
     for address in logs:
         remove_folder(tables.spark, address)
     return len(logs)

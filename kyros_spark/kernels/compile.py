@@ -11,7 +11,6 @@ KYROS_COMPILE_SECONDS (60), `compiled` raises CompileError and the caller scores
 import hashlib
 import logging
 import os
-import stat
 import tempfile
 import threading
 from collections.abc import Callable
@@ -25,6 +24,8 @@ import numpy as np
 from numba import types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.np.numpy_support import from_dtype
+
+from kyros_spark.kernels.private_files import folder_fault
 
 LOG = logging.getLogger(__name__)
 
@@ -153,10 +154,7 @@ def _candidate_folders() -> list[Path]:
 def _is_usable(folder: Path) -> bool:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.lstat()
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-            return False
-        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if folder_fault(folder):
             return False
         with tempfile.TemporaryFile(dir=folder) as trial:
             trial.write(bytes(1 << 20))
@@ -207,6 +205,8 @@ class _KernelCache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
+            if fault := folder_fault(Path(self.cache_path)):  # it was safe, and may be no more
+                raise PermissionError(fault)
             return super().load_overload(sig, target_context)
         except Exception as error:  # a damaged file raises whatever unpickling raises
             LOG.warning("compiled kernel not readable, compiling again: %s", error)

@@ -8,6 +8,7 @@ array.
 
 import hashlib
 import json
+import math
 import mmap
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +19,11 @@ from safetensors.numpy import save
 
 from kyros_spark.errors import ModelFormatError
 from kyros_spark.model.check import check_arrays
+from kyros_spark.model.json_text import read_json
 from kyros_spark.model.manifest import FORMAT_VERSION, Manifest
 
 MAX_HEADER_BYTES = 16 << 20
+MAX_DIMENSIONS = 8
 DTYPES = {
     name: np.dtype(kind)
     for name, kind in {
@@ -59,7 +62,7 @@ def _with_sorted_header(data: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + data[8 + length :]
 
 
-def model_hash(data: bytes) -> str:
+def model_hash(data: bytes | memoryview) -> str:
     """Return the SHA-256 of a whole model file in hex, which is the file's name on a host."""
     return hashlib.sha256(data).hexdigest()
 
@@ -80,6 +83,7 @@ def read_model(buffer: bytes | memoryview | mmap.mmap, trusted: bool = False) ->
         raise ModelFormatError("not a Kyros model file: no manifest in its header")
     manifest = _read_manifest(manifest_text)
     if not trusted:
+        read_json(manifest_text, "manifest")  # which refuses a key that occurs twice
         content_hash = _content_hash(manifest_text, arrays)
         if content_hash != metadata.get("sha256"):
             raise ModelFormatError(
@@ -122,10 +126,7 @@ def _read_header(view: memoryview) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(view[:8], "little")
     if length > MAX_HEADER_BYTES or 8 + length > len(view):
         raise ModelFormatError(f"header: {length} bytes do not fit a file of {len(view)}")
-    try:
-        header = json.loads(bytes(view[8 : 8 + length]))
-    except (ValueError, RecursionError) as error:
-        raise ModelFormatError(f"header is not JSON: {error}") from None
+    header = read_json(bytes(view[8 : 8 + length]), "header")
     if not isinstance(header, dict):
         raise ModelFormatError("header is not a JSON object")
     return header, 8 + length
@@ -141,11 +142,11 @@ def _read_array(
     except (TypeError, KeyError, ValueError):
         raise ModelFormatError(f"{name}: header entry {str(entry)[:100]} is not an array") from None
     numbers = [*shape, first, last] if isinstance(shape, list) else [None]
-    if not all(type(number) is int and number >= 0 for number in numbers):
-        raise ModelFormatError(f"{name}: shape or offsets are not whole numbers")
-    count = 1
-    for size in shape:
-        count *= size
+    if not all(type(number) is int and 0 <= number < 1 << 63 for number in numbers):
+        raise ModelFormatError(f"{name}: shape or offsets are not whole numbers of 63 bits")
+    if len(shape) > MAX_DIMENSIONS:
+        raise ModelFormatError(f"{name}: {len(shape)} dimensions, at most {MAX_DIMENSIONS}")
+    count = math.prod(shape)
     available = len(view) - data_start
     if last > available or last - first != count * dtype.itemsize:
         expected = f"{count * dtype.itemsize} bytes within {available}"

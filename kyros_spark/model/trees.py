@@ -94,7 +94,7 @@ def trees_from_nodes(nodes: RawNodes, n_features: int) -> TreeArrays:
     MAX_FEATURES, MAX_TREES and MAX_NODES.
     """
     _check_limits(nodes, n_features)
-    order, tree = _breadth_first(nodes)
+    order, tree = breadth_first(nodes)
     is_split = nodes.left[order] >= 0
     n_trees = nodes.tree_start.size - 1
     splits = np.bincount(tree[is_split], minlength=n_trees)
@@ -144,8 +144,11 @@ def _check_limits(nodes: RawNodes, n_features: int) -> None:
             raise ModelNotSupportedError(f"the model has {count} {noun}, the engine takes {limit}")
 
 
-def _breadth_first(nodes: RawNodes) -> tuple[np.ndarray, np.ndarray]:
-    """Return the reachable nodes, tree by tree and level by level, and each node's tree."""
+def breadth_first(nodes: RawNodes) -> tuple[np.ndarray, np.ndarray]:
+    """Return the reachable nodes, tree by tree and level by level, and each node's tree.
+
+    Both are int64. Raises ModelFormatError when the nodes are not trees.
+    """
     sizes = np.diff(nodes.tree_start)
     if sizes.size and sizes.min() < 1:
         raise ModelFormatError(f"tree {int(sizes.argmin())} has no nodes")

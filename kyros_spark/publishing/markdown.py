@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kyros_spark.publishing.plain_text import plain_texts
+
 
 def markdown(card: Mapping[str, Any]) -> str:
-    """Return the card's Markdown, which ends with a line break and depends on the card alone."""
+    """Return the card's Markdown, which ends with a line break and depends on the card alone.
+
+    No text of the card, such as a level or a purpose, is read as markup.
+    """
+    card = plain_texts({**card, "change": _settings_as_text(card["change"])})
     model = card["model"]
     parts = [
         f"# {model['name']}@{model['version']}: {_status(card)}",
@@ -119,6 +125,19 @@ def _change(change: Mapping[str, Any] | None) -> list[str]:
     return lines
 
 
+def _settings_as_text(change: Mapping[str, Any] | None) -> Any:
+    """Return a change whose lists and mappings are text, to be made plain as a whole."""
+    if change is None:
+        return None
+    return {**change, **{
+        kind: {
+            name: {when: str(v) if isinstance(v, list | dict) else v for when, v in pair.items()}
+            for name, pair in change[kind].items()
+        }
+        for kind in ("settings", "metrics")
+    }}  # fmt: skip
+
+
 def _provenance(provenance: Mapping[str, Any]) -> list[str]:
     libraries = ", ".join(f"{name} {version}" for name, version in provenance["libraries"].items())
     facts = {**provenance, "libraries": libraries}
@@ -136,7 +155,7 @@ def _cell(value: Any) -> str:
     text = str(value)
     if isinstance(value, float):
         text = f"{value:.0f}" if value.is_integer() else f"{value:.6g}"
-    return text.replace("|", "\\|").replace("\n", " ")
+    return text
 
 
 def _places(value: float | None) -> str | None:

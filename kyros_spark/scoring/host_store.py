@@ -5,17 +5,17 @@ worker writes the bytes to a file named by their hash, and every worker maps tha
 its pages.
 
 Next to `HASH.model` lie `HASH.tables-N`, the kernels' layout of the model (also built once per
-host), and `HASH.ok`, which is written last. `HASH.ok` records size, inode, modification time and
-change time of both files at the moment when their hash and structure were verified. If both files
-are exactly as `HASH.ok` describes them, a worker maps them without reading them. Otherwise (a file
-is truncated, overwritten or half written) they are verified again, and rebuilt if that fails. So
-the hash is computed once per host and again only after a change. One fault goes unnoticed: a disk
-that flips bits without reporting it to the operating system.
+host), and `HASH.ok`, the mark, which is written last. The mark records the hash of both files, and
+size, inode, modification time and change time at the moment when their structure was verified.
+`put` believes it if it is of this model and both files are exactly as it describes them; otherwise
+they are verified again, and rebuilt if that fails. `map` hashes both files' bytes at each opening,
+which a worker does once per model: a mark is never a reason to score other bytes.
 
-The folder is KYROS_MODEL_CACHE, or kyros-models-UID in the temporary folder; it must belong to this
-user, and nobody else may write to it. All writing happens under one lock. KYROS_MODEL_CACHE_BYTES
-(8 GiB) bounds its size: the models unused for longest are removed first. Files in use may be
-removed too; their mappings stay valid.
+The folder is KYROS_MODEL_CACHE, or kyros-models-UID in the temporary folder. At each opening it
+must be a folder of this user's that nobody else may write to, and so must each file in it; a link
+is not followed. All writing happens under one lock. KYROS_MODEL_CACHE_BYTES (8 GiB) bounds its
+size: the models unused for longest are removed first. Files in use may be removed too; their
+mappings stay valid.
 """
 
 import errno
@@ -25,21 +25,20 @@ import logging
 import mmap
 import os
 import re
-import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from kyros_spark.errors import HostStoreError, ModelFormatError
+from kyros_spark.kernels.private_files import file_fault, folder_fault, open_private
 from kyros_spark.model.artefact import Model, model_hash, read_arrays, read_model
-from kyros_spark.scoring.kernel_tables import (
-    TABLES_VERSION,
-    tables_to_bytes,
-)
+from kyros_spark.scoring.kernel_tables import TABLES_VERSION, tables_to_bytes
 
 LOG = logging.getLogger(__name__)
 DEFAULT_LIMIT_BYTES = 8 << 30
+MARK_BYTES = 4096  # more than any mark has
 
 
 def store_folder() -> Path:
@@ -78,10 +77,10 @@ class ModelOnHost:
             HostStoreError: the host cannot hold it; the message says why.
         """
         path = self._file(sha256, "model")
-        if self._is_verified(sha256):
-            return path
         try:
             self._make_folder()
+            if self._is_verified(sha256):
+                return path
             with self._lock():
                 if not self._is_verified(sha256) and not self._verify(sha256):
                     self._write(data(), sha256)
@@ -90,14 +89,22 @@ class ModelOnHost:
         return path
 
     def map(self, sha256: str) -> Model:
-        """Map a model that `put` has stored.
+        """Map a model that `put` has stored, having hashed the bytes that are mapped.
 
         Raises:
-            OSError: the model has been evicted in the meantime.
+            OSError: the model has been evicted in the meantime, or is not what its mark says.
+            HostStoreError: others could have written the folder or a file in it.
         """
-        buffer = _mapped(self._file(sha256, "model"))
-        _, tables = read_arrays(_mapped(self._file(sha256, f"tables-{TABLES_VERSION}")))
-        model = read_model(buffer, trusted=True)
+        self._check_folder()
+        paths, hashes = self._files(sha256), self._mark(sha256)["sha256"]
+        buffers = [_mapped(path) for path in paths]
+        for path, buffer, expected in zip(paths, buffers, hashes, strict=True):
+            actual = model_hash(buffer)
+            if actual != expected:
+                self._file(sha256, "ok").unlink(missing_ok=True)  # so that `put` rebuilds it
+                raise FileNotFoundError(f"{path}: expected sha256 {expected}, found {actual}")
+        _, tables = read_arrays(buffers[1])
+        model = read_model(buffers[0], trusted=True)
         try:
             os.utime(self._file(sha256, "ok"))  # eviction reads this time
         except OSError:
@@ -110,18 +117,35 @@ class ModelOnHost:
     def _files(self, sha256: str) -> list[Path]:
         return [self._file(sha256, "model"), self._file(sha256, f"tables-{TABLES_VERSION}")]
 
+    def _mark(self, sha256: str) -> dict[str, Any]:
+        """Return what the mark says of both files.
+
+        Raises FileNotFoundError if there is none, or it is another model's or damaged.
+        """
+        path = self._file(sha256, "ok")
+        with _opened(path) as file:
+            content = file.read(MARK_BYTES)
+        try:
+            mark: dict[str, Any] = json.loads(content)
+            if mark["sha256"][0] == sha256 and len(mark["sha256"]) == len(mark["files"]) == 2:
+                return mark
+        except (ValueError, LookupError, TypeError):
+            LOG.warning("mark %s is damaged: verifying its model again", path)
+        raise FileNotFoundError(f"{path} is not the mark of model {sha256}")
+
     def _is_verified(self, sha256: str) -> bool:
         try:
-            expected = json.loads(self._file(sha256, "ok").read_text())
-            return expected == [_identity(path) for path in self._files(sha256)]
-        except (OSError, ValueError):
+            mark = self._mark(sha256)
+            return bool(mark["files"] == [_identity(path) for path in self._files(sha256)])
+        except OSError:
             return False
 
     def _verify(self, sha256: str) -> bool:
         """Accept a model file whose content is right although its mark is missing or outdated."""
         path = self._file(sha256, "model")
         try:
-            data = path.read_bytes()
+            with _opened(path) as file:
+                data = file.read()
         except OSError:
             return False
         if model_hash(data) != sha256:
@@ -142,8 +166,11 @@ class ModelOnHost:
     def _finish(self, data: bytes, sha256: str) -> None:
         tables = tables_to_bytes(read_model(data))
         self._replace(self._files(sha256)[1], tables)
-        mark = json.dumps([_identity(path) for path in self._files(sha256)])
-        self._replace(self._file(sha256, "ok"), mark.encode())
+        mark = {
+            "sha256": [sha256, model_hash(tables)],
+            "files": [_identity(path) for path in self._files(sha256)],
+        }
+        self._replace(self._file(sha256, "ok"), json.dumps(mark).encode())
 
     def _replace(self, path: Path, data: bytes) -> None:
         """Write the file completely or not at all: temporary name, fsync, rename."""
@@ -165,15 +192,11 @@ class ModelOnHost:
 
     def _make_folder(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = self.folder.lstat()
-        if not stat.S_ISDIR(status.st_mode):
-            raise HostStoreError(f"{self.folder} is not a folder")
-        if status.st_uid != os.getuid():
-            raise HostStoreError(
-                f"{self.folder} belongs to user {status.st_uid}, not {os.getuid()}"
-            )
-        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise HostStoreError(f"{self.folder} can be written by others: chmod 700 it")
+        self._check_folder()
+
+    def _check_folder(self) -> None:
+        if fault := folder_fault(self.folder):
+            raise HostStoreError(fault)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -209,9 +232,21 @@ class ModelOnHost:
 
 def _identity(path: Path) -> list[int]:
     status = path.lstat()
-    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid():
-        raise HostStoreError(f"{path} is not a file of user {os.getuid()}")
+    if fault := file_fault(path, status):
+        raise HostStoreError(fault)
     return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a file of the store; raises HostStoreError if others could have written it."""
+    try:
+        return open_private(path)
+    except PermissionError as error:
+        raise HostStoreError(str(error)) from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise HostStoreError(f"{path} is not a file of user {os.getuid()}: a link") from error
+        raise
 
 
 def _private(path: str, flags: int) -> int:
@@ -220,7 +255,7 @@ def _private(path: str, flags: int) -> int:
 
 def _mapped(path: Path) -> memoryview | bytes:
     """Map a file read-only; if the file system cannot, read the file and log a warning."""
-    with open(path, "rb") as file:
+    with _opened(path) as file:
         try:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except OSError as error:

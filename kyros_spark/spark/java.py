@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kyros_spark.errors import PlatformError
+from kyros_spark.kernels.private_files import partial_beside
 
 MINIMUM_JAVA = 17
 
@@ -144,6 +145,6 @@ def _java_trust_store(authorities: list[bytes]) -> bytes:
 
 def _replace(target: Path, content: bytes) -> Path:
     """Write a file by a rename, so that no other process ever sees half of it."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    partial = partial_beside(target)
     partial.write_bytes(content)
     return partial.replace(target)

@@ -16,6 +16,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from kyros_spark.errors import PlatformError
+from kyros_spark.kernels.private_files import partial_beside
 from kyros_spark.spark.archive import ArchiveError, Installation, has_archive
 from kyros_spark.spark.archive_writer import make_archive
 from kyros_spark.spark.java import JavaHome, find_java, java_build
@@ -159,7 +160,7 @@ def _copy(source: Path, target: Path) -> Path:
     """Copy a file so that a reader of `target` sees all of it or nothing; return `target`."""
     if source != target and not (target.is_file() and target.samefile(source)):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        partial = partial_beside(target)
         shutil.copyfile(source, partial)
         partial.replace(target)
     return target

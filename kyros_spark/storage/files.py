@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,12 @@ from pyspark.sql import SparkSession
 
 from kyros_spark.config import is_remote
 from kyros_spark.errors import ModelFileError, PlatformError
+from kyros_spark.kernels.private_files import partial_beside
 from kyros_spark.spark_version import condition_of
+
+# Their rename copies and deletes. But a file appears there at the end of its writing, whole and in
+# place of the one before it, so that it needs no other name meanwhile.
+_OBJECT_STORES = ("s3", "s3a", "s3n", "gs", "oss", "cosn")
 
 
 def write_file(spark: SparkSession, address: str, data: bytes) -> None:
@@ -33,10 +39,10 @@ def write_file(spark: SparkSession, address: str, data: bytes) -> None:
         _write_remote(spark, address, data)
         return
     path = local_path(address)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = partial_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as out:
+        with part.open("xb") as out:
             out.write(data)
             out.flush()
             os.fsync(out.fileno())
@@ -114,16 +120,32 @@ def remove_if_empty(spark: SparkSession, address: str) -> None:
         system.delete(path, False)
 
 
-def folders_older_than(spark: SparkSession, pattern: str, age: timedelta) -> list[str]:
-    """Return the folders that match a pattern (* within names) and are unchanged for ``age``."""
+def folders_older_than(
+    spark: SparkSession, address: str, prefix: str, inner: str, age: timedelta
+) -> list[str]:
+    """Return the folders address/PREFIX.../inner that are unchanged for ``age``.
+
+    No part of them is a pattern: an address may hold [1], * or ?.
+    """
     before = time.time() - age.total_seconds()
-    if not is_remote(pattern):
-        folders = local_path("/").glob(str(local_path(pattern)).lstrip("/"))
+    if not is_remote(address):
+        parents = (path for path in _entries(local_path(address)) if path.name.startswith(prefix))
+        folders = (parent / inner for parent in parents if (parent / inner).is_dir())
         return sorted(str(folder) for folder in folders if folder.stat().st_mtime < before)
-    path, system = hadoop(spark, pattern)
-    statuses = system.globStatus(path) or []
-    old = (status for status in statuses if status.getModificationTime() / 1000 < before)
-    return sorted(status.getPath().toString() for status in old)
+    path, system = hadoop(spark, address)
+    old = []
+    for status in system.listStatus(path) if system.exists(path) else ():
+        if status.getPath().getName().startswith(prefix):
+            folder, _ = hadoop(spark, f"{status.getPath().toString()}/{inner}")
+            if system.exists(folder):
+                inside = system.getFileStatus(folder)
+                if inside.getModificationTime() / 1000 < before:
+                    old.append(str(inside.getPath().toString()))
+    return sorted(old)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def remove_file(spark: SparkSession, address: str) -> None:
@@ -158,10 +180,32 @@ def hadoop(spark: SparkSession, address: str) -> tuple[Any, Any]:
 
 def _write_remote(spark: SparkSession, address: str, data: bytes) -> None:
     path, system = hadoop(spark, address)
-    part = path.suffix(".part")
-    out = system.create(part, True)
+    if address.partition("://")[0] in _OBJECT_STORES:
+        _write_stream(system.create(path, True), data)
+        return
+    part = path.suffix(f".{uuid.uuid4().hex}.part")
+    try:
+        _write_stream(system.create(part, False), data)
+        _rename_over(spark, part, path)
+    except Exception as error:  # Hadoop's own classes reach Python as bare Java errors
+        with contextlib.suppress(Exception):
+            system.delete(part, False)
+        reason = str(error).strip().splitlines()[-1][:200]
+        raise PlatformError(f"{address} cannot be written: {reason}") from error
+
+
+def _write_stream(out: Any, data: bytes) -> None:
     out.write(bytearray(data))
     out.close()
-    system.delete(path, False)
-    if not system.rename(part, path):
-        raise PlatformError(f"{address} cannot be written: the file system refused the rename")
+
+
+def _rename_over(spark: SparkSession, source: Any, target: Any) -> None:
+    """Let a file take another's name in one step; the other is there until it is replaced."""
+    classic: Any = spark
+    jvm = classic._jvm
+    overwrite = jvm.org.apache.hadoop.fs.Options.Rename.OVERWRITE
+    options = classic.sparkContext._gateway.new_array(jvm.org.apache.hadoop.fs.Options.Rename, 1)
+    options[0] = overwrite
+    configuration = classic._jsc.hadoopConfiguration()
+    context = jvm.org.apache.hadoop.fs.FileContext.getFileContext(target.toUri(), configuration)
+    context.rename(source, target, options)

@@ -9,6 +9,7 @@ CONF = ROOT / "conf"
 GIVEN = {
     "BUCKET": "an-insurer",
     "BATCH": "2026-10",
+    "ARCHIVE_HASH": "5e" * 32,
     "APPLICATION_ID": "00f1abcdefghij01",
     "CLUSTER_ID": "j-2AXXXXXXGAPLF",
     "SUBNET_ID": "subnet-0a1b2c3d",

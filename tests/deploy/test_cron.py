@@ -43,6 +43,15 @@ def test_it_runs_the_chain_of_the_month_asked_for(month):
     assert (taken.command, taken.config, taken.batch) == ("run", "/opt/s.yaml", ["2026-10"])
 
 
+def test_the_lock_lies_beside_the_settings_where_nobody_else_can_take_its_name():
+    text = (CONF / "cron/kyros.mk").read_text()
+    script = text + '\nwhere:\n\t@echo "$(LOCK)"\n'
+    command = ["make", "-s", "-f", "-", "where", "CONFIG=/etc/kyros/s.yaml"]
+    done = subprocess.run(command, input=script, capture_output=True, text=True)
+    assert done.stdout == "/etc/kyros/.kyros-month.lock\n"
+    assert "/tmp" not in text and "TMPDIR" not in text
+
+
 def test_without_a_month_it_takes_the_one_that_ended_last(month):
     _, calls = month(0)
     today = datetime.datetime.now(datetime.UTC).date()

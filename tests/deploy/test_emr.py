@@ -1,5 +1,6 @@
 """conf/emr: requests that the services accept, of jobs that the command line accepts."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -123,28 +124,26 @@ def test_a_cluster_is_made_and_takes_the_steps(aws):
     told = client.describe_cluster(ClusterId=made["JobFlowId"])["Cluster"]
     assert told["Ec2InstanceAttributes"]["Ec2SubnetId"] == subnet
     listed = client.list_bootstrap_actions(ClusterId=made["JobFlowId"])["BootstrapActions"]
-    assert listed[0]["Args"] == ["s3://an-insurer/kyros"]
+    assert listed[0]["Args"] == ["s3://an-insurer/kyros", GIVEN["ARCHIVE_HASH"]]
 
 
-def bootstrap(tmp_path, environment_python):
+def bootstrap(tmp_path, environment_python, sha256=None):
     """Run the bootstrap action with an aws command that serves a folder."""
     bucket = tmp_path / "bucket"
-    (bucket / "jobs").mkdir(parents=True)
-    (bucket / "jobs" / "clean.py").write_text("")
+    bucket.mkdir()
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{environment_python}\n")
     python.chmod(0o755)
     with tarfile.open(bucket / "environment.tar.gz", "w:gz") as archive:
         archive.add(python, "bin/python")
+        archive.add(ROOT / "jobs/clean.py", "jobs/clean.py")
+    sha256 = sha256 or hashlib.sha256((bucket / "environment.tar.gz").read_bytes()).hexdigest()
     aws = tmp_path / "path" / "aws"
     aws.parent.mkdir()
-    aws.write_text(
-        f"#!/bin/sh\nif [ $3 = --recursive ]; then cp -r {bucket}/jobs/. $5; "
-        f"else cat {bucket}/${{3##*/}}; fi\n"
-    )
+    aws.write_text(f"#!/bin/sh\ncat {bucket}/${{3##*/}}\n")
     aws.chmod(0o755)
     done = subprocess.run(
-        [CONF / "emr/ec2/bootstrap.sh", "s3://an-insurer/kyros", tmp_path / "opt"],
+        [CONF / "emr/ec2/bootstrap.sh", "s3://an-insurer/kyros", sha256, tmp_path / "opt"],
         env=os.environ | {"PATH": f"{aws.parent}:{os.environ['PATH']}"},
         capture_output=True, text=True,
     )  # fmt: skip
@@ -160,6 +159,18 @@ def test_the_bootstrap_action_puts_environment_and_jobs_where_the_steps_look(tmp
 def test_an_archive_of_another_machine_stops_the_cluster_with_a_sentence(tmp_path):
     done, _ = bootstrap(tmp_path, "exit 126")
     assert done.returncode == 1 and "cannot import kyros_spark" in done.stderr
+
+
+def test_another_archive_than_the_one_named_is_not_unpacked(tmp_path):
+    done, folder = bootstrap(tmp_path, f'exec {sys.executable} "$@"', sha256="0" * 64)
+    assert done.returncode == 1 and f"expected sha256 {'0' * 64}, found " in done.stderr
+    assert not list(folder.iterdir())
+
+
+def test_the_base_image_is_named_by_a_digest_and_by_no_tag():
+    lines = (CONF / "emr/Dockerfile").read_text().splitlines()
+    images = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert images and all("@${" in image or image == "scratch" for image in images)
 
 
 def test_packing_without_a_wheel_says_what_to_run(tmp_path):

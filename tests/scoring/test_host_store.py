@@ -1,5 +1,6 @@
 """One copy of a model on a host, whatever happens to the folder it lies in."""
 
+import json
 import multiprocessing
 import os
 import resource
@@ -10,7 +11,7 @@ import pytest
 from kyros_spark.errors import HostStoreError, ModelFormatError
 from kyros_spark.model.artefact import model_hash, model_to_bytes, read_model
 from kyros_spark.scoring import worker_models
-from kyros_spark.scoring.host_store import ModelOnHost
+from kyros_spark.scoring.host_store import ModelOnHost, _identity
 from kyros_spark.scoring.kernel_tables import (
     TABLES_VERSION,
 )
@@ -75,15 +76,17 @@ def damage_empty(path):
 
 @pytest.mark.parametrize("suffix", ["model", f"tables-{TABLES_VERSION}", "ok"])
 @pytest.mark.parametrize("damage", [damage_truncate, damage_flip, damage_remove, damage_empty])
-def test_a_damaged_file_is_rebuilt(store, data, suffix, damage):
+def test_a_damaged_file_is_rebuilt(store, data, suffix, damage, monkeypatch):
     sha256 = model_hash(data)
     store.put(lambda: data, sha256)
     before = store._file(sha256, f"tables-{TABLES_VERSION}").read_bytes()
     damage(store._file(sha256, suffix))
-    path = store.put(lambda: data, sha256)
-    assert path.read_bytes() == data
+    monkeypatch.setenv("KYROS_MODEL_CACHE", str(store.folder))
+    worker_models.forget()
+    worker_models.load(sha256, lambda: data)
+    worker_models.forget()
+    assert store._file(sha256, "model").read_bytes() == data
     assert store._file(sha256, f"tables-{TABLES_VERSION}").read_bytes() == before
-    store.map(sha256)
 
 
 def test_a_model_file_without_its_mark_is_verified_not_fetched_again(store, data):
@@ -135,31 +138,102 @@ def test_a_writer_that_died_leaves_neither_lock_nor_litter(store, data):
     assert not list(store.folder.glob("*.tmp"))
 
 
-def test_a_folder_that_others_can_write_is_refused(store, data):
-    store.folder.mkdir()
-    store.folder.chmod(0o777)
-    with pytest.raises(HostStoreError, match="written by others"):
-        store.put(lambda: data, model_hash(data))
+def loosened(store, path, tmp_path):
+    path.chmod(0o777)
 
 
-def test_a_folder_of_another_user_is_refused(store, data):
+def linked(store, path, tmp_path):
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+
+
+def given_away(store, path, tmp_path):
     if os.getuid() != 0:
-        pytest.skip("only root can make a folder that belongs to somebody else")
-    store.folder.mkdir(mode=0o700)
-    os.chown(store.folder, 12345, 12345)
-    with pytest.raises(HostStoreError, match="belongs to user 12345"):
-        store.put(lambda: data, model_hash(data))
+        pytest.skip("only root can give a file to somebody else")
+    os.chown(path, 12345, 12345)
 
 
-def test_a_symbolic_link_in_place_of_the_model_is_refused(store, data, tmp_path):
+def replaced_by_a_file(store, path, tmp_path):
+    path.rename(tmp_path / "elsewhere")
+    path.write_bytes(b"")
+    path.chmod(0o666)
+
+
+WHAT = ["", "model", f"tables-{TABLES_VERSION}", "ok"]
+
+
+@pytest.mark.parametrize("suffix", WHAT)
+@pytest.mark.parametrize("change", [loosened, linked, given_away, replaced_by_a_file])
+def test_what_others_could_have_written_is_refused_at_every_opening(
+    store, data, tmp_path, suffix, change
+):
+    """The folder itself and each of its files, changed after the model was put there."""
     sha256 = model_hash(data)
     store.put(lambda: data, sha256)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_bytes(data)
-    store._file(sha256, "model").unlink()
-    store._file(sha256, "model").symlink_to(elsewhere)
-    with pytest.raises(HostStoreError, match="not a file of user"):
-        store.put(lambda: data, sha256)
+    store.map(sha256)
+    change(store, store._file(sha256, suffix) if suffix else store.folder, tmp_path)
+    for opening in (lambda: store.put(lambda: data, sha256), lambda: store.map(sha256)):
+        with pytest.raises(
+            HostStoreError, match="not a f|belongs|is of user|by others|File exists"
+        ):
+            opening()
+
+
+def test_a_folder_of_others_is_refused_before_anything_is_put_there(store, data, tmp_path):
+    for change in (loosened, linked, given_away, replaced_by_a_file):
+        store = ModelOnHost(tmp_path / change.__name__ / "models")
+        store.folder.mkdir(mode=0o700, parents=True)
+        change(store, store.folder, tmp_path / change.__name__)
+        with pytest.raises(HostStoreError):
+            store.put(lambda: data, model_hash(data))
+
+
+def other_bytes(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_no_mark_lets_other_bytes_be_scored(tmp_path, data, monkeypatch):
+    """One model's files under another's name, with a mark that describes them exactly."""
+    monkeypatch.setenv("KYROS_MODEL_CACHE", str(tmp_path / "models"))
+    other = model_to_bytes(model_of(boost(rounds=7), name="other"))
+    first, second = model_hash(data), model_hash(other)
+    store = ModelOnHost()
+    for content in (data, other):
+        store.put(lambda content=content: content, model_hash(content))
+    right = Scorer(read_model(data)).raw([np.ones(3)] * 6)
+    for lie in ("its own mark", "a mark of this name"):
+        for theirs, ours in zip(store._files(second), store._files(first), strict=True):
+            ours.write_bytes(theirs.read_bytes())
+        mark = json.loads(store._file(second, "ok").read_text())
+        if lie == "a mark of this name":
+            mark["sha256"][0] = first
+        mark["files"] = [_identity(path) for path in store._files(first)]
+        store._file(first, "ok").write_text(json.dumps(mark))
+        worker_models.forget()
+        model = worker_models.load(first, lambda: data)
+        np.testing.assert_array_equal(Scorer(model).raw([np.ones(3)] * 6), right)
+    worker_models.forget()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_bit_that_changed_on_disk_is_noticed_when_the_model_is_mapped(
+    tmp_path, data, monkeypatch, number
+):
+    """The mark is written again as if the file had always been so."""
+    monkeypatch.setenv("KYROS_MODEL_CACHE", str(tmp_path / "models"))
+    store, sha256 = ModelOnHost(), model_hash(data)
+    store.put(lambda: data, sha256)
+    other_bytes(store._files(sha256)[number])
+    mark = json.loads(store._file(sha256, "ok").read_text())
+    mark["files"] = [_identity(path) for path in store._files(sha256)]
+    store._file(sha256, "ok").write_text(json.dumps(mark))
+    worker_models.forget()
+    model = worker_models.load(sha256, lambda: data)
+    rows = [np.ones(3)] * 6
+    np.testing.assert_array_equal(Scorer(model).raw(rows), Scorer(read_model(data)).raw(rows))
+    worker_models.forget()
 
 
 def test_a_full_disk_is_reported_and_leaves_nothing(store, data):

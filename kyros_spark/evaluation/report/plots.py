@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
+from unicodedata import category
 
 from matplotlib import rcParams
 from matplotlib.axes import Axes
@@ -24,10 +25,13 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 INK, FAINT, BAR = "#1b1b1b", "#8a8a8a", "#e3e6ea"
 MARKS = ("o", "s", "^", "D", "v", "P")
+UNDRAWABLE = ("Cc", "Cs")  # control characters and surrogates
 Spec = Mapping[str, Any]
 
 rcParams.update(
     {
+        "text.parse_math": False,  # a dollar sign in a level is a dollar sign
+        "text.usetex": False,
         "svg.fonttype": "none",
         "svg.hashsalt": "kyros",
         "font.family": "sans-serif",
@@ -47,7 +51,12 @@ rcParams.update(
 
 
 def draw(spec: Spec) -> str:
-    """Return a chart as an SVG element."""
+    """Return a chart as an SVG element.
+
+    A text of the specification is drawn as it is; control characters, which no picture can hold,
+    become replacement characters.
+    """
+    spec = _drawable(spec)
     figure = Figure(figsize=spec.get("size", (4.6, 3.3)), layout="constrained")
     _KINDS[spec["kind"]](figure.subplots(), spec)
     out = io.StringIO()
@@ -55,6 +64,21 @@ def draw(spec: Spec) -> str:
     text = out.getvalue()
     label = html.escape(str(spec["title"]))
     return text[text.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+
+
+def _drawable(value: Any) -> Any:
+    """Return a specification whose texts can be drawn.
+
+    The legend leaves out labels that begin with an underscore, so a space goes before it.
+    """
+    if isinstance(value, Mapping):
+        return {key: _drawable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_drawable(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    text = "".join("\N{REPLACEMENT CHARACTER}" if category(c) in UNDRAWABLE else c for c in value)
+    return f" {text}" if text.startswith("_") else text
 
 
 def lorenz(axes: Axes, spec: Spec) -> None:

@@ -7,19 +7,18 @@ the iterations that were saved: up to the best one of early stopping, unless req
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
 from kyros_spark.model.category_sets import CategorySets, joined_sets
 from kyros_spark.model.importers.imported import Imported
+from kyros_spark.model.importers.lightgbm_facts import check_header, check_tree
 from kyros_spark.model.importers.lightgbm_levels import pandas_levels
 from kyros_spark.model.importers.lightgbm_splits import Splits, nodes_of_splits
+from kyros_spark.model.importers.lightgbm_text import Block, numbers_of, read_blocks, whole
 from kyros_spark.model.manifest import Family, Link, ModelOutput
 from kyros_spark.model.trees import trees_from_nodes
-
-Block = dict[str, str]
 
 OBJECTIVES: dict[str, tuple[Family, Link]] = {
     "regression": ("gaussian", "identity"),
@@ -64,18 +63,17 @@ def import_lightgbm(
     try:
         return _import(text, iterations, categories)
     except (KeyError, IndexError, ValueError, OverflowError) as error:
-        raise ModelFormatError(f"LightGBM model: {type(error).__name__} {error}") from error
+        detail = f"{type(error).__name__} {str(error)[:200]}"
+        raise ModelFormatError(f"LightGBM model: {detail}") from error
 
 
 def _import(text: str, iterations: int | None, categories: Sequence[str] | None) -> Imported:
-    header, all_blocks = _parse(text)
+    header, all_blocks = read_blocks(text)
     objective, family, link, sigmoid = _objective(header)
     classes = _classes(header, objective)
     blocks, rounds = _rounds(all_blocks, classes, iterations)
-    n_features = int(header["max_feature_idx"]) + 1
-    names = tuple(header["feature_names"].split())
-    if len(names) != n_features:
-        raise ModelFormatError(f"LightGBM model: {n_features} features, {len(names)} names")
+    names = check_header(header, classes)
+    n_features = len(names)
     splits = [_splits(number, block) for number, block in enumerate(blocks)]
     trees = trees_from_nodes(nodes_of_splits(splits), n_features).as_dict()
     outputs = tuple(ModelOutput(label=str(k)) for k in range(classes) if classes > 1)
@@ -113,7 +111,7 @@ def _thresholds(trees: list[Splits]) -> dict[int, np.ndarray]:
 
 def _classes(header: Block, objective: str) -> int:
     """Return the number of outputs: one per class, or one."""
-    outputs = {int(header["num_class"]), int(header["num_tree_per_iteration"])}
+    outputs = {whole(header[name], name) for name in ("num_class", "num_tree_per_iteration")}
     several = objective.startswith("multiclass")
     if len(outputs) != 1 or (max(outputs) > 1) != several or min(outputs) < 1:
         mismatch = f"{max(outputs)} outputs with objective {objective!r}"
@@ -155,93 +153,33 @@ def _objective(header: Block) -> tuple[str, Family, Link, float]:
     return name, *OBJECTIVES[name], factor
 
 
-def _parse(text: str) -> tuple[Block, list[Block]]:
-    """Return the header's entries, and those of every tree."""
-    if "\0" in text:  # LightGBM stops reading there
-        raise ModelFormatError("LightGBM model: the text holds a zero byte")
-    head, end, _ = text.partition("\nend of trees")
-    if not head.startswith("tree"):
-        raise ModelFormatError("LightGBM model: expected the first line 'tree', found another")
-    if not end:
-        raise ModelFormatError("LightGBM model: the text ends before the line 'end of trees'")
-    first, *trees = head.split("\nTree=")
-    header = _keys(first)
-    blocks = [_tree_keys(number, part) for number, part in enumerate(trees)]
-    sizes = header.get("tree_sizes")  # absent in old texts
-    if sizes is not None:
-        _check_sizes(sizes.split(), head)
-    return header, blocks
-
-
-def _tree_keys(number: int, part: str) -> Block:
-    """Return a tree's entries, up to its first empty line, where LightGBM stops reading.
-
-    Raises ModelFormatError when lines follow it, a line occurs twice or the tree's number is wrong.
-    """
-    own_number, *lines = part.rstrip().split("\n")
-    block = _keys("\n".join(lines))
-    if own_number.strip() != str(number) or len(block) != len(lines):
-        raise ModelFormatError(
-            f"LightGBM model: tree {number}: its number, an empty line or a line twice: damaged"
-        )
-    return block
-
-
-def _check_sizes(sizes: list[str], head: str) -> None:
-    """Refuse trees that do not lie where the header says, since LightGBM reads them there."""
-    _, *blocks = head.split("\nTree=")
-    actual_sizes = [len(f"Tree={block}\n".encode()) for block in blocks]
-    if [int(size) for size in sizes] != actual_sizes:
-        raise ModelFormatError(
-            f"LightGBM model: tree_sizes {' '.join(sizes[:3])} ... for {len(actual_sizes)} trees "
-            f"of sizes {actual_sizes[:3]} ...; leave the line tree_sizes out of a text edited by "
-            "hand"
-        )
-
-
-def _keys(part: str) -> Block:
-    pairs = (line.partition("=") for line in part.splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs if key.strip()}
-
-
 def _splits(number: int, block: Block) -> Splits:
     """Read one tree; the text of a tree of one leaf has no lines for splits."""
-    if int(block.get("is_linear", "0")):
+    if whole(block.get("is_linear", "0"), "is_linear"):
         raise ModelNotSupportedError(f"LightGBM model: tree {number} is a linear tree")
-    leaves = int(block["num_leaves"])
+    leaves = whole(block["num_leaves"], "num_leaves")
     if leaves < 1:
         raise ModelFormatError(f"LightGBM model: tree {number} has {leaves} leaves")
-    value = _numbers(number, block, "leaf_value", np.float64, leaves)
+    value = numbers_of(number, block, "leaf_value", np.float64, leaves)
     feature, threshold, decision, left, right = (
-        _numbers(number, block, name, kind, leaves - 1) for name, kind in SPLIT_COLUMNS.items()
+        numbers_of(number, block, name, kind, leaves - 1) for name, kind in SPLIT_COLUMNS.items()
     )
     if (decision < 0).any() or (decision > 11).any():
         raise ModelFormatError(f"LightGBM model: tree {number}: decision_type {decision.max()}")
     sets = _sets(number, block)
-    set_index = threshold[decision & 1 == 1]
-    if set_index.size and not ((set_index >= 0) & (set_index < sets.other_right.size)).all():
-        raise ModelFormatError(f"LightGBM model: tree {number}: a category set that is not there")
+    check_tree(number, block, leaves, threshold[decision & 1 == 1], sets.other_right.size)
     return Splits(feature, threshold, decision, left, right, value, sets)
 
 
 def _sets(number: int, block: Block) -> CategorySets:
     """Read a tree's category sets: words of 32 bits, where a bit of 1 means left."""
-    count = int(block.get("num_cat", "0"))
+    count = whole(block.get("num_cat", "0"), "num_cat")
     if count <= 0:
         return joined_sets([], [])
-    borders = _numbers(number, block, "cat_boundaries", np.int64, count + 1)
-    words = _numbers(number, block, "cat_threshold", np.int64, int(borders[-1]))
+    borders = numbers_of(number, block, "cat_boundaries", np.int64, count + 1)
+    words = numbers_of(number, block, "cat_threshold", np.int64, int(borders[-1]))
     ascending = borders[0] == 0 and (borders[1:] >= borders[:-1]).all()
     if not ascending or (words.size and (words.min() < 0 or words.max() >> 32)):
         raise ModelFormatError(f"LightGBM model: tree {number}: damaged category sets")
     left = words.astype("<u4").view(np.uint8)
     return CategorySets(start=4 * borders, bits=~left, other_right=np.ones(count, np.uint8))
-
-
-def _numbers(tree: int, block: Block, name: str, kind: type, size: int) -> np.ndarray:
-    parse: Any = float if kind is np.float64 else int
-    values = [parse(word) for word in block.get(name, "").split()] if size else []
-    if len(values) != size:
-        mismatch = f"expected {size} values of {name}, found {len(values)}"
-        raise ModelFormatError(f"LightGBM model: tree {tree}: {mismatch}")
-    return np.array(values, kind)

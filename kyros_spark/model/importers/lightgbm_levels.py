@@ -7,7 +7,6 @@ categorical_feature names is split by categories without being listed. So a list
 only if all that the text says of the features leaves no other choice, or if the user says which.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError, UsageError
 from kyros_spark.model.importers.imported import level_names
+from kyros_spark.model.json_text import read_json
 
 MARK = "pandas_categorical:"
 UNUSED = "none"  # what feature_infos says of a column of one value
@@ -63,8 +63,8 @@ class _Columns:
     """What the text says of each feature's values."""
 
     def __init__(self, header: Mapping[str, str], thresholds: Mapping[int, np.ndarray]) -> None:
-        self.names = header["feature_names"].split()
-        self.infos = header.get("feature_infos", "").split()
+        self.names = header["feature_names"].split(" ")
+        self.infos = header.get("feature_infos", "").split(" ")
         self.thresholds = thresholds
         if len(self.infos) != len(self.names):
             infos, names = len(self.infos), len(self.names)
@@ -81,7 +81,8 @@ class _Columns:
                 f"categories: expected names of the model's features, {', '.join(self.names)}, "
                 f"found {', '.join(unknown)}"
             )
-        return sorted({self.names.index(name) for name in categories})
+        position = {name: number for number, name in enumerate(self.names)}
+        return sorted({position[name] for name in categories})
 
     def contradiction(self, feature: int, count: int) -> str:
         """Return why a list of so many names is not this feature's; empty if it may be."""
@@ -142,11 +143,9 @@ def _are_whole(values: Any) -> bool:
 
 
 def _name_lists(text: str) -> list[list[Any]]:
-    line = next((line for line in reversed(text.splitlines()) if line.startswith(MARK)), MARK)
-    try:
-        lists = json.loads(line.removeprefix(MARK) or "null") or []
-    except (ValueError, RecursionError) as error:
-        raise ModelFormatError(f"LightGBM model: pandas_categorical: {error}") from None
+    line = next((line for line in reversed(text.split("\n")) if line.startswith(MARK)), MARK)
+    source = "LightGBM model: pandas_categorical"
+    lists = read_json(line.removeprefix(MARK) or "null", source) or []
     if not isinstance(lists, list) or not all(isinstance(names, list) and names for names in lists):
         raise ModelFormatError("LightGBM model: pandas_categorical is not a list of lists")
     return lists

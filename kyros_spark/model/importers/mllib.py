@@ -8,14 +8,17 @@ leaf instead of per tree, and a forest's probabilities are divided by the number
 by their sum; both agree with MLlib to the rounding of the sums.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+from kyros_spark.model.importers.document_numbers import whole_number
 from kyros_spark.model.importers.imported import Imported, slopes_only
-from kyros_spark.model.importers.mllib_trees import read_rows, tree_arrays
+from kyros_spark.model.importers.mllib_facts import check_ensemble
+from kyros_spark.model.importers.mllib_tables import read_rows
+from kyros_spark.model.importers.mllib_trees import tree_arrays
+from kyros_spark.model.json_text import read_json
 from kyros_spark.model.manifest import Family, Link, ModelOutput
 from kyros_spark.model.trees import MAX_FEATURES
 
@@ -48,7 +51,8 @@ def import_mllib(folder: Path) -> Imported:
     try:
         return _import(folder)
     except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise ModelFormatError(f"MLlib model: {type(error).__name__} {error}") from error
+        detail = f"{type(error).__name__} {str(error)[:200]}"
+        raise ModelFormatError(f"MLlib model: {detail}") from error
 
 
 def _import(folder: Path) -> Imported:
@@ -106,7 +110,9 @@ def _metadata(folder: Path) -> dict[str, Any]:
     lines = [line for part in parts for line in part.read_text().splitlines() if line.strip()]
     if len(lines) != 1:
         raise ModelFormatError(f"MLlib model: {folder.name}/metadata: {len(lines)} lines, not one")
-    metadata: dict[str, Any] = json.loads(lines[0])
+    metadata = read_json(lines[0], f"MLlib model: {folder.name}/metadata")
+    if not isinstance(metadata, dict):
+        raise ModelFormatError(f"MLlib model: {folder.name}/metadata: not an object")
     return metadata
 
 
@@ -115,12 +121,16 @@ def _class(metadata: dict[str, Any]) -> str:
 
 
 def _trees(folder: Path, kind: str, metadata: dict[str, Any], names: tuple[str, ...]) -> Imported:
-    classes = int(metadata.get("numClasses", 2)) if "Classification" in kind else 2
+    stated = metadata.get("numClasses", 2) if "Classification" in kind else 2
+    classes, n_features = (
+        whole_number(n, "MLlib model: a count") for n in (stated, metadata["numFeatures"])
+    )
     boosted = kind.startswith("GBT")
     if not 2 <= classes <= (2 if boosted else MAX_CLASSES):
         raise ModelNotSupportedError(f"MLlib model: {kind} of {classes} classes")
-    n_features = int(metadata["numFeatures"])
     arrays, trees = tree_arrays(folder, kind, n_features, classes)
+    if not kind.startswith("DecisionTree"):
+        check_ensemble(folder, metadata, trees)
     family, link = TREES[kind]
     imported = _imported("trees", kind, metadata, family, link, 0.0, names, n_features, arrays)
     outputs = tuple(ModelOutput(label=str(k)) for k in range(classes) if classes > 2)
@@ -139,10 +149,16 @@ def _linear(folder: Path, kind: str, metadata: dict[str, Any], names: tuple[str,
     (row,) = read_rows(folder / "data")
     vector = row["coefficients"]
     slopes = list(vector["values"])
+    stated = metadata.get("numFeatures")
+    if vector["type"] not in (0, 1) or stated not in (None, vector["size"] or len(slopes)):
+        raise ModelFormatError(f"MLlib model: coefficients against {stated} features")
     if vector["type"] == 0:  # sparse
         if not 0 <= vector["size"] <= MAX_FEATURES:
             raise ModelNotSupportedError(f"MLlib model: {vector['size']} features")
         slopes = [0.0] * int(vector["size"])
+        places = vector["indices"]
+        if len({*places}) != len(places) or min(places, default=0) < 0:
+            raise ModelFormatError("MLlib model: a coefficient's place is negative or given twice")
         for index, value in zip(vector["indices"], vector["values"], strict=True):
             slopes[index] = value
     return _imported(

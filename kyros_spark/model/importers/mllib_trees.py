@@ -5,17 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from kyros_spark.errors import ModelFormatError, PlatformError
+from kyros_spark.errors import ModelFormatError
 from kyros_spark.model.category_sets import MAX_CATEGORIES, NO_SET, joined_sets
 from kyros_spark.model.importers.cuts import cut_of_at_most, with_every_value_cuts
+from kyros_spark.model.importers.growth import refuse_growth
+from kyros_spark.model.importers.mllib_tables import (
+    bytes_in,
+    fields_of,
+    numbers_of,
+    table_in,
+    whole_numbers_of,
+)
 from kyros_spark.model.outputs import trees_by_output
 from kyros_spark.model.trees import RawNodes, trees_from_nodes
-
-
-def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of a small Parquet folder."""
-    rows: list[dict[str, Any]] = _table(folder).to_pylist()
-    return rows
 
 
 def tree_arrays(
@@ -28,7 +30,7 @@ def tree_arrays(
 
     Raises ModelFormatError for damaged files, PlatformError without pyarrow.
     """
-    table = _table(folder / "data")
+    table = table_in(folder / "data")
     from pyarrow import ArrowException
 
     try:
@@ -42,9 +44,9 @@ def _tree_arrays(
 ) -> tuple[dict[str, np.ndarray], int]:
     tree = np.zeros(table.num_rows, np.int64)
     if "nodeData" in table.column_names:
-        tree = _numbers(table, "treeID").astype(np.int64)
-        table = _flat(table, "nodeData")
-    node = _numbers(table, "id").astype(np.int64)
+        tree = whole_numbers_of(table, "treeID")
+        table = fields_of(table, "nodeData")
+    node = whole_numbers_of(table, "id")
     if not tree.size or tree.min() < 0 or tree.max() >= tree.size:
         raise ModelFormatError("MLlib model: no nodes, or tree numbers out of range")
     order = np.lexsort((node, tree))
@@ -53,15 +55,17 @@ def _tree_arrays(
     start = np.cumsum(sizes) - sizes
     if not np.array_equal(node, np.arange(node.size) - start[tree]):
         raise ModelFormatError("MLlib model: nodes are missing, or occur twice")
-    left = _numbers(table, "leftChild").astype(np.int64)[order]
-    split = _Splits(table, order, left >= 0)
+    left, right = (whole_numbers_of(table, f"{side}Child")[order] for side in ("left", "right"))
+    if ((left < 0) != (right < 0)).any():
+        raise ModelFormatError("MLlib model: a node with one child")
+    split = _Splits(table, order, left >= 0, bytes_in(folder / "data"))
     value = _values(table, kind, classes)[order]
     if kind.startswith("GBT"):
         value = value * _weights(folder, kind, sizes.size)[tree]
     nodes = RawNodes(
         tree_start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         left=left,
-        right=_numbers(table, "rightChild").astype(np.int64)[order],
+        right=right,
         feature=split.feature,
         threshold=cut_of_at_most(split.threshold),
         missing_left=split.missing_left,
@@ -88,11 +92,15 @@ class _Splits:
     missing_left         uint8[nodes]
     """
 
-    def __init__(self, table: Any, order: np.ndarray, is_split: np.ndarray) -> None:
-        split = _flat(table, "split")
-        self.feature = _numbers(split, "featureIndex").astype(np.int64)[order]
-        n_categories = _numbers(split, "numCategories").astype(np.int64)[order]
+    def __init__(
+        self, table: Any, order: np.ndarray, is_split: np.ndarray, file_bytes: int
+    ) -> None:
+        split = fields_of(table, "split")
+        self.feature = whole_numbers_of(split, "featureIndex")[order]
+        n_categories = whole_numbers_of(split, "numCategories")[order]
         values = split.column("leftCategoriesOrThreshold").combine_chunks()
+        if values.null_count or values.values.null_count:
+            raise ModelFormatError("MLlib model: a split without its categories or threshold")
         flat = values.values.to_numpy(zero_copy_only=False)
         begin = values.offsets.to_numpy()[:-1][order]
         length = np.diff(values.offsets.to_numpy())[order]
@@ -103,16 +111,32 @@ class _Splits:
         self.threshold[numeric] = flat[begin[numeric]]
         if np.isnan(self.threshold).any():
             raise ModelFormatError("MLlib model: a split's threshold is NaN")
+        by_set = is_split & ~numeric
+        self._check_categories(n_categories, by_set, file_bytes)
         self.missing_left = np.zeros(order.size, np.uint8)
         self.set_number = np.full(order.size, NO_SET)
         parts: list[tuple[np.ndarray, bool]] = []
-        for node in np.flatnonzero(is_split & ~numeric):
+        for node in np.flatnonzero(by_set):
             categories = flat[begin[node] : begin[node] + length[node]]
             right = _goes_right(categories, int(n_categories[node]))
             self.missing_left[node] = 1 - right[1]
             self.set_number[node] = len(parts)
             parts.append(right)
         self.sets = joined_sets([bits for bits, _ in parts], [other for _, other in parts])
+
+    def _check_categories(
+        self, n_categories: np.ndarray, by_set: np.ndarray, file_bytes: int
+    ) -> None:
+        """Refuse a feature with two numbers of categories, and sets out of proportion.
+
+        n_categories  int64[nodes]: what each split says of its feature
+        """
+        feature, count = self.feature[by_set], n_categories[by_set]
+        pairs = np.unique(np.stack([feature, count], axis=1), axis=0)
+        if np.unique(feature).size != len(pairs):
+            raise ModelFormatError("MLlib model: a feature with two numbers of categories")
+        largest = int(np.minimum(count, MAX_CATEGORIES).clip(0).sum())
+        refuse_growth("MLlib", "category sets", largest // 8, file_bytes)
 
 
 def _goes_right(categories: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
@@ -134,42 +158,25 @@ def _goes_right(categories: np.ndarray, count: int) -> tuple[np.ndarray, bool]:
 
 def _values(table: Any, kind: str, classes: int) -> np.ndarray:
     if "Regression" in kind or kind.startswith("GBT"):
-        return _numbers(table, "prediction").astype(np.float64)
+        return numbers_of(table, "prediction").astype(np.float64)
     stats = np.array(table.column("impurityStats").to_pylist(), np.float64)
     if stats.ndim != 2 or stats.shape[1] != classes:
         raise ModelFormatError(f"MLlib model: expected {classes} class counts a node")
+    predicted = numbers_of(table, "prediction")
+    if not np.isin(predicted, np.arange(classes)).all():
+        raise ModelFormatError(f"MLlib model: a node predicts none of the {classes} classes")
+    of_predicted = stats[np.arange(len(stats)), predicted.astype(np.int64)]
+    if (of_predicted < stats.max(axis=1)).any():
+        raise ModelFormatError("MLlib model: a node predicts another class than its counts do")
     share = stats / stats.sum(axis=1, keepdims=True)
     return share[:, 1] if classes == 2 else share
 
 
 def _weights(folder: Path, kind: str, trees: int) -> np.ndarray:
     """Return each boosted tree's factor (float64): its weight, doubled for a classifier's logit."""
-    table = _table(folder / "treesMetadata")  # Spark 4.1 calls the columns _1, _2, _3
+    table = table_in(folder / "treesMetadata")  # Spark 4.1 calls the columns _1, _2, _3
     number, weight = table.column(0).to_numpy(), table.column(2).to_numpy()
     if not np.array_equal(np.sort(number), np.arange(trees)):
         raise ModelFormatError(f"MLlib model: {trees} trees, {number.size} weights")
     factor = 2.0 if "Classification" in kind else 1.0
     return factor * weight[np.argsort(number)]
-
-
-def _numbers(table: Any, name: str) -> np.ndarray:
-    array: np.ndarray = table.column(name).to_numpy()
-    return array
-
-
-def _flat(table: Any, name: str) -> Any:
-    """Return the fields of a struct column as a table."""
-    import pyarrow
-
-    return pyarrow.Table.from_struct_array(table.column(name).combine_chunks())
-
-
-def _table(folder: Path) -> Any:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise PlatformError("importing a Spark MLlib model needs pyarrow; install it") from error
-    try:
-        return parquet.read_table(folder)
-    except (ArrowException, OSError) as error:
-        raise ModelFormatError(f"MLlib model: {folder.name}: {error}") from error

@@ -6,16 +6,17 @@ refused by name, but only when the model's output depends on it.
 Scores agree with ONNX Runtime's to the precision of its sums, which is float32 for most files.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
 from kyros_spark.model.importers.catboost_losses import PRODUCER, catboost_loss
 from kyros_spark.model.importers.imported import Imported
 from kyros_spark.model.importers.onnx_operators import DOUBLE, INTEGERS, OPERATORS, SINGLE, Value
+from kyros_spark.model.importers.onnx_tensors import tensor_array
 from kyros_spark.model.importers.onnx_values import Columns, Score, Unknown
-from kyros_spark.model.importers.onnx_wire import read_message, tensor_array
+from kyros_spark.model.importers.onnx_wire import read_message
+from kyros_spark.model.json_text import read_json
 from kyros_spark.model.manifest import Family, Feature, Link
 from kyros_spark.model.trees import MAX_FEATURES
 
@@ -41,6 +42,8 @@ def import_onnx(data: bytes, is_link_given: bool = False) -> Imported:
 
 def _import(model: dict[str, Any], is_link_given: bool) -> Imported:
     graph = model["graph"]
+    for noun in ("initializer", "input", "output"):
+        _once(graph.get(noun, ()), f"{noun}s")
     constants = {tensor["name"]: tensor_array(tensor) for tensor in graph.get("initializer", ())}
     inputs = [entry for entry in graph["input"] if entry["name"] not in constants]
     values: dict[str, Value] = {"": None, **constants}
@@ -49,9 +52,16 @@ def _import(model: dict[str, Any], is_link_given: bool) -> Imported:
         _add_outputs(values, node)
     score = _output([values.get(entry["name"]) for entry in graph["output"]])
     n_features = sum(_width(entry) or 0 for entry in inputs) or score.min_features
-    metadata = {entry["key"]: entry["value"] for entry in model.get("metadata_props", ())}
+    entries = [(entry["key"], entry["value"]) for entry in model.get("metadata_props", ())]
+    metadata = dict(entries)
+    if len(metadata) != len(entries):
+        raise ModelFormatError("ONNX model: two metadata entries of one name")
     if "feature_names" in metadata:
         names = tuple(name.strip() for name in metadata["feature_names"].split(","))
+        if len(names) != n_features:
+            raise ModelFormatError(
+                f"ONNX model: {len(names)} feature_names for inputs of {n_features} columns"
+            )
     producer, objective, link = model.get("producer_name", "unknown"), score.operator, score.link
     family = MANY if score.outputs else metadata.get("kyros_family", FAMILIES[link])
     if producer == PRODUCER and (link == "identity" or score.outputs):
@@ -78,7 +88,7 @@ def _exported_features(metadata: Mapping[str, str], count: int) -> tuple[Feature
     """Return the features, with their levels, that our own export notes in a file; else none."""
     if "kyros_features" not in metadata:
         return ()
-    entries = json.loads(metadata["kyros_features"])
+    entries = read_json(metadata["kyros_features"], "ONNX model: kyros_features")
     if not isinstance(entries, list) or len(entries) != count:
         raise ModelFormatError(f"ONNX model: kyros_features: expected a list of {count}")
     return tuple(Feature.model_validate(entry) for entry in entries)
@@ -124,7 +134,7 @@ def _add_outputs(values: dict[str, Value], node: dict[str, Any]) -> None:
     """Compute a node's outputs; those of an unsupported node are Unknown and carry the reason."""
     operator, outputs = node["op_type"], node.get("output", [])
     inputs = [values.get(name) for name in node.get("input", ())]
-    attributes = {entry["name"]: _attribute(entry) for entry in node.get("attribute", ())}
+    attributes = _attributes(node)
     unknown = next((value for value in inputs if isinstance(value, Unknown)), None)
     is_known = operator in OPERATORS and node.get("domain", "") in DOMAINS
     if unknown is not None:
@@ -135,13 +145,37 @@ def _add_outputs(values: dict[str, Value], node: dict[str, Any]) -> None:
         result = Unknown(f"operator {operator} is not supported here")
     classifies = operator in ("TreeEnsembleClassifier", "LinearClassifier")
     for number, name in enumerate(outputs):
+        if name and name in values:
+            raise ModelFormatError(f"ONNX model: {name[:100]} is computed twice")
         is_label = classifies and number == 0
         values[name] = Unknown("a label, not a score") if is_label else result
 
 
-def _attribute(attribute: dict[str, Any]) -> Any:
-    """Return an attribute's value; a file leaves empty lists out."""
-    if "t" in attribute:
-        return tensor_array(attribute["t"])
-    keys = ("ints", "floats", "strings", "f", "i", "s")
-    return next((attribute[key] for key in keys if key in attribute), ())
+# An attribute's type -> where its value lies, as onnx.proto numbers and names them
+ATTRIBUTE_TYPES = {1: "f", 2: "i", 3: "s", 4: "t", 6: "floats", 7: "ints", 8: "strings"}
+
+
+def _attributes(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a node's attributes by name; a file leaves empty lists out.
+
+    Raises ModelFormatError for a name that occurs twice, or a value that is not of the stated type.
+    """
+    attributes: dict[str, Any] = {}
+    for entry in node.get("attribute", ()):
+        name, filled = entry["name"], [k for k in ATTRIBUTE_TYPES.values() if k in entry]
+        stated = ATTRIBUTE_TYPES.get(entry.get("type", 0))
+        if name in attributes or len(filled) > 1 or (stated and filled and filled != [stated]):
+            raise ModelFormatError(
+                f"ONNX model: attribute {name[:100]}: expected one value of its type, "
+                f"found {filled}"
+            )
+        value: Any = entry[filled[0]] if filled else ()
+        attributes[name] = tensor_array(value) if filled == ["t"] else value
+    return attributes
+
+
+def _once(entries: Iterable[dict[str, Any]], noun: str) -> None:
+    """Refuse a name that stands for two things."""
+    names = [entry["name"] for entry in entries]
+    if len({*names}) != len(names):
+        raise ModelFormatError(f"ONNX model: two {noun} of one name")

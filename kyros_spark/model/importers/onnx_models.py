@@ -26,6 +26,8 @@ LINKS: dict[str, Link] = {"NONE": "identity", "LOGISTIC": "logit"}
 def _tree_regressor(attributes: Attributes, inputs: list[Any]) -> Score:
     columns = _tree_columns("TreeEnsembleRegressor", inputs)
     _require_one_output("TreeEnsembleRegressor", int(attributes.get("n_targets", 1)))
+    if np.any(attributes.get("target_ids", 0)):
+        raise ModelFormatError("ONNX model: TreeEnsembleRegressor: a leaf of another target than 0")
     nodes = nodes_of_ensemble(attributes, "target", columns.single)
     score = Score("TreeEnsembleRegressor", columns, _base(attributes), nodes=nodes)
     _refuse_transform(score.operator, attributes.get("post_transform", "NONE"))
@@ -55,6 +57,8 @@ def _tree_classifier(attributes: Attributes, inputs: list[Any]) -> Score:
         return _many_classes(attributes, columns, labels)
     _require_two_classes(operator, attributes)
     classes = np.asarray(attributes["class_ids"])
+    if not set(np.unique(classes).tolist()) <= {0, 1}:
+        raise ModelFormatError(f"ONNX model: {operator}: a weight of another class than 0 and 1")
     has_both = np.unique(classes).size == 2
     base = np.asarray(attributes.get("base_values_as_tensor", attributes.get("base_values", ())))
     transform = attributes.get("post_transform", "NONE")

@@ -5,40 +5,16 @@ value goes to the false child, unless nodes_missing_value_tracks_true says other
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
-from kyros_spark.model.importers.cuts import cut_of_at_most, with_every_value_cuts
+from kyros_spark.model.importers.growth import refuse_growth
+from kyros_spark.model.importers.onnx_nodes import LEAF, MODES, Nodes, raw_nodes
 from kyros_spark.model.trees import RawNodes
 
 Attributes = Mapping[str, Any]
-SUPPORTED_MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT")
-MODES = np.array(
-    [*SUPPORTED_MODES, "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER"]
-)  # numbered as in opset 5
-
-
-@dataclass(frozen=True)
-class _Nodes:
-    """The nodes of all trees in one sequence; each array has one entry per node.
-
-    tree         int64: the number of the node's tree
-    true, false  int64: the positions of a split's children, -1 for a leaf
-    feature, threshold, mode, missing_true   of a split
-    value        of a leaf: a number, or a row of weights, one per class
-    """
-
-    tree: np.ndarray
-    true: np.ndarray
-    false: np.ndarray
-    feature: np.ndarray
-    threshold: np.ndarray
-    mode: np.ndarray
-    missing_true: np.ndarray
-    value: np.ndarray
 
 
 def nodes_of_ensemble(
@@ -52,19 +28,22 @@ def nodes_of_ensemble(
     Raises ModelFormatError when the nodes are not trees, ModelNotSupportedError for unknown modes
     and for leaves with several weights.
     """
+    _check_sizes(attributes, prefix)
     ids = {
         name: np.asarray(attributes[f"nodes_{name}"], np.int64) for name in ("treeids", "nodeids")
     }
     order = np.lexsort((ids["nodeids"], ids["treeids"]))
     tree, node = ids["treeids"][order], ids["nodeids"][order]
     node_positions = _NodePositions(tree, node)
-    mode = np.array(attributes["nodes_modes"])[order]
-    is_split = mode != "LEAF"
+    mode = _mode_numbers(attributes["nodes_modes"])[order]
+    is_split = mode != LEAF
     true, false = np.full(tree.size, -1), np.full(tree.size, -1)
     for child, name in ((true, "truenodeids"), (false, "falsenodeids")):
         number = np.asarray(attributes[f"nodes_{name}"], np.int64)[order]
         child[is_split] = node_positions.find(tree[is_split], number[is_split])
     weights = _weights(attributes, f"{prefix}_weights")
+    growth = tree.size * outputs * weights.dtype.itemsize
+    refuse_growth("ONNX", "a weight for each node and class", growth, _bytes_of(attributes))
     value = np.zeros(tree.size * outputs, weights.dtype)
     leaf = node_positions.find(attributes[f"{prefix}_treeids"], attributes[f"{prefix}_nodeids"])
     slot = leaf
@@ -75,7 +54,7 @@ def nodes_of_ensemble(
     value[slot] = weights
     value = value if outputs == 1 else value.reshape(-1, outputs)
     missing = np.asarray(attributes.get("nodes_missing_value_tracks_true", np.zeros(tree.size)))
-    nodes = _Nodes(
+    nodes = Nodes(
         tree=np.unique(tree, return_inverse=True)[1],
         true=true,
         false=false,
@@ -85,7 +64,7 @@ def nodes_of_ensemble(
         missing_true=missing[order].astype(np.uint8),
         value=value,
     )
-    return _raw_nodes(_roots_first(nodes), single)
+    return raw_nodes(nodes, single)
 
 
 def nodes_of_opset_5(attributes: Attributes, single: bool) -> RawNodes:
@@ -114,20 +93,46 @@ def nodes_of_opset_5(attributes: Attributes, single: bool) -> RawNodes:
         trees.append(tree[leaf])
         children[side], size = child_position, size + int(leaf.sum())
     leaves = size - order.size
-    mode = MODES[_checked_indices(attributes["nodes_modes"], MODES.size)][order]
+    mode = _checked_indices(attributes["nodes_modes"], len(MODES))[order]
     missing = attributes.get("nodes_missing_value_tracks_true", np.zeros(position.size, np.int64))
     absent = np.full(leaves, -1)
-    nodes = _Nodes(
+    nodes = Nodes(
         tree=np.concatenate(trees),
         true=np.concatenate([children["true"], absent]),
         false=np.concatenate([children["false"], absent]),
         feature=np.concatenate([np.asarray(attributes["nodes_featureids"])[order], absent]),
         threshold=np.concatenate([attributes["nodes_splits"][order], np.zeros(leaves)]),
-        mode=np.concatenate([mode, np.full(leaves, "LEAF")]),
+        mode=np.concatenate([mode, np.full(leaves, LEAF)]),
         missing_true=np.concatenate([missing[order], np.zeros(leaves)]).astype(np.uint8),
         value=np.concatenate([np.zeros(order.size, weights.dtype), *leaf_values]),
     )
-    return _raw_nodes(_roots_first(nodes), single)
+    return raw_nodes(nodes, single)
+
+
+def _check_sizes(attributes: Attributes, prefix: str) -> None:
+    """Refuse lists of the nodes, or of the leaves' weights, that differ in size."""
+    for begin in ("nodes_", f"{prefix}_"):
+        sizes = {
+            name: len(values)
+            for name, values in attributes.items()
+            if name.startswith(begin) and len(values)
+        }
+        if len(set(sizes.values())) > 1:
+            raise ModelFormatError(f"ONNX model: a tree ensemble's lists of sizes {sizes}")
+
+
+def _bytes_of(attributes: Attributes) -> int:
+    return sum(np.asarray(v).nbytes for v in attributes.values() if not isinstance(v, list))
+
+
+def _mode_numbers(names: Any) -> np.ndarray:
+    """Return the modes' numbers; an array of their names would be as wide as the longest."""
+    numbers = {name: number for number, name in enumerate(MODES)} | {"LEAF": LEAF}
+    unknown = sorted({*names} - numbers.keys())
+    if unknown:
+        listed = [name[:40] for name in unknown[:4]]
+        raise ModelNotSupportedError(f"ONNX model: splits {listed} are not supported")
+    return np.array([numbers[name] for name in names], np.int64)
 
 
 class _NodePositions:
@@ -175,60 +180,3 @@ def _reachable_splits(
         if sum(reached.size for reached in levels) > count:
             raise ModelFormatError("ONNX model: a node has two parents, so the nodes are not trees")
     return np.concatenate(levels), np.concatenate(trees)
-
-
-def _roots_first(nodes: _Nodes) -> _Nodes:
-    """Sort the nodes by tree, each tree's root first, and number children within their tree.
-
-    The root is the one node of a tree that is no child.
-    """
-    is_root = np.ones(nodes.tree.size, np.int64)
-    split = nodes.true >= 0
-    is_root[nodes.true[split]] = 0
-    is_root[nodes.false[split]] = 0
-    roots = np.bincount(nodes.tree, weights=is_root)
-    if (roots != 1).any():
-        raise ModelFormatError(f"ONNX model: a tree has {int(roots.max())} roots")
-    order = np.lexsort((1 - is_root, nodes.tree))
-    position = np.empty(order.size, np.int64)
-    position[order] = np.arange(order.size)
-    sizes = np.bincount(nodes.tree)
-    start = (np.cumsum(sizes) - sizes)[nodes.tree[order]]
-    children = {}
-    for side in ("true", "false"):
-        child = getattr(nodes, side)[order]
-        children[side] = np.where(child >= 0, position[child] - start, -1)
-    other_columns = {
-        name: getattr(nodes, name)[order]
-        for name in ("tree", "feature", "threshold", "mode", "missing_true", "value")
-    }
-    return _Nodes(**children, **other_columns)
-
-
-def _raw_nodes(nodes: _Nodes, single: bool) -> RawNodes:
-    """Translate every mode into `value < cut`; > and >= are the opposites of <= and <."""
-    unknown = set(nodes.mode.tolist()) - {*SUPPORTED_MODES, "LEAF"}
-    if unknown:
-        raise ModelNotSupportedError(f"ONNX model: splits {sorted(unknown)} are not supported")
-    opposite = np.isin(nodes.mode, ("BRANCH_GT", "BRANCH_GTE")) & (nodes.true >= 0)
-    at_most = np.isin(nodes.mode, ("BRANCH_LEQ", "BRANCH_GT"))
-    if np.isnan(nodes.threshold[nodes.true >= 0]).any():
-        raise ModelFormatError("ONNX model: a split's threshold is NaN")
-    cut = np.where(at_most, cut_of_at_most(nodes.threshold), nodes.threshold)
-    raw = RawNodes(
-        tree_start=np.concatenate([[0], np.cumsum(np.bincount(nodes.tree))]).astype(np.int64),
-        left=np.where(opposite, nodes.false, nodes.true),
-        right=np.where(opposite, nodes.true, nodes.false),
-        feature=nodes.feature,
-        threshold=_single(cut) if single else cut,
-        missing_left=np.where(opposite, 1 - nodes.missing_true, nodes.missing_true),
-        value=nodes.value,
-    )
-    return with_every_value_cuts(raw)
-
-
-def _single(cut: np.ndarray) -> np.ndarray:
-    """Round each cut up to float32, which changes no comparison with a float32 value."""
-    with np.errstate(over="ignore"):
-        rounded = cut.astype(np.float32)
-        return np.where(rounded < cut, np.nextafter(rounded, np.float32(np.inf)), rounded)

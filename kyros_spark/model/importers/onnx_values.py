@@ -11,7 +11,7 @@ from kyros_spark.errors import ModelNotSupportedError
 from kyros_spark.model.importers.imported import slopes_only, with_tables
 from kyros_spark.model.manifest import Link, ModelOutput
 from kyros_spark.model.outputs import trees_by_output
-from kyros_spark.model.trees import RawNodes, trees_from_nodes
+from kyros_spark.model.trees import MAX_FEATURES, RawNodes, trees_from_nodes
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,12 @@ class Columns:
 
     @classmethod
     def joined(cls, parts: list[Columns]) -> Columns:
-        """Put columns side by side."""
+        """Put columns side by side.
+
+        Raises ModelNotSupportedError for more than MAX_FEATURES: each node may double their number.
+        """
+        if sum(part.positions().size for part in parts) > MAX_FEATURES:
+            raise ModelNotSupportedError(f"ONNX model: more than {MAX_FEATURES} columns")
         index = np.concatenate([part.positions() for part in parts])
         sizes = [part.positions().size for part in parts]
         pairs = list(zip(parts, sizes, strict=True))
@@ -66,7 +71,7 @@ class Columns:
 
     def selected(self, numbers: np.ndarray) -> Columns:
         """Return some of the columns, by their numbers."""
-        if self.index is None or not self.is_unchanged:
+        if self.index is None or not self.is_unchanged or numbers.size > MAX_FEATURES:
             raise ModelNotSupportedError("ONNX model: Gather of computed columns is not supported")
         return replace(self, index=self.index[numbers])
 

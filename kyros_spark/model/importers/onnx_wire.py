@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+from kyros_spark.errors import ModelFormatError
 
 MAX_DEPTH = 16
-RUN_BYTES = 1 << 16  # decoded at once, including bytes after the run, in vain
+FIRST_RUN_BYTES, LARGEST_RUN_BYTES = 1 << 6, 1 << 16  # decoded at once, some of them in vain
+MAX_VARINT_BYTES = 10
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 # Message -> field number -> (name, content: a kind of number, text, bytes or a message, repeated)
@@ -47,6 +48,7 @@ MESSAGES: dict[str, Fields] = {
         7: ("floats", "float", True),
         8: ("ints", "int", True),
         9: ("strings", "text", True),
+        20: ("type", "int", False),
     },
     "Tensor": {
         1: ("dims", "int", True),
@@ -69,7 +71,6 @@ FLOATS: dict[str, tuple[int, Any]] = {
     "float": (FIXED32, np.dtype("<f4")),
     "double": (FIXED64, np.dtype("<f8")),
 }
-TENSOR_TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 11: "<f8"}
 
 
 def read_message(data: bytes, kind: str = "Model", depth: int = 0) -> dict[str, Any]:
@@ -98,31 +99,13 @@ def read_message(data: bytes, kind: str = "Model", depth: int = 0) -> dict[str, 
         value, offset = _value(data, start, wire, content, depth)
         if repeated:
             message.setdefault(name, []).append(value)
-        else:
-            message[name] = value
+        elif message.setdefault(name, value) is not value:
+            # Other readers take the last of two numbers, and merge two messages.
+            raise ModelFormatError(f"ONNX model: {kind}.{name} occurs twice at byte {offset}")
     for name, content, repeated in fields.values():
         if repeated and (content == "int" or content in FLOATS) and name in message:
             message[name] = np.concatenate(message[name])
     return message
-
-
-def tensor_array(tensor: dict[str, Any]) -> np.ndarray:
-    """Return a tensor's content as an array.
-
-    Raises ModelNotSupportedError for other element types, and for tensors stored in other files.
-    """
-    kind = tensor.get("data_type", 0)
-    if kind not in TENSOR_TYPES:
-        raise ModelNotSupportedError(f"ONNX model: tensors of type {kind} are not supported")
-    if tensor.get("data_location", 0):
-        raise ModelNotSupportedError("ONNX model: tensors in other files are not supported")
-    dtype = np.dtype(TENSOR_TYPES[kind])
-    if "raw_data" in tensor:
-        array = np.frombuffer(tensor["raw_data"], dtype)
-    else:
-        names = ("float_data", "int32_data", "int64_data", "double_data")
-        array = next((tensor[name] for name in names if name in tensor), np.zeros(0)).astype(dtype)
-    return array.reshape(tuple(tensor.get("dims", ())))
 
 
 def _varint(data: bytes, offset: int) -> tuple[int, int]:
@@ -193,26 +176,54 @@ def _numbers(
         size, start = _varint(data, start)
         end = _end_of(data, start, size)
         if content == "int":
-            return _varints(data[start:end])[0], end
+            numbers, ends = _varints(data[start:end])
+            _check_whole(ends, size, start)
+            return numbers, end
         if size % FLOATS[content][1].itemsize:
             raise ModelFormatError(f"ONNX model: {size} bytes of packed {content} at {start}")
         return np.frombuffer(data[start:end], FLOATS[content][1]), end
     if start - offset != 1 or key & 7 != (VARINT if content == "int" else FLOATS[content][0]):
         raise ModelFormatError(f"ONNX model: wire type {key & 7} for {content} at byte {offset}")
+    runs, window, first = [], FIRST_RUN_BYTES, offset
+    while True:
+        run, end = _run(data, offset, window, key, content)
+        runs.append(run)
+        # What lies beyond the run's end is decoded in vain. The window grows with the run, so that
+        # many short runs cost no more than their bytes.
+        if end == offset or end == len(data) or end - offset < window // 2:
+            break
+        offset, window = end, min(2 * window, LARGEST_RUN_BYTES)
+    if end == first:
+        raise ModelFormatError(f"ONNX model: no {content} at byte {first} of a message")
+    return np.concatenate(runs), end
+
+
+def _run(data: bytes, offset: int, window: int, key: int, content: str) -> tuple[np.ndarray, int]:
+    """Read the fields of one key from `offset` on, of at most `window` bytes.
+
+    Returns a copy of the numbers, since a view would keep the whole window, and where they end.
+    """
+    part = data[offset : offset + window]
     if content == "int":
-        numbers, ends = _varints(data[offset : offset + RUN_BYTES])
+        numbers, ends = _varints(part)
         pairs = numbers.size // 2
         run = _leading_true(numbers[: 2 * pairs : 2] == key)
-        if run:
-            return numbers[1 : 2 * run : 2], offset + int(ends[2 * run - 1])
-    else:
-        width = 1 + FLOATS[content][1].itemsize
-        rows = np.frombuffer(data, np.uint8, (len(data) - offset) // width * width, offset)
-        run = _leading_true(rows.reshape(-1, width)[:, 0] == key)
-        if run:
-            numbers_bytes = np.ascontiguousarray(rows.reshape(-1, width)[:run, 1:])
-            return numbers_bytes.view(FLOATS[content][1]).ravel(), offset + run * width
-    raise ModelFormatError(f"ONNX model: no {content} at byte {offset} of a message")
+        end = offset + int(ends[2 * run - 1]) if run else offset
+        _check_whole(ends[: 2 * run], end - offset, offset)
+        return numbers[1 : 2 * run : 2].copy(), end
+    dtype = FLOATS[content][1]
+    width = 1 + dtype.itemsize
+    rows = np.frombuffer(part, np.uint8, len(part) // width * width).reshape(-1, width)
+    run = _leading_true(rows[:, 0] == key)
+    values = np.ascontiguousarray(rows[:run, 1:]).view(dtype).ravel()
+    return values, offset + run * width
+
+
+def _check_whole(ends: np.ndarray, size: int, offset: int) -> None:
+    """Refuse numbers that do not fill their bytes, or that are longer than 64 bits need."""
+    lengths = np.diff(ends, prepend=0)
+    if (ends[-1] if ends.size else 0) != size or (lengths > MAX_VARINT_BYTES).any():
+        raise ModelFormatError(f"ONNX model: damaged numbers at byte {offset} of a message")
 
 
 def _leading_true(flags: np.ndarray) -> int:

@@ -5,13 +5,20 @@ None of the formats is a pickle: nothing in a model file is ever run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, get_args
 
 from pydantic import ValidationError
 
-from kyros_spark.errors import ModelFormatError, ModelNotSupportedError, UsageError
+from kyros_spark.errors import (
+    KyrosError,
+    ModelFormatError,
+    ModelNotSupportedError,
+    UsageError,
+)
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.check import check_arrays
 from kyros_spark.model.importers.formats import Format, content_of, format_of
@@ -23,8 +30,22 @@ from kyros_spark.model.importers.xgboost import trees_from_xgboost
 from kyros_spark.model.manifest import Family, Feature, Link, Manifest
 
 Built = TypeVar("Built")
+MAX_MESSAGE = 1000
 
 
+@contextmanager
+def _short_messages() -> Iterator[None]:
+    """Shorten what an error says of a file: names in it may be millions of characters long."""
+    try:
+        yield
+    except KyrosError as error:
+        message = str(error)
+        if len(message) <= MAX_MESSAGE:
+            raise
+        raise type(error)(f"{message[:MAX_MESSAGE]} ...") from None
+
+
+@_short_messages()
 def import_model(
     source: bytes | str | Path,
     name: str,
@@ -208,7 +229,8 @@ def _names(imported: Imported, given_names: Sequence[str] | None) -> tuple[str, 
             f"{imported.library} model: expected names for its {count} features, found {actual}; "
             "give them as `features`, in the model's order"
         )
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
-        raise ModelNotSupportedError(f"{imported.library} model: features twice: {repeated}")
+        listed = repeated[:20]
+        raise ModelNotSupportedError(f"{imported.library} model: features twice: {listed}")
     return names

@@ -94,8 +94,12 @@ class _Reader:
                 raise ModelFormatError(f"UBJSON: typed container without a count at {self.offset}")
         if mark == "#":
             count, mark = self.length(), None
-            if not 0 <= count <= len(self.data):
-                raise ModelFormatError(f"UBJSON: container of {count} values at byte {self.offset}")
+            # Every value takes a byte at least, unless the type in front is null, true or false: a
+            # few bytes would become a long list. XGBoost writes no such array.
+            if kind in CONSTANTS or not 0 <= count <= len(self.data) - self.offset:
+                raise ModelFormatError(
+                    f"UBJSON: container of {count} values of type {kind} at byte {self.offset}"
+                )
         return kind, count, mark
 
     def array(self, depth: int) -> Any:

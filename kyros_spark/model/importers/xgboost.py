@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
+from kyros_spark.model.importers.document_numbers import single_numbers, whole_number
 from kyros_spark.model.importers.formats import refuse_other_document
 from kyros_spark.model.importers.ubjson import read_ubjson
 from kyros_spark.model.importers.xgboost_categories import category_names
+from kyros_spark.model.importers.xgboost_facts import check_facts, round_starts, tree_outputs
 from kyros_spark.model.importers.xgboost_nodes import xgboost_nodes
+from kyros_spark.model.json_text import read_json
 from kyros_spark.model.manifest import Family, Link, ModelOutput
 from kyros_spark.model.outputs import output_starts
 from kyros_spark.model.trees import TreeArrays, trees_from_nodes
@@ -81,9 +84,10 @@ def trees_from_xgboost(raw: bytes | bytearray, iterations: int | None = None) ->
     """
     document = _parse(bytes(raw))
     try:
-        return _import(document, iterations)
+        return _import(document, iterations, len(raw))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ModelFormatError(f"XGBoost model: {type(error).__name__} {error}") from error
+        detail = str(error)[:200]
+        raise ModelFormatError(f"XGBoost model: {type(error).__name__} {detail}") from error
 
 
 def _parse(raw: bytes) -> Any:
@@ -91,14 +95,11 @@ def _parse(raw: bytes) -> Any:
     if not start.startswith(b"{"):
         raise ModelFormatError("XGBoost model: neither JSON nor UBJSON (the old binary form?)")
     if start[1:] in (b'"', b" ", b"\n", b"\t", b"\r"):
-        try:
-            return json.loads(raw)
-        except (ValueError, RecursionError) as error:
-            raise ModelFormatError(f"XGBoost model: not JSON: {error}") from None
+        return read_json(raw, "XGBoost model")
     return read_ubjson(raw)
 
 
-def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
+def _import(document: dict[str, Any], iterations: int | None, file_bytes: int) -> XGBoostTrees:
     refuse_other_document(document.keys())
     learner = document["learner"]
     parameters = learner["learner_model_param"]
@@ -108,27 +109,23 @@ def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
     family, link = OBJECTIVES[objective]
     classes = _classes(parameters, link)
     model, weights = _booster(learner["gradient_booster"])
-    starts = _round_starts(model, max(classes, 1))
+    check_facts(learner, model, weights)
+    starts = round_starts(model, max(classes, 1))
     rounds = _rounds(len(starts) - 1, learner.get("attributes", {}), iterations)
     n_trees = int(starts[rounds])
     if n_trees == 0:
         raise ModelFormatError("XGBoost model: no trees; it has not been fitted")
-    n_features = int(parameters["num_feature"])
+    n_features = whole_number(parameters["num_feature"], "XGBoost model: num_feature")
     trees, output_start = model["trees"][:n_trees], None
-    order, class_starts = _by_class(
-        model.get("tree_info", [0] * n_trees)[:n_trees], max(classes, 1)
-    )
-    if order.size != n_trees:
-        raise ModelFormatError(
-            f"XGBoost model: tree_info of {order.size} trees, there are {n_trees}"
-        )
+    output = tree_outputs(model, max(classes, 1))[:n_trees]
     if classes:
-        output_start = class_starts
+        order, output_start = _by_class(output, classes)
         trees = [trees[index] for index in order]
         weights = None if weights is None else weights[order]
     intercepts = _intercepts(parameters["base_score"], objective, max(classes, 1))
+    nodes = xgboost_nodes(trees, weights, learner.get("feature_types", ()), file_bytes)
     return XGBoostTrees(
-        trees=trees_from_nodes(xgboost_nodes(trees, weights), n_features),
+        trees=trees_from_nodes(nodes, n_features),
         intercept=0.0 if classes else intercepts[0],
         outputs=tuple(ModelOutput(label=str(k), intercept=intercepts[k]) for k in range(classes)),
         output_start=output_start,
@@ -144,7 +141,10 @@ def _import(document: dict[str, Any], iterations: int | None) -> XGBoostTrees:
 
 def _classes(parameters: dict[str, Any], link: Link) -> int:
     """Return the number of classes; 0 means a model of one output."""
-    classes, targets = (int(parameters.get(f"num_{k}", 0)) for k in ("class", "target"))
+    classes, targets = (
+        whole_number(parameters.get(f"num_{k}", 0), f"XGBoost model: num_{k}")
+        for k in ("class", "target")
+    )
     if targets > 1 or (classes > 1) != (link == "softmax"):
         mismatch = f"{max(classes, targets)} outputs"
         raise ModelNotSupportedError(
@@ -155,14 +155,11 @@ def _classes(parameters: dict[str, Any], link: Link) -> int:
     return classes if classes > 1 else 0
 
 
-def _by_class(tree_info: Any, classes: int) -> tuple[np.ndarray, np.ndarray]:
+def _by_class(output: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the trees sorted by class, in their order within a class, and where each class begins.
 
     Both are int64: tree numbers [trees], and starts [classes + 1].
     """
-    output = np.asarray(tree_info, np.int64)
-    if output.size and (output.min() < 0 or output.max() >= classes):
-        raise ModelFormatError(f"XGBoost model: a tree of class {output.max()} of {classes}")
     order = np.argsort(output, kind="stable")
     return order, output_starts(output[order], classes)
 
@@ -176,30 +173,16 @@ def _booster(booster: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None
             )
         return booster["model"], None
     if name == "dart":
-        weights = np.asarray(booster["weight_drop"], np.float32)
+        weights = single_numbers(booster["weight_drop"], "XGBoost model: weight_drop")
         return booster["gbtree"]["model"], weights
     raise ModelNotSupportedError(f"XGBoost model: booster {name!r} is not supported")
-
-
-def _round_starts(model: dict[str, Any], outputs: int) -> list[int]:
-    """Return where each round's trees begin, and where the last one's end.
-
-    A round may have parallel trees. Documents before XGBoost 2 do not list the starts.
-    """
-    n_trees = len(model["trees"])
-    starts = [int(start) for start in model.get("iteration_indptr", ())]
-    if not starts:
-        parallel = max(int(model["gbtree_model_param"].get("num_parallel_tree", 1)), 1)
-        starts = list(range(0, n_trees + 1, parallel * outputs))
-    if starts[0] != 0 or starts[-1] != n_trees or starts != sorted(starts):
-        raise ModelFormatError(f"XGBoost model: {n_trees} trees, its rounds have {starts[-1]}")
-    return starts
 
 
 def _rounds(count: int, attributes: dict[str, str], iterations: int | None) -> int:
     """Return the number of rounds to take: those requested, those up to the best one, or all."""
     if iterations is None:
-        iterations = int(attributes.get("best_iteration", count - 1)) + 1
+        best = attributes.get("best_iteration", count - 1)
+        iterations = whole_number(best, "XGBoost model: best_iteration") + 1
     if not 0 <= iterations <= count:
         raise ModelFormatError(f"XGBoost model: {iterations} rounds asked for, it has {count}")
     return iterations

@@ -11,45 +11,65 @@ from typing import Any
 import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
-from kyros_spark.model.category_sets import NO_SET, CategorySets, sets_of
+from kyros_spark.model.category_sets import MAX_CATEGORIES, NO_SET, CategorySets, sets_of
+from kyros_spark.model.importers.document_numbers import whole_numbers
+from kyros_spark.model.importers.growth import refuse_growth
 from kyros_spark.model.importers.imported import level_names
 
 CATEGORICAL = 1
 
 
-def category_sets_of(trees: list[dict[str, Any]]) -> tuple[CategorySets, np.ndarray]:
-    """Return all trees' sets, and each node's set number or NO_SET (int64[nodes of all trees])."""
+def category_sets_of(
+    trees: list[dict[str, Any]], file_bytes: int
+) -> tuple[CategorySets, np.ndarray]:
+    """Return all trees' sets, and each node's set number or NO_SET (int64[nodes of all trees]).
+
+    file_bytes  the document's size: a list of one large category becomes a large set
+
+    Raises ModelFormatError for damaged lists, ModelNotSupportedError for sets out of proportion.
+    """
     lists: list[np.ndarray] = []
     numbers = []
     for tree_number, tree in enumerate(trees):
         number = np.full(len(tree["left_children"]), NO_SET)
-        nodes = np.asarray(tree.get("categories_nodes", ()), np.int64)
+        nodes = whole_numbers(tree.get("categories_nodes", ()), _label(tree_number))
         _check(tree_number, tree, nodes, number.size)
         number[nodes] = len(lists) + np.arange(nodes.size)
         lists += _lists(tree_number, tree, nodes.size)
         numbers.append(number)
+    sizes = (int(categories.max(initial=0)) // 8 for categories in lists)
+    refuse_growth("XGBoost", "category sets", sum(sizes), file_bytes)
     sets = sets_of(lists, listed_right=True, other_right=False)
     return sets, np.concatenate(numbers) if numbers else np.zeros(0, np.int64)
 
 
 def _check(tree_number: int, tree: dict[str, Any], nodes: np.ndarray, size: int) -> None:
-    kinds = np.asarray(tree.get("split_type", np.zeros(size)), np.int64)
+    kinds = np.zeros(size, np.int64)
+    if "split_type" in tree:
+        kinds = whole_numbers(tree["split_type"], _label(tree_number), (0, CATEGORICAL))
     inside = bool(((nodes >= 0) & (nodes < size)).all()) and kinds.size == size
     marked = np.flatnonzero(kinds == CATEGORICAL) if inside else nodes
     if not inside or not np.array_equal(marked, nodes):
-        raise ModelFormatError(f"XGBoost model: tree {tree_number}: damaged category sets")
+        raise ModelFormatError(f"{_label(tree_number)}: damaged")
 
 
 def _lists(tree_number: int, tree: dict[str, Any], count: int) -> list[np.ndarray]:
-    if not count:
+    if not count and "categories" not in tree:
         return []
     start, size, values = (
-        np.asarray(tree[f"categories{name}"], np.int64) for name in ("_segments", "_sizes", "")
+        whole_numbers(tree[f"categories{name}"], _label(tree_number), (0, MAX_CATEGORIES - 1))
+        for name in ("_segments", "_sizes", "")
     )
-    complete = start.size == count and size.size == count
-    if not complete or (start < 0).any() or (size < 1).any() or (start + size > values.size).any():
-        raise ModelFormatError(f"XGBoost model: tree {tree_number}: damaged category sets")
-    return [values[first : first + length] for first, length in zip(start, size, strict=True)]
+    # The lists lie end to end: each starts where the one before it ends.
+    ends = np.cumsum(size)
+    lies_end_to_end = np.array_equal(start, ends - size) and values.size == size.sum()
+    if start.size != count or size.size != count or not lies_end_to_end or (size < 1).any():
+        raise ModelFormatError(f"{_label(tree_number)}: damaged")
+    return np.split(values, ends[:-1]) if count else []
+
+
+def _label(tree_number: int) -> str:
+    return f"XGBoost model: tree {tree_number}: category sets"
 
 
 def category_names(cats: dict[str, Any]) -> dict[int, tuple[str, ...]]:
@@ -63,13 +83,15 @@ def category_names(cats: dict[str, Any]) -> dict[int, tuple[str, ...]]:
 
 
 def _names(feature: int, encoding: dict[str, Any]) -> list[Any]:
-    values = np.asarray(encoding["values"])
-    if values.size and values.dtype.kind not in "iu":
-        raise ModelNotSupportedError(f"XGBoost model: feature {feature}: categories are fractions")
+    label, values = f"XGBoost model: feature {feature}: categories", encoding["values"]
+    kinds = {values.dtype.kind} if isinstance(values, np.ndarray) else {*map(type, values)}
+    if kinds & {"f", float}:
+        raise ModelNotSupportedError(f"{label} are fractions")
     if "offsets" not in encoding:
-        return [int(value) for value in values]
-    offsets = [int(offset) for offset in encoding["offsets"]]
-    content = values.astype(np.uint8).tobytes()
+        names: list[int] = whole_numbers(values, label).tolist()
+        return names
+    offsets = whole_numbers(encoding["offsets"], label).tolist()
+    content = whole_numbers(values, label, (-128, 255)).astype(np.uint8).tobytes()
     if offsets and (offsets[0] != 0 or sorted(offsets) != offsets or offsets[-1] != len(content)):
         raise ModelFormatError(f"XGBoost model: feature {feature}: damaged category names")
     if not content.isascii():

@@ -1,10 +1,10 @@
-"""Score damaged model files by their own library, a process for each: test_fuzz.py's jury.
+"""Score damaged model files by their own library, a process for each: the jury of fuzz_models.
 
-    python -m tests.model.fuzz_library FORMAT FOLDER
+    python -m benchmarks.fuzz_models_library FORMAT FOLDER
 
-For each FOLDER/NUMBER.model writes NUMBER.scores.npy, or NUMBER.refused; a file that takes its process
-down, or holds it for SECONDS, leaves neither. The processes are forks of one that has the library
-imported but never used.
+For each FOLDER/NUMBER.model writes NUMBER.scores.npy, or NUMBER.refused; a file that takes its
+process down, or holds it for SECONDS, leaves neither. The processes are forks of one that has the
+library imported but never used.
 """
 
 import os

@@ -1,0 +1,46 @@
+"""Texts of the data stay texts in every chart."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from kyros_spark.evaluation.report.plots import _KINDS, draw
+
+LEVELS = ["$500", "$500-$1,000", "$x$", r"\frac{1}{2}", "<b>bold</b>", "a & b", "--><script>",
+          "a]]>b", "_nolegend_", "line\nbreak", "tab\tx", "nul\0x", "\x1b[31mred", "^_{2}", "50%",
+          "£", "Ü", '"', "'", "{{ 7 * 7 }}", "{% x %}"]  # fmt: skip
+SHOWN = {level: level for level in LEVELS} | {
+    "line\nbreak": "line�break", "tab\tx": "tab�x", "nul\0x": "nul�x",
+    "\x1b[31mred": "�[31mred",
+}  # fmt: skip
+
+
+def spec(kind):
+    """A chart of each kind, with all texts wherever a text of data may stand."""
+    numbers, shares = [0.5, 1.5], [1 / len(LEVELS)] * len(LEVELS)
+    of_levels = [1.0] * len(LEVELS)
+    lines = [
+        {"name": text, "x": numbers, "y": of_levels if kind == "factor" else numbers, "gini": None,
+         "lower": of_levels, "upper": of_levels}
+        for text in LEVELS
+    ]  # fmt: skip
+    return {
+        "kind": kind, "title": "".join(LEVELS), "lines": lines, "levels": LEVELS, "bands": LEVELS,
+        "shares": shares, "expected": numbers, "observed": numbers, "lower": numbers,
+        "upper": numbers, "number": 0, "ylabel": "$y$",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", sorted(_KINDS))
+def test_each_chart_shows_every_text_as_it_is(kind):
+    svg = draw(spec(kind))
+    root = ElementTree.fromstring(svg)
+    tags = {node.tag.rpartition("}")[2] for node in root.iter()}
+    assert not tags & {"script", "b", "a", "image", "foreignObject"}
+    label = re.search(r'aria-label="([^"]*)"', svg)
+    assert label and "<" not in label[1]
+    texts = [node.text for node in root.iter() if node.tag.endswith("}text") and node.text]
+    shown = {text.strip() for text in texts}
+    if kind != "calibration":  # which has no text of data but its title
+        assert set(SHOWN.values()) <= shown

@@ -24,8 +24,6 @@ import json
 import logging
 import mmap
 import os
-import re
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,32 +32,11 @@ from typing import IO, Any
 from kyros_spark.errors import HostStoreError, ModelFormatError
 from kyros_spark.kernels.private_files import file_fault, folder_fault, open_private
 from kyros_spark.model.artefact import Model, model_hash, read_arrays, read_model
+from kyros_spark.scoring.host_settings import configured_limit, store_folder
 from kyros_spark.scoring.kernel_tables import TABLES_VERSION, tables_to_bytes
 
 LOG = logging.getLogger(__name__)
-DEFAULT_LIMIT_BYTES = 8 << 30
 MARK_BYTES = 4096  # more than any mark has
-
-
-def store_folder() -> Path:
-    """Return the folder for this user's models on this host; it may not exist yet."""
-    configured = os.environ.get("KYROS_MODEL_CACHE")
-    return Path(configured or Path(tempfile.gettempdir()) / f"kyros-models-{os.getuid()}")
-
-
-def configured_limit() -> int:
-    """Return how many bytes of models this host may hold.
-
-    Raises:
-        HostStoreError: KYROS_MODEL_CACHE_BYTES is no whole number above 0.
-    """
-    limit = os.environ.get("KYROS_MODEL_CACHE_BYTES", str(DEFAULT_LIMIT_BYTES))
-    if not re.fullmatch(r"[1-9][0-9]{0,17}", limit):
-        raise HostStoreError(
-            f"KYROS_MODEL_CACHE_BYTES: expected bytes, such as {DEFAULT_LIMIT_BYTES}, found "
-            f"{limit[:100]!r}"
-        )
-    return int(limit)
 
 
 class ModelOnHost:

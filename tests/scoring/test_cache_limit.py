@@ -3,7 +3,8 @@
 import pytest
 
 from kyros_spark.errors import HostStoreError
-from kyros_spark.scoring.host_store import DEFAULT_LIMIT_BYTES, ModelOnHost
+from kyros_spark.scoring.host_settings import DEFAULT_LIMIT_BYTES
+from kyros_spark.scoring.host_store import ModelOnHost
 
 
 @pytest.mark.parametrize("limit", ["8G", "", "-1", "0", "1e9", "8 GiB", "9" * 5000, "\u0663"])

@@ -37,7 +37,7 @@ def run_here(words: Sequence[str]) -> int:
 def _run_words(words: list[str], may_delegate: bool) -> int:
     stage = words[0] if words else ""
     try:
-        if not words:
+        if not words and sys.stdout.isatty():
             parser().print_help()
             return UsageError.exit_code
         arguments = parser().parse_args(words)

@@ -78,6 +78,6 @@ def test_a_terminal_gets_words_and_the_result_line_only_if_asked(finished, spark
     assert json.loads(asked)["status"] == json.loads(piped)["status"] == "skipped"
 
 
-def test_without_a_command_help_is_shown(capsys):
-    assert main([]) == 2
-    assert "example: kyros run --config" in capsys.readouterr().out
+def test_without_a_command_a_person_is_shown_help(monkeypatch):
+    code, shown = ended(monkeypatch, [], _Terminal())
+    assert code == 2 and "example: kyros run --config" in shown

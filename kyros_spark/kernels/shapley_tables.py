@@ -56,7 +56,7 @@ def build_tables(
         leaf_base = tree_start[groups[group, 0]] + groups[group, 0]
         for row in range(groups[group, 1], groups[group, 2] + 1):
             leaf = leaf_base + leaves[row, NUMBER]
-            size = _read_path(
+            size = read_path(
                 groups[group], leaf_edge[leaf], leaves[row, DEPTH], base, feature, above, joint,
                 conditions, features, masks, wanted, shares, columns,
             )  # fmt: skip
@@ -78,7 +78,7 @@ def build_tables(
 
 
 @register_jitable
-def _read_path(
+def read_path(
     group: np.ndarray,
     edge: int,
     depth: int,

@@ -54,12 +54,23 @@ def plan_lookup(
     feature, above = frozen(edges.feature), frozen(edges.above)
     leaf_edge = frozen(edges.leaf_edge)
     leaves = np.zeros((leaf_edge.size, 3), np.int32)
-    run(order_leaves, tree_start, frozen(model["split_left"]), frozen(model["split_right"]), leaves)
+    most = int(np.diff(tree_start).max(initial=0)) + 2
+    children = (frozen(model["split_left"]), frozen(model["split_right"]))
+    run(order_leaves, tree_start, *children, np.zeros((most, 2), np.int64), leaves)
     leaves = frozen(leaves)
     chosen = np.zeros((leaf_edge.size, 4), np.int32)
     links = (feature, above, frozen(edges.distinct), leaf_edge, leaves)
     stamp = np.zeros(int(feature.max(initial=0)) + 1, np.int64)
-    run(choose_groups, tree_start, *links, frozen(costs), frozen(leaf_costs), stamp, chosen)
+    run(
+        choose_groups,
+        tree_start,
+        *links,
+        frozen(costs),
+        frozen(leaf_costs),
+        stamp,
+        np.zeros(most),
+        chosen,
+    )
     groups = _group_rows(tree_start, chosen)
     conditions = np.zeros(groups[-1, 5], np.int64)
     features = np.zeros(groups[-1, 6], np.int32)

@@ -186,7 +186,9 @@ class TreeExplainer:
         steps = np.zeros((4 * t["split_left"].size if wanted.any() else 0, 3), np.int32)
         if steps.size:
             trees = (t["tree_start"], t["split_left"], t["split_right"])
-            run(plan_walk, *trees, frozen(wanted), step_start, steps)
+            most = self._largest_tree()
+            scratch = (np.zeros((2 * most + 2, 3), np.int64), np.zeros(most, np.uint8))
+            run(plan_walk, *trees, frozen(wanted), *scratch, step_start, steps)
         return frozen(step_start), frozen(steps[: step_start[-1]].copy())
 
 

@@ -51,7 +51,8 @@ def build_tables(
         patterns, first = 1 << groups[group, 3], groups[group, 6]
         columns_of_group = column_start[first : first + groups[group, 7]]
         for begin in columns_of_group:
-            tables[begin : begin + patterns] = 0.0
+            for pattern in range(patterns):
+                tables[begin + pattern] = 0.0
         base = 2 * tree_start[groups[group, 0]]
         leaf_base = tree_start[groups[group, 0]] + groups[group, 0]
         for row in range(groups[group, 1], groups[group, 2] + 1):
@@ -60,9 +61,12 @@ def build_tables(
                 groups[group], leaf_edge[leaf], leaves[row, DEPTH], base, feature, above, joint,
                 conditions, features, masks, wanted, shares, columns,
             )  # fmt: skip
-            values[:size, : 1 << size] = 0.0
+            for j in range(size):
+                for own in range(1 << size):
+                    values[j, own] = 0.0
             if sample.size:
-                product[: 1 << size] = 0.0
+                for own in range(1 << size):
+                    product[own] = 0.0
                 for pattern in range(patterns):
                     own = own_pattern(pattern, size, masks, wanted)
                     product[own] += sample[sample_start + pattern]

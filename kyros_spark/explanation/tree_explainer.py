@@ -87,7 +87,7 @@ class TreeExplainer:
             return
         rows = min(-(-size // BLOCK_ROWS), CHUNK_BLOCKS) * BLOCK_ROWS
         codes = self._codes.workspace(rows)
-        work = _Workspace.of(self._plan, self._largest_tree(), rows, self._used.size)
+        work = _WorkingArrays.of(self._plan, self._largest_tree(), rows, self._used.size)
         for first in range(0, size, rows or 1):
             last = min(first + rows, size)
             used = -(-(last - first) // BLOCK_ROWS)
@@ -100,7 +100,7 @@ class TreeExplainer:
                 values[first:last, output, self._used] += by_row[: last - first]
 
     def _add_trees(
-        self, codes: np.ndarray, begin: int, end: int, work: "_Workspace", sums: np.ndarray
+        self, codes: np.ndarray, begin: int, end: int, work: "_WorkingArrays", sums: np.ndarray
     ) -> None:
         t, plan, edges, columns = self._t, self._plan, self._edges, self._plan.columns
         for first, last in self._tiles(begin, end):
@@ -193,7 +193,7 @@ class TreeExplainer:
 
 
 @dataclass(frozen=True)
-class _Workspace:
+class _WorkingArrays:
     """The working arrays of one call of `add`; not shared, as other threads may explain too."""
 
     scratch: np.ndarray
@@ -201,7 +201,7 @@ class _Workspace:
     sums: np.ndarray
 
     @classmethod
-    def of(cls, plan: LookupPlan, splits: int, rows: int, features: int) -> "_Workspace":
+    def of(cls, plan: LookupPlan, splits: int, rows: int, features: int) -> "_WorkingArrays":
         return cls(
             scratch=aligned(SLOT_BYTES * (PLANES + splits)),
             indices=aligned(plan.columns.index_bytes),

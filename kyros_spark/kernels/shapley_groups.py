@@ -86,12 +86,7 @@ def choose_groups(
     most_bits, stamps = costs.shape[0] - 1, 0
     for tree in range(tree_start.size - 1):
         begin, end = tree_start[tree] + tree, tree_start[tree + 1] + tree + 1
-        deepest = 0
-        best[0] = 0.0
-        for leaf in range(begin, end):
-            groups[leaf, FIRST] = NO_GROUP
-            deepest = max(deepest, leaves[leaf, DEPTH])
-            best[leaf - begin + 1] = np.inf
+        deepest = _begin_tree(begin, end, leaves, best, groups)
         if end - begin == 1 or deepest > MAX_DEPTH:
             continue
         for first in range(begin, end):
@@ -112,10 +107,7 @@ def choose_groups(
                 edge = leaf_edge[begin + leaves[last, NUMBER]]
                 shared = climb(edge, leaves[last, DEPTH] - top, above)
                 bits = below + (distinct[shared] if shared >= 0 else 0)
-                for _ in range(new):
-                    features += stamp[feature[edge >> 1]] != stamps
-                    stamp[feature[edge >> 1]] = stamps
-                    edge = above[edge >> 1]
+                features += _new_features(edge, new, feature, above, stamp, stamps)
                 if bits > most_bits:
                     continue
                 cost = here + costs[bits, 0] + features * costs[bits, 1]
@@ -124,6 +116,33 @@ def choose_groups(
                     groups[last, FIRST], groups[last, BITS] = first, bits
                     groups[last, TOP], groups[last, CONDITIONS] = top, top + below
         _keep_chosen(begin, end, groups)
+
+
+@register_jitable
+def _begin_tree(
+    begin: int, end: int, leaves: np.ndarray, best: np.ndarray, groups: np.ndarray
+) -> int:
+    """Forget the costs and groups of an earlier tree, and return this one's depth."""
+    deepest, best[0] = 0, 0.0
+    for leaf in range(begin, end):
+        groups[leaf, FIRST] = NO_GROUP
+        deepest = max(deepest, leaves[leaf, DEPTH])
+        best[leaf - begin + 1] = np.inf
+    return deepest
+
+
+@register_jitable
+def _new_features(
+    edge: int, steps: int, feature: np.ndarray, above: np.ndarray, stamp: np.ndarray, stamps: int
+) -> int:
+    """Stamp the features of `steps` edges upwards, and count those without this stamp."""
+    count = 0
+    for _ in range(steps):
+        split = edge >> 1
+        count += stamp[feature[split]] != stamps
+        stamp[feature[split]] = stamps
+        edge = above[split]
+    return count
 
 
 @register_jitable

@@ -44,11 +44,11 @@ class LookupPlan:
 
 
 def plan_lookup(
-    model: Arrays, edges: TreeEdges, costs: np.ndarray, leaf_costs: np.ndarray
+    model: Arrays, edges: TreeEdges, costs: np.ndarray, edge_costs: np.ndarray
 ) -> LookupPlan:
     """Choose the groups of a tree model and lay them out.
 
-    costs       float64[most bits + 1, 2], leaf_costs float64[trees]: see shapley_groups
+    costs       float64[most bits + 1, 2], edge_costs float64[trees]: see shapley_groups
     """
     tree_start = frozen(model["tree_start"])
     feature, above = frozen(edges.feature), frozen(edges.above)
@@ -66,7 +66,7 @@ def plan_lookup(
         tree_start,
         *links,
         frozen(costs),
-        frozen(leaf_costs),
+        frozen(edge_costs),
         stamp,
         np.zeros(most),
         chosen,

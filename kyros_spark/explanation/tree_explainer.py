@@ -31,7 +31,7 @@ COSTS = np.array(
         [0.38, 0.38, 0.38, 0.38, 0.38, 0.38, 0.38, 0.42, 0.6, 1.2, 2.2, 3.2, 4.2, 5, 6, 7, 8]
     )]
 )  # fmt: skip
-NODE_COST, LEAF_COST = 1.2, 1.7  # of a leaf by quadrature: per node, and beside
+EDGE_COST, NODE_COST = 0.8, 0.6  # of an edge by quadrature: per edge, and per node beside
 BIT_LIMITS = (12, 7, 6, 5, 4, 0)  # tried in turn until the tables fit
 
 
@@ -136,7 +136,7 @@ class TreeExplainer:
     def _fitting_plan(self, name: str, max_table_bytes: int) -> LookupPlan:
         """Return the cheapest plan whose tables fit; the last one tried has none."""
         node_start = self._walk[1]
-        leaf_costs = LEAF_COST + NODE_COST * np.diff(node_start)
+        edge_costs = EDGE_COST + NODE_COST * np.diff(node_start)
         sizes = np.diff(self._t["tree_start"]) * np.diff(node_start)
         least = int(2 * sizes.max(initial=0) * 6 * 8)  # the constants of one tree by quadrature
         if least > max_table_bytes:
@@ -145,7 +145,7 @@ class TreeExplainer:
                 f"max_table_bytes allows {max_table_bytes}; allow more"
             )
         for limit in BIT_LIMITS:
-            plan = plan_lookup(self._t, self._edges, COSTS[: limit + 1], leaf_costs)
+            plan = plan_lookup(self._t, self._edges, COSTS[: limit + 1], edge_costs)
             if 8 * plan.columns.entries <= max_table_bytes:
                 break
         return plan
@@ -164,8 +164,8 @@ class TreeExplainer:
         Raises ModelNotSupportedError for a path of too many features, and for tables that do not
         fit.
         """
-        leaf_costs = np.full(self._t["tree_start"].size - 1, np.inf)
-        plan = plan_lookup(self._t, self._edges, COSTS, leaf_costs)
+        edge_costs = np.full(self._t["tree_start"].size - 1, np.inf)
+        plan = plan_lookup(self._t, self._edges, COSTS, edge_costs)
         sizes = np.diff(self._t["tree_start"])
         if (plan.by_quadrature & np.repeat(sizes > 0, sizes + 1)).any():
             raise ModelNotSupportedError(

@@ -65,7 +65,7 @@ def choose_groups(
     leaf_edge: np.ndarray,
     leaves: np.ndarray,
     costs: np.ndarray,
-    leaf_costs: np.ndarray,
+    edge_costs: np.ndarray,
     stamp: np.ndarray,
     best: np.ndarray,
     groups: np.ndarray,
@@ -76,7 +76,7 @@ def choose_groups(
     leaves      int32[leaves, 3] from order_leaves
     costs       float64[most bits + 1, 2]: by the number of a table's bits, what its index costs and
                 what each of its features costs
-    leaf_costs  float64[trees]: what a leaf by quadrature costs
+    edge_costs  float64[trees]: what each edge on the way to leaves by quadrature costs
     stamp       int64[features], scratch: zeros
     best        float64[most splits + 2], scratch
     groups      int32[leaves, 4], output: at the last leaf of each group its first leaf (a row of
@@ -91,9 +91,7 @@ def choose_groups(
             continue
         for first in range(begin, end):
             here = best[first - begin]
-            if here + leaf_costs[tree] < best[first - begin + 1]:
-                best[first - begin + 1] = here + leaf_costs[tree]
-                groups[first, FIRST] = NO_GROUP
+            _try_quadrature(begin, first, edge_costs[tree], leaves, best, groups)
             stamps += 1
             top, below, features = leaves[first, DEPTH], 0, 0
             for last in range(first, min(first + most_bits + 1, end)):
@@ -129,6 +127,25 @@ def _begin_tree(
         deepest = max(deepest, leaves[leaf, DEPTH])
         best[leaf - begin + 1] = np.inf
     return deepest
+
+
+@register_jitable
+def _try_quadrature(
+    begin: int,
+    leaf: int,
+    edge_cost: float,
+    leaves: np.ndarray,
+    best: np.ndarray,
+    groups: np.ndarray,
+) -> None:
+    """Leave a leaf to the quadrature if that is cheaper than the groups that end there."""
+    edges = leaves[leaf, DEPTH]
+    if leaf > begin and groups[leaf - 1, FIRST] == NO_GROUP:
+        edges -= leaves[leaf, MEET]  # the quadrature has been on these already
+    cost = best[leaf - begin] + edges * edge_cost
+    if cost < best[leaf - begin + 1]:
+        best[leaf - begin + 1] = cost
+        groups[leaf, FIRST] = NO_GROUP
 
 
 @register_jitable

@@ -7,6 +7,7 @@ from benchmarks import (
     books,
     case,
     engine,
+    explain,
     fuzz_inputs,
     fuzz_models,
     growth,
@@ -20,6 +21,7 @@ BENCHMARKS = {
     "engine": engine.main, "stages": stages.main, "train": train.main, "storm": storm.main,
     "case": case.main, "growth": growth.main, "iteration": iteration.main,
     "books": books.main, "fuzz-inputs": fuzz_inputs.main, "fuzz-models": fuzz_models.main,
+    "explain": explain.main,
 }  # fmt: skip
 
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
-from kyros_spark.model.category_sets import CategorySets, joined_sets
 from kyros_spark.model.importers.imported import Imported
-from kyros_spark.model.importers.lightgbm_facts import check_header, check_tree
+from kyros_spark.model.importers.lightgbm_facts import check_header
 from kyros_spark.model.importers.lightgbm_levels import pandas_levels
 from kyros_spark.model.importers.lightgbm_splits import Splits, nodes_of_splits
-from kyros_spark.model.importers.lightgbm_text import Block, numbers_of, read_blocks, whole
+from kyros_spark.model.importers.lightgbm_text import Block, read_blocks, whole
+from kyros_spark.model.importers.lightgbm_trees import splits_of
 from kyros_spark.model.manifest import Family, Link, ModelOutput
 from kyros_spark.model.trees import trees_from_nodes
 
@@ -36,14 +36,6 @@ OBJECTIVES: dict[str, tuple[Family, Link]] = {
     "multiclassova": ("multinomial", "logit"),
 }
 MAX_CLASSES = 10_000
-
-SPLIT_COLUMNS: dict[str, type] = {
-    "split_feature": np.int64,
-    "threshold": np.float64,
-    "decision_type": np.int64,
-    "left_child": np.int64,
-    "right_child": np.int64,
-}
 
 
 def import_lightgbm(
@@ -74,7 +66,7 @@ def _import(text: str, iterations: int | None, categories: Sequence[str] | None)
     blocks, rounds = _rounds(all_blocks, classes, iterations)
     names = check_header(header, classes)
     n_features = len(names)
-    splits = [_splits(number, block) for number, block in enumerate(blocks)]
+    splits = [splits_of(number, block) for number, block in enumerate(blocks)]
     trees = trees_from_nodes(nodes_of_splits(splits), n_features).as_dict()
     outputs = tuple(ModelOutput(label=str(k)) for k in range(classes) if classes > 1)
     if outputs:
@@ -151,35 +143,3 @@ def _objective(header: Block) -> tuple[str, Family, Link, float]:
     if not 0 < factor < np.inf:
         raise ModelFormatError(f"LightGBM model: sigmoid: expected above 0, found {factor}")
     return name, *OBJECTIVES[name], factor
-
-
-def _splits(number: int, block: Block) -> Splits:
-    """Read one tree; the text of a tree of one leaf has no lines for splits."""
-    if whole(block.get("is_linear", "0"), "is_linear"):
-        raise ModelNotSupportedError(f"LightGBM model: tree {number} is a linear tree")
-    leaves = whole(block["num_leaves"], "num_leaves")
-    if leaves < 1:
-        raise ModelFormatError(f"LightGBM model: tree {number} has {leaves} leaves")
-    value = numbers_of(number, block, "leaf_value", np.float64, leaves)
-    feature, threshold, decision, left, right = (
-        numbers_of(number, block, name, kind, leaves - 1) for name, kind in SPLIT_COLUMNS.items()
-    )
-    if (decision < 0).any() or (decision > 11).any():
-        raise ModelFormatError(f"LightGBM model: tree {number}: decision_type {decision.max()}")
-    sets = _sets(number, block)
-    check_tree(number, block, leaves, threshold[decision & 1 == 1], sets.other_right.size)
-    return Splits(feature, threshold, decision, left, right, value, sets)
-
-
-def _sets(number: int, block: Block) -> CategorySets:
-    """Read a tree's category sets: words of 32 bits, where a bit of 1 means left."""
-    count = whole(block.get("num_cat", "0"), "num_cat")
-    if count <= 0:
-        return joined_sets([], [])
-    borders = numbers_of(number, block, "cat_boundaries", np.int64, count + 1)
-    words = numbers_of(number, block, "cat_threshold", np.int64, int(borders[-1]))
-    ascending = borders[0] == 0 and (borders[1:] >= borders[:-1]).all()
-    if not ascending or (words.size and (words.min() < 0 or words.max() >> 32)):
-        raise ModelFormatError(f"LightGBM model: tree {number}: damaged category sets")
-    left = words.astype("<u4").view(np.uint8)
-    return CategorySets(start=4 * borders, bits=~left, other_right=np.ones(count, np.uint8))

@@ -26,6 +26,7 @@ class Nodes:
     feature, threshold, missing_true   of a split
     mode         int64: the number of a split's mode in MODES, LEAF for a leaf
     value        of a leaf: a number, or a row of weights, one per class
+    cover        the nodes' hit rates, if the file gives them
     """
 
     tree: np.ndarray
@@ -36,6 +37,7 @@ class Nodes:
     mode: np.ndarray
     missing_true: np.ndarray
     value: np.ndarray
+    cover: np.ndarray | None = None
 
 
 def raw_nodes(nodes: Nodes, single: bool) -> RawNodes:
@@ -63,6 +65,7 @@ def raw_nodes(nodes: Nodes, single: bool) -> RawNodes:
         threshold=_single(cut) if single else cut,
         missing_left=np.where(opposite, 1 - nodes.missing_true, nodes.missing_true),
         value=nodes.value,
+        cover=nodes.cover,
     )
     raw = with_every_value_cuts(raw)
     if breadth_first(raw)[0].size != raw.left.size:
@@ -96,7 +99,8 @@ def _roots_first(nodes: Nodes) -> Nodes:
         name: getattr(nodes, name)[order]
         for name in ("tree", "feature", "threshold", "mode", "missing_true", "value")
     }
-    return Nodes(**children, **other_columns)
+    cover = None if nodes.cover is None else nodes.cover[order]
+    return Nodes(**children, **other_columns, cover=cover)
 
 
 def _single(cut: np.ndarray) -> np.ndarray:

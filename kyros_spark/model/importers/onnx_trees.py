@@ -63,6 +63,7 @@ def nodes_of_ensemble(
         mode=mode,
         missing_true=missing[order].astype(np.uint8),
         value=value,
+        cover=_hit_rates(attributes, order),
     )
     return raw_nodes(nodes, single)
 
@@ -151,6 +152,17 @@ class _NodePositions:
         if (self.keys[positions] != keys).any():
             raise ModelFormatError("ONNX model: a tree refers to a node that it does not have")
         return positions
+
+
+def _hit_rates(attributes: Attributes, order: np.ndarray) -> np.ndarray | None:
+    """Return the nodes' hit rates, in `order`, or None if the file has none.
+
+    Converters write 1 for every node that they know nothing about.
+    """
+    rates = _weights(attributes, "nodes_hitrates")
+    if rates.size != order.size or (rates == rates.flat[0]).all():
+        return None
+    return rates[order].astype(np.float64)
 
 
 def _weights(attributes: Attributes, name: str) -> np.ndarray:

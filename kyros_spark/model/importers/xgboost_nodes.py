@@ -61,7 +61,20 @@ def xgboost_nodes(
         value=values,
         sets=sets,
         set_number=set_number,
+        cover=_covers(trees, sizes),
     )
+
+
+def _covers(trees: list[dict[str, Any]], sizes: list[int]) -> np.ndarray | None:
+    """Return the nodes' sums of hessians, which scoring does not need; None where a tree has none.
+
+    Raises ModelFormatError for sums that are no numbers.
+    """
+    if any(len(tree.get("sum_hessian", ())) != n for tree, n in zip(trees, sizes, strict=True)):
+        return None
+    label = "XGBoost model: sum_hessian"
+    sums = [single_numbers(tree["sum_hessian"], label) for tree in trees]
+    return np.concatenate(sums).astype(np.float64)
 
 
 def _flags(values: Any) -> np.ndarray:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kyros_spark.spark.session import get_session
     from kyros_spark.stages.clean.stage import clean
     from kyros_spark.stages.evaluate.stage import evaluate
+    from kyros_spark.stages.explain.stage import explain
     from kyros_spark.stages.pipeline import run
     from kyros_spark.stages.predict.stage import predict
     from kyros_spark.stages.prepare.stage import prepare
@@ -30,6 +31,7 @@ __all__ = [
     "Config",
     "clean",
     "evaluate",
+    "explain",
     "get_session",
     "import_model",
     "load_config",
@@ -52,6 +54,7 @@ _HOMES = {
     "train": "stages.train.stage",
     "predict": "stages.predict.stage",
     "evaluate": "stages.evaluate.stage",
+    "explain": "stages.explain.stage",
     "import_model": "operations.import_model",
     "promote": "operations.promote",
     "register_predict": "operations.sql_function",

@@ -13,12 +13,14 @@ _STAGES = {
     "prepare": "join claims to policies; compute exposure, targets, split and features",
     "train": "train the settings' models on their batches and register them",
     "predict": "apply registered models to a prepared batch",
+    "explain": "say what each price of a batch is made of, feature by feature",
     "evaluate": "judge a batch's stored predictions: metrics, factors, lift, a report",
     "run": "run the stages in order for one or more batches",
 }
 
 
 _PROFILE = "sample driver and Python workers; leave stacks for a flame-graph viewer there"
+_RUN_STAGES = "by default clean,prepare,train,predict, and explain if the settings have it"
 _FUSE = "compute features on the way, without table prepared where nobody needs it"
 
 
@@ -42,12 +44,12 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", metavar="FOLDER", help=_PROFILE)
         if name == "run":
             command.add_argument("--batch", action="append", default=[], help="again for more")
-            command.add_argument("--stages", default="clean,prepare,train,predict")
+            command.add_argument("--stages", help=_RUN_STAGES)
             command.add_argument("--fuse", action="store_true", help=_FUSE)
             command.set_defaults(work=commands.run_chain)
             continue
         command.add_argument("--batch", help="the extract's id, for example 2023 or 2024-05")
-        if name in ("predict", "evaluate"):
+        if name in ("predict", "explain", "evaluate"):
             command.add_argument("--model", action="append", default=[], help="NAME[@VERSION]")
         if name == "predict":
             command.add_argument("--fuse", action="store_true", help=_FUSE)

@@ -10,9 +10,15 @@ from pydantic import Field, field_validator, model_validator
 from kyros_spark.config.base import BATCH_PATTERN, Section, Text, alike
 from kyros_spark.config.budgets import BudgetSettings
 from kyros_spark.config.evaluate import EvaluateSettings
+from kyros_spark.config.explain import ExplainSettings
 from kyros_spark.config.features import PrepareSettings
 from kyros_spark.config.models import PredictSettings, TrainSettings
-from kyros_spark.config.names import check_evaluate, check_models, check_products
+from kyros_spark.config.names import (
+    check_evaluate,
+    check_explain,
+    check_models,
+    check_products,
+)
 from kyros_spark.config.plan import PlanSettings
 from kyros_spark.config.sources import CleanSettings, Sources
 from kyros_spark.config.target_columns import check_keys
@@ -74,6 +80,7 @@ class Config(Section):
     train: TrainSettings | None = None
     predict: PredictSettings = PredictSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    explain: ExplainSettings | None = None
     budgets: BudgetSettings = BudgetSettings()
     plan: PlanSettings = PlanSettings()
     spark: SparkSettings = SparkSettings()
@@ -128,4 +135,5 @@ class Config(Section):
             check_models(self.prepare, self.train)
         check_products(self.predict, self.train)
         check_evaluate(self.prepare, self.evaluate)
+        check_explain(self.prepare, self.explain)
         return self

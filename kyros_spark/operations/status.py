@@ -18,7 +18,7 @@ from kyros_spark.runs.micro_batches import STAGED_TABLES, rows_per_micro_batch, 
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastFailure
 from kyros_spark.stages.graph import earlier_steps
-from kyros_spark.stages.pipeline import STAGES, Step, steps_of
+from kyros_spark.stages.pipeline import Step, default_stages, steps_of
 from kyros_spark.storage.small_files import beside
 
 Standings = dict[tuple[str, str], "Standing"]
@@ -51,11 +51,11 @@ def status(
     spark: SparkSession,
     config: Config,
     batches: Sequence[str] = (),
-    stages: Sequence[str] = STAGES,
+    stages: Sequence[str] | None = None,
 ) -> list[Standing]:
     """Return the state of each stage on each batch, in the order in which a pipeline runs them.
 
-    Nothing is run and nothing written.
+    stages: by default those that a pipeline runs. Nothing is run and nothing written.
 
     Raises:
         UsageError: no batches are known.
@@ -67,7 +67,7 @@ def status(
     failures = portfolio.ledger.failures()
     running = heartbeat.running_steps(beside(spark, config.tables, heartbeat.FOLDER))
     standings: Standings = {}
-    for step in steps_of(config, chosen, stages):
+    for step in steps_of(config, chosen, default_stages(config) if stages is None else stages):
         key = (step.stage, step.batch)
         state, because = _state(portfolio, step)
         if state == "current":

@@ -18,13 +18,14 @@ from kyros_spark.explanation.explainer import Contributions
 class PricePart:
     """One output of a model that a price is made of, and where its features stand among all.
 
-    places: int per feature of the model, its number among the price's features.
+    reads: the numbers of the features that the model uses. places: their numbers among the price's.
     scale: what the raw score is multiplied by on the way to the link: LightGBM's sigmoid, or the
     rebalance factor of an identity link.
     """
 
     model: int
     output: int
+    reads: tuple[int, ...]
     places: tuple[int, ...]
     scale: float = 1.0
 
@@ -88,7 +89,8 @@ def explained_rows(
         prediction = prediction * responses[part.model][:, part.output]
         raw += part.scale * raws[part.model][:, part.output]
         base += part.scale * float(of_model.base[part.output])
-        values[:, list(part.places)] += part.scale * of_model.values[:, part.output, :]
+        used = of_model.values[:, part.output, :][:, list(part.reads)]
+        values[:, list(part.places)] += part.scale * used
     if price.factor != 1.0:
         prediction = prediction * price.factor
     if price.load:

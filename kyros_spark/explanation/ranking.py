@@ -27,16 +27,17 @@ class Ranked:
 
 
 def ranked(values: np.ndarray, top: int | None) -> Ranked:
-    """Return the ``top`` contributions of each row (None: all), largest absolute value first.
+    """Return the ``top`` contributions of each row, largest absolute value first.
 
-    values: float64[n, features]. A contribution of 0 is not listed; NaN counts as the largest;
-    of equal ones the feature that comes first does.
+    values: float64[n, features]. A contribution of 0 is not among the largest ones; without a
+    ``top`` all are listed, also these. NaN counts as the largest. Of equal ones, the feature that
+    comes first does.
     """
     size = np.abs(values)
     size[np.isnan(size)] = np.inf
     count = values.shape[1] if top is None else min(top, values.shape[1])
     order = np.argsort(-size, axis=1, kind="stable")[:, :count]
-    is_listed = np.take_along_axis(size, order, axis=1) > 0
+    is_listed = np.take_along_axis(size, order, axis=1) > (-1.0 if top is None else 0.0)
     row, _ = np.nonzero(is_listed)
     offsets = np.concatenate([[0], np.cumsum(is_listed.sum(axis=1))]).astype(np.int32)
     return Ranked(order[is_listed], row, offsets)

@@ -6,7 +6,7 @@ explained is refused at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +41,10 @@ class Explaining:
     def here(self) -> ExplainingPass:
         """Return what explains in this process."""
         return ExplainingPass(self.compared, tuple(inputs_of(list(self.models))[0]), self.prices)
+
+    def narrowed(self, prices: Sequence[Price]) -> Explaining:
+        """Return what explains these prices alone."""
+        return replace(self, prices=tuple(prices))
 
     def sent(self, source: Source) -> ExplainingPass:
         """Return what explains on a worker. source: makes of a model's bytes what is sent."""

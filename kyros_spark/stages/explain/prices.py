@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from kyros_spark.errors import ModelNotSupportedError
 from kyros_spark.explanation.price import Price, PricePart
+from kyros_spark.model.artefact import Model
 from kyros_spark.model.manifest import Manifest
 from kyros_spark.scoring.scoring_pass import ScoringModel
 from kyros_spark.stages.predict.scoring_plan import ScoringPlan
@@ -32,11 +35,12 @@ def _price(output: PredictedColumn, models: Sequence[ScoringModel]) -> Price:
     manifests = [models[number].model.manifest for number, _ in chosen]
     for manifest in manifests:
         _check(output, manifest, is_product=len(chosen) > 1)
-    features = tuple(dict.fromkeys(f.name for m in manifests for f in m.features))
+    used = [used_features(models[number].model) for number, _ in chosen]
+    features = tuple(dict.fromkeys(name for names in used for name in names.values()))
     places = {name: n for n, name in enumerate(features)}
     parts = tuple(
-        PricePart(number, k, tuple(places[f.name] for f in manifest.features), _scale(manifest))
-        for (number, k), manifest in zip(chosen, manifests, strict=True)
+        PricePart(number, k, tuple(names), tuple(places[name] for name in names.values()), _scale(manifest))
+        for (number, k), names, manifest in zip(chosen, used, manifests, strict=True)
     )
     is_log = manifests[0].link == "log"
     factors = [manifest.rebalance for manifest in manifests if is_log] + [output.factor]
@@ -51,6 +55,17 @@ def _price(output: PredictedColumn, models: Sequence[ScoringModel]) -> Price:
         load=output.load,
         shown_load=output.load + (manifests[0].large_loss_load if len(manifests) == 1 else 0.0),
     )
+
+
+def used_features(model: Model) -> dict[int, str]:
+    """Return number and name of the features that a model uses: in a tree, those of a split."""
+    names = dict(enumerate(feature.name for feature in model.manifest.features))
+    if model.manifest.kind != "trees":
+        return names
+    cut = np.flatnonzero(np.diff(model.arrays["cut_start"]))
+    by_set = model.arrays.get("set_feature", np.zeros(0, np.int64))
+    used = {*cut.tolist(), *by_set.tolist()}
+    return {number: name for number, name in names.items() if number in used}
 
 
 def _scale(manifest: Manifest) -> float:

@@ -53,7 +53,8 @@ class Reference:
         model: measured from the base level.
         """
         names = tuple(feature.name for feature in features)
-        price = Price("mean", "", "log", names, (PricePart(0, 0, tuple(range(len(names)))),))
+        all_features = tuple(range(len(names)))
+        price = Price("mean", "", "log", names, (PricePart(0, 0, all_features, all_features),))
         explaining = ExplainingPass((model,), tuple((f, True) for f in features), (price,))
         plan = SummaryPlan((price,), levels_by_feature(features, {}), ())
         columns = ["exposure", *names]

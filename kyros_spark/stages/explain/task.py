@@ -58,6 +58,10 @@ class ExplainTask:
         with arrow_batch_rows(self._portfolio.spark, self._settings.rows_per_arrow_batch):
             return self._on_executors()
 
+    def rows(self) -> DataFrame:
+        """Return the rows of `explanations`, whenever they are read."""
+        return self._rows(self.batch.rows(), self.ready.sent(self._source), None)
+
     @cached_property
     def summary(self) -> SummaryPlan:
         """Return how the contributions are summed up."""

@@ -54,6 +54,10 @@ class ModelNotSupportedError(UsageError):
     """The model is sound but needs a feature the engine lacks; the message names it."""
 
 
+class CoversMissingError(ModelNotSupportedError):
+    """A tree model does not say how many rows passed its nodes, which explanations weigh by."""
+
+
 class KernelNotAvailableError(PlatformError):
     """The settings demand a kernel that this host's CPU cannot run."""
 

@@ -23,6 +23,7 @@ FLOORS = (
     ("evaluation", "publishing"),
     ("runs",),
     ("registry",),
+    ("explanation",),
     ("scoring", "fitting"),
     ("delta", "transforms", "doctor", "aggregates"),
     ("spark", "tables", "storage"),
@@ -42,7 +43,7 @@ FLOOR_OF = {package: number for number, floor in enumerate(FLOORS) for package i
 WITHOUT_JVM = [
     name
     for name in MODULES
-    if name.split(".")[1:2] and name.split(".")[1] in ("kernels", "model", "scoring")
+    if name.split(".")[1:2] and name.split(".")[1] in ("kernels", "model", "scoring", "explanation")
     and name not in ("kyros_spark.scoring.udf", "kyros_spark.scoring.host_report")
 ]  # fmt: skip
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from kyros_spark.errors import ModelFormatError
 from kyros_spark.model.category_sets import MAX_CATEGORIES
+from kyros_spark.model.covers import COVER_ARRAYS, cover_fault
 from kyros_spark.model.manifest import Manifest
 
 FLOATS = ("float32", "float64")
@@ -24,6 +25,7 @@ SET_DTYPES: Dtypes = {
     "set_bits": ("uint8",),
     "set_other_right": ("uint8",),
 }
+COVER_DTYPES: Dtypes = dict.fromkeys(COVER_ARRAYS, ("float64",))
 OUTPUT_DTYPES: Dtypes = {"output_start": ("int64",)}
 GLM_DTYPES: Dtypes = {"table_value": ("float64",), "table_start": ("int64",)}
 
@@ -49,7 +51,10 @@ def check_arrays(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _expected(manifest: Manifest, arrays: dict[str, np.ndarray]) -> Dtypes:
-    """Return the arrays that a model must have; category sets come all together or not at all."""
+    """Return the arrays that a model must have.
+
+    Category sets come all together or not at all, as do covers.
+    """
     if manifest.kind == "composite":
         return {}
     if manifest.kind == "glm":
@@ -58,7 +63,10 @@ def _expected(manifest: Manifest, arrays: dict[str, np.ndarray]) -> Dtypes:
     has_sets = not SET_DTYPES.keys().isdisjoint(arrays)
     if manifest.format_version < 2 and (has_sets or manifest.outputs):
         raise ModelFormatError("format_version: 1 has neither category sets nor several outputs")
-    return expected | SET_DTYPES if has_sets else expected
+    has_covers = not COVER_DTYPES.keys().isdisjoint(arrays)
+    if manifest.format_version < 4 and has_covers:
+        raise ModelFormatError(f"format_version: {manifest.format_version} has no covers")
+    return expected | (SET_DTYPES if has_sets else {}) | (COVER_DTYPES if has_covers else {})
 
 
 def _check_tables(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
@@ -99,6 +107,18 @@ def _check_trees(n_features: int, arrays: dict[str, np.ndarray]) -> None:
         flag = arrays["split_missing_left"].max()
         _require(flag <= 1, "split_missing_left", "0 or 1", flag)
         _check_shape(trees, arrays["split_left"], arrays["split_right"])
+    if "leaf_cover" in arrays:
+        _check_covers(arrays, n_splits, n_leaves)
+
+
+def _check_covers(arrays: dict[str, np.ndarray], n_splits: int, n_leaves: int) -> None:
+    covers = {name: arrays[name] for name in COVER_ARRAYS}
+    for name, size in (("split_cover", n_splits), ("leaf_cover", n_leaves)):
+        _require(covers[name].size == size, name, f"{size} entries", covers[name].size)
+    children = (arrays["split_left"], arrays["split_right"])
+    fault = cover_fault(arrays["tree_start"], *children, **covers)
+    if fault is not None:
+        raise ModelFormatError(fault)
 
 
 def _check_sets(n_features: int, arrays: dict[str, np.ndarray]) -> int:

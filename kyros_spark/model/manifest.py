@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Version 2 adds category sets, several outputs, divisor and sigmoid. Version 3 adds rebalance,
-# load, composites, interval, cuts, base_code and `unseen: other`.
-FORMAT_VERSION = 3
+# load, composites, interval, cuts, base_code and `unseen: other`. Version 4 adds covers.
+FORMAT_VERSION = 4
 OTHER_LEVEL = "(other)"
 MISSING_LEVEL = "(missing)"
 

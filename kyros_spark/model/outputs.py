@@ -46,5 +46,9 @@ def trees_by_output(trees: TreeArrays) -> tuple[TreeArrays, np.ndarray]:
         split_right=trees.split_right[splits],
         leaf_value=leaf[leaves, np.repeat(output, sizes[tree] + 1)],
         sets=trees.sets,
+        covers={
+            name: cover[splits if name == "split_cover" else leaves]
+            for name, cover in trees.covers.items()
+        },
     )
     return single_output_trees, output_starts(output, n_outputs)

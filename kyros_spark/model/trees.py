@@ -12,6 +12,7 @@ import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
 from kyros_spark.model.category_sets import NO_SET, CategorySets, distinct_sets
+from kyros_spark.model.covers import covers_of
 
 MAX_FEATURES = 16_384
 MAX_TREES = 1_000_000
@@ -35,6 +36,8 @@ class TreeArrays:
     sets                the category sets' arrays, if there are any: set_feature int32[sets],
                         ascending; set_start int64[sets + 1], set_bits uint8 and set_other_right
                         uint8[sets] as in category_sets.py; a feature's sets all differ
+    covers              the nodes' covers, if the library gives them (covers.py): split_cover
+                        float64[splits], leaf_cover float64[leaves]
     """
 
     cut_value: np.ndarray
@@ -46,11 +49,12 @@ class TreeArrays:
     split_right: np.ndarray
     leaf_value: np.ndarray
     sets: dict[str, np.ndarray] = field(default_factory=dict)
+    covers: dict[str, np.ndarray] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, as a model file stores them."""
-        names = [item.name for item in fields(self) if item.name != "sets"]
-        return {name: getattr(self, name) for name in names} | self.sets
+        names = [item.name for item in fields(self) if item.name not in ("sets", "covers")]
+        return {name: getattr(self, name) for name in names} | self.sets | self.covers
 
     @property
     def n_trees(self) -> int:
@@ -73,6 +77,7 @@ class RawNodes:
     value         float32 or float64, [nodes] or [nodes, outputs]: what a leaf adds to the score
     sets          the category sets, if there are any
     set_number    integers[nodes]: the set of a split by categories, NO_SET for all other nodes
+    cover         floats[nodes]: the training rows that passed the node, in the library's measure
     """
 
     tree_start: np.ndarray
@@ -84,6 +89,7 @@ class RawNodes:
     value: np.ndarray
     sets: CategorySets | None = None
     set_number: np.ndarray | None = None
+    cover: np.ndarray | None = None
 
 
 def trees_from_nodes(nodes: RawNodes, n_features: int) -> TreeArrays:
@@ -120,16 +126,19 @@ def trees_from_nodes(nodes: RawNodes, n_features: int) -> TreeArrays:
     if nodes.sets is not None and not numeric.all():
         sets, number_of_set = distinct_sets(nodes.sets, feature[~numeric], set_number[~numeric])
         split_cut[~numeric] = cut_value.size + number_of_set
+    left = number[nodes.left[split] + tree_base].astype(np.int32)
+    right = number[nodes.right[split] + tree_base].astype(np.int32)
     return TreeArrays(
         cut_value=cut_value,
         cut_start=cut_start,
         tree_start=tree_start,
         split_cut=split_cut,
         split_missing_left=nodes.missing_left[split].astype(np.uint8),
-        split_left=number[nodes.left[split] + tree_base].astype(np.int32),
-        split_right=number[nodes.right[split] + tree_base].astype(np.int32),
+        split_left=left,
+        split_right=right,
         leaf_value=np.ascontiguousarray(nodes.value[order[~is_split]]),
         sets=sets,
+        covers=covers_of(nodes.cover, split, order[~is_split], tree_start, (left, right)),
     )
 
 

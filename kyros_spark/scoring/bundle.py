@@ -12,6 +12,7 @@ import numpy as np
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.category_sets import CategorySets, distinct_sets
 from kyros_spark.model.check import check_arrays
+from kyros_spark.model.covers import COVER_ARRAYS
 from kyros_spark.model.manifest import Feature, Manifest, ModelOutput, Source
 from kyros_spark.model.trees import distinct_cuts
 
@@ -66,7 +67,7 @@ def bundle(models: Sequence[Model], arguments: Sequence[Sequence[int]]) -> Model
 
 
 def _bundle_key(number: int, model: Model) -> object:
-    supported = PLAIN_ARRAYS | SET_ARRAYS | {"output_start"}
+    supported = PLAIN_ARRAYS | SET_ARRAYS | {"output_start", *COVER_ARRAYS}
     if model.manifest.kind != "trees" or not set(model.arrays) <= supported:
         return number
     manifest, arrays = model.manifest, model.arrays

@@ -31,13 +31,24 @@ class GlmScorer:
     def raw(self, columns: Sequence[np.ndarray], start: np.ndarray) -> np.ndarray:
         """Return `start` (float64[1, n], linear predictor) plus every feature's term."""
         sums = start[0].copy()
-        for feature, table, column in zip(self._features, self._tables, columns, strict=True):
-            if feature.levels:
-                self._add_levels(table, self._codes(feature.name, table.size, column), sums)
-            else:
-                impute = np.nan if feature.impute is None else feature.impute
-                self._add_slope(table[0], impute, column, sums)
+        for number, column in enumerate(columns):
+            self._add_term(number, column, sums)
         return sums[None]
+
+    def terms(self, columns: Sequence[np.ndarray], rows: int) -> np.ndarray:
+        """Return what `raw` adds, feature by feature: float64[rows, features]."""
+        by_feature = np.zeros((len(self._features), rows))
+        for number, column in enumerate(columns):
+            self._add_term(number, column, by_feature[number])
+        return by_feature.T
+
+    def _add_term(self, number: int, column: np.ndarray, sums: np.ndarray) -> None:
+        feature, table = self._features[number], self._tables[number]
+        if feature.levels:
+            self._add_levels(table, self._codes(feature.name, table.size, column), sums)
+        else:
+            impute = np.nan if feature.impute is None else feature.impute
+            self._add_slope(table[0], impute, column, sums)
 
     def _add_levels(self, table: np.ndarray, codes: np.ndarray, sums: np.ndarray) -> None:
         if self.kernel == "numpy":

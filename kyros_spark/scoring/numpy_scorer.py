@@ -48,6 +48,18 @@ class NumpyTrees:
             sums /= sums.dtype.type(self._divisor)
         return sums.astype(np.float64)
 
+    def leaves(self, tree: int, columns: Sequence[np.ndarray], rows: int) -> np.ndarray:
+        """Return the leaf that each row reaches in a tree, numbered over all trees (int64[n])."""
+        return self._leaves(tree, self._matrix(columns, slice(None), rows))
+
+    def goes_left(self, split: int, values: np.ndarray) -> np.ndarray:
+        """Say which values of the split's feature go left at the split, bool[n]."""
+        with np.errstate(over="ignore"):
+            rounded = values.astype(self._cuts.dtype)
+        cut = np.full(rounded.size, self._arrays["split_cut"][split], np.int64)
+        missing_left = self._arrays["split_missing_left"][split] == 1
+        return np.where(np.isnan(rounded), missing_left, self._goes_left(cut, rounded))
+
     def _matrix(self, columns: Sequence[np.ndarray], part: slice, rows: int) -> np.ndarray:
         values = np.zeros((len(columns), rows), self._cuts.dtype)
         with np.errstate(over="ignore"):

@@ -13,6 +13,7 @@ from kyros_spark.kernels.cpu import describe_host
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.manifest import Manifest
 from kyros_spark.scoring.glm_scorer import GlmScorer
+from kyros_spark.scoring.input_columns import input_columns
 from kyros_spark.scoring.numpy_scorer import NumpyTrees
 from kyros_spark.scoring.tree_scorer import TreeScorer
 
@@ -80,23 +81,14 @@ class Scorer:
         Raises:
             DataContractError: a wrong number, length or type of columns, or an unknown code.
         """
-        name, expected = self.manifest.name, len(self.manifest.features)
-        if len(columns) != expected:
-            raise DataContractError(f"{name}: expected {expected} columns, found {len(columns)}")
-        arrays = [
-            _as_input(name, feature.name, column)
-            for feature, column in zip(self.manifest.features, columns, strict=True)
-        ]
-        if offset is not None:
-            offset = _as_input(name, "offset", offset)
-        sizes = {array.size for array in [*arrays, *([] if offset is None else [offset])]}
-        if len(sizes) > 1:
-            raise DataContractError(f"{name}: columns of different lengths: {sorted(sizes)}")
+        arrays, offset, size = input_columns(self.manifest, columns, offset)
         outputs = self.manifest.outputs
         if outputs and offset is not None:
-            raise DataContractError(f"{name}: a model of several outputs takes no offset")
+            raise DataContractError(
+                f"{self.manifest.name}: a model of several outputs takes no offset"
+            )
         intercepts = [output.intercept for output in outputs] or [self.manifest.intercept]
-        start = np.repeat(np.array(intercepts)[:, None], max(sizes, default=0), axis=1)
+        start = np.repeat(np.array(intercepts)[:, None], size, axis=1)
         if offset is not None:
             start += offset
         sums = self._sums(arrays, start)
@@ -154,17 +146,3 @@ def _softmax(raw: np.ndarray) -> np.ndarray:
     exponential = np.exp(raw - raw.max(axis=1, keepdims=True))
     shares: np.ndarray = exponential / exponential.sum(axis=1, keepdims=True)
     return shares
-
-
-def _as_input(model: str, name: str, column: np.ndarray) -> np.ndarray:
-    """Return the column as a contiguous, read-only float32 or float64 array."""
-    array = np.asarray(column)
-    if array.ndim != 1 or array.dtype.kind not in "fiub":
-        actual = f"{array.dtype} with {array.ndim} dimensions"
-        raise DataContractError(
-            f"{model}: column {name}: expected a one-dimensional array of numbers, found {actual}"
-        )
-    dtype = np.float32 if array.dtype == np.float32 else np.float64
-    array = np.ascontiguousarray(array, dtype).view()
-    array.flags.writeable = False
-    return array

@@ -7,19 +7,16 @@ the iterations that were saved: up to the best one of early stopping, unless req
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from kyros_spark.errors import ModelFormatError, ModelNotSupportedError
-from kyros_spark.model.category_sets import CategorySets, joined_sets
 from kyros_spark.model.importers.imported import Imported
 from kyros_spark.model.importers.lightgbm_levels import pandas_levels
 from kyros_spark.model.importers.lightgbm_splits import Splits, nodes_of_splits
+from kyros_spark.model.importers.lightgbm_trees import Block, splits_of
 from kyros_spark.model.manifest import Family, Link, ModelOutput
 from kyros_spark.model.trees import trees_from_nodes
-
-Block = dict[str, str]
 
 OBJECTIVES: dict[str, tuple[Family, Link]] = {
     "regression": ("gaussian", "identity"),
@@ -37,14 +34,6 @@ OBJECTIVES: dict[str, tuple[Family, Link]] = {
     "multiclassova": ("multinomial", "logit"),
 }
 MAX_CLASSES = 10_000
-
-SPLIT_COLUMNS: dict[str, type] = {
-    "split_feature": np.int64,
-    "threshold": np.float64,
-    "decision_type": np.int64,
-    "left_child": np.int64,
-    "right_child": np.int64,
-}
 
 
 def import_lightgbm(
@@ -76,7 +65,7 @@ def _import(text: str, iterations: int | None, categories: Sequence[str] | None)
     names = tuple(header["feature_names"].split())
     if len(names) != n_features:
         raise ModelFormatError(f"LightGBM model: {n_features} features, {len(names)} names")
-    splits = [_splits(number, block) for number, block in enumerate(blocks)]
+    splits = [splits_of(number, block) for number, block in enumerate(blocks)]
     trees = trees_from_nodes(nodes_of_splits(splits), n_features).as_dict()
     outputs = tuple(ModelOutput(label=str(k)) for k in range(classes) if classes > 1)
     if outputs:
@@ -202,46 +191,3 @@ def _check_sizes(sizes: list[str], head: str) -> None:
 def _keys(part: str) -> Block:
     pairs = (line.partition("=") for line in part.splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs if key.strip()}
-
-
-def _splits(number: int, block: Block) -> Splits:
-    """Read one tree; the text of a tree of one leaf has no lines for splits."""
-    if int(block.get("is_linear", "0")):
-        raise ModelNotSupportedError(f"LightGBM model: tree {number} is a linear tree")
-    leaves = int(block["num_leaves"])
-    if leaves < 1:
-        raise ModelFormatError(f"LightGBM model: tree {number} has {leaves} leaves")
-    value = _numbers(number, block, "leaf_value", np.float64, leaves)
-    feature, threshold, decision, left, right = (
-        _numbers(number, block, name, kind, leaves - 1) for name, kind in SPLIT_COLUMNS.items()
-    )
-    if (decision < 0).any() or (decision > 11).any():
-        raise ModelFormatError(f"LightGBM model: tree {number}: decision_type {decision.max()}")
-    sets = _sets(number, block)
-    set_index = threshold[decision & 1 == 1]
-    if set_index.size and not ((set_index >= 0) & (set_index < sets.other_right.size)).all():
-        raise ModelFormatError(f"LightGBM model: tree {number}: a category set that is not there")
-    return Splits(feature, threshold, decision, left, right, value, sets)
-
-
-def _sets(number: int, block: Block) -> CategorySets:
-    """Read a tree's category sets: words of 32 bits, where a bit of 1 means left."""
-    count = int(block.get("num_cat", "0"))
-    if count <= 0:
-        return joined_sets([], [])
-    borders = _numbers(number, block, "cat_boundaries", np.int64, count + 1)
-    words = _numbers(number, block, "cat_threshold", np.int64, int(borders[-1]))
-    ascending = borders[0] == 0 and (borders[1:] >= borders[:-1]).all()
-    if not ascending or (words.size and (words.min() < 0 or words.max() >> 32)):
-        raise ModelFormatError(f"LightGBM model: tree {number}: damaged category sets")
-    left = words.astype("<u4").view(np.uint8)
-    return CategorySets(start=4 * borders, bits=~left, other_right=np.ones(count, np.uint8))
-
-
-def _numbers(tree: int, block: Block, name: str, kind: type, size: int) -> np.ndarray:
-    parse: Any = float if kind is np.float64 else int
-    values = [parse(word) for word in block.get(name, "").split()] if size else []
-    if len(values) != size:
-        mismatch = f"expected {size} values of {name}, found {len(values)}"
-        raise ModelFormatError(f"LightGBM model: tree {tree}: {mismatch}")
-    return np.array(values, kind)

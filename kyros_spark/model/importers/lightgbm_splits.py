@@ -34,6 +34,9 @@ class Splits:
     feature, decision, left, right  int64[splits]
     threshold                       float64[splits]: of a split by categories, the number of its set
     leaf_value                      float64[splits + 1]
+    cover                           float64[splits + splits + 1]: the counts of rows at the splits,
+                                    then at the leaves, which LightGBM's own explanations use too;
+                                    None if the text has none
     """
 
     feature: np.ndarray
@@ -43,6 +46,7 @@ class Splits:
     right: np.ndarray
     leaf_value: np.ndarray
     sets: CategorySets
+    cover: np.ndarray | None = None
 
 
 def nodes_of_splits(trees: list[Splits]) -> RawNodes:
@@ -53,6 +57,7 @@ def nodes_of_splits(trees: list[Splits]) -> RawNodes:
     """
     parts = [_tree_nodes(number, tree) for number, tree in enumerate(trees)]
     sizes = [part.left.size for part in parts]
+    covers = [part.cover for part in parts if part.cover is not None]
 
     def joined(name: str) -> np.ndarray:
         return np.concatenate([getattr(part, name) for part in parts])
@@ -67,6 +72,7 @@ def nodes_of_splits(trees: list[Splits]) -> RawNodes:
         value=joined("value"),
         sets=_all_sets([tree.sets for tree in trees]),
         set_number=_all_numbers(trees, parts),
+        cover=np.concatenate(covers) if len(covers) == len(parts) else None,
     )
     return with_every_value_cuts(nodes)
 
@@ -135,6 +141,7 @@ def _with_leaves(
         missing_left=np.concatenate([missing_left, np.zeros(leaves)]).astype(np.uint8),
         value=np.concatenate([np.zeros(n), tree.leaf_value]),
         set_number=np.concatenate([set_number, np.full(leaves, NO_SET)]),
+        cover=tree.cover,
     )
 
 
@@ -146,7 +153,8 @@ def _with_zero_separated(
     zero_type, separates_zero  bool[splits]; the splits are the first of `nodes`
 
     The walk down remembers on which side of zero each feature's value is known to lie (`regions`),
-    so that later splits by that feature need at most one cut.
+    so that later splits by that feature need at most one cut. The tree loses its covers, because
+    the text does not say how many of the rows of a branch written twice were zeros.
     """
     writer = _TreeWriter(number, MAX_GROWTH * nodes.left.size)
     pending: list[tuple[int, dict[int, str], int, int]] = [(0, {}, -1, 0)]

@@ -68,6 +68,7 @@ def _tree_arrays(
         value=value,
         sets=split.sets,
         set_number=split.set_number,
+        cover=_covers(table, kind, order),
     )
     trees = trees_from_nodes(with_every_value_cuts(nodes), n_features)
     if classes == 2:
@@ -140,6 +141,23 @@ def _values(table: Any, kind: str, classes: int) -> np.ndarray:
         raise ModelFormatError(f"MLlib model: expected {classes} class counts a node")
     share = stats / stats.sum(axis=1, keepdims=True)
     return share[:, 1] if classes == 2 else share
+
+
+def _covers(table: Any, kind: str, order: np.ndarray) -> np.ndarray | None:
+    """Return the weight of the training rows at each node: class counts, or the first statistic.
+
+    A regression tree's statistics are count, sum and sum of squares.
+    """
+    if "impurityStats" not in table.column_names:
+        return None
+    stats = table.column("impurityStats").combine_chunks()
+    begin, length = stats.offsets.to_numpy()[:-1], np.diff(stats.offsets.to_numpy())
+    if (length < 1).any():
+        return None
+    flat = stats.values.to_numpy(zero_copy_only=False).astype(np.float64)
+    is_count = "Classification" in kind and not kind.startswith("GBT")
+    cover = np.add.reduceat(flat, begin) if is_count else flat[begin]
+    return np.asarray(cover[order])
 
 
 def _weights(folder: Path, kind: str, trees: int) -> np.ndarray:

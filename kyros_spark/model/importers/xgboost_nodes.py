@@ -40,6 +40,14 @@ def xgboost_nodes(trees: list[dict[str, Any]], weights: np.ndarray | None) -> Ra
         value=values,
         sets=sets,
         set_number=set_number,
+        cover=joined("sum_hessian", np.float64) if _have_covers(trees, sizes) else None,
+    )
+
+
+def _have_covers(trees: list[dict[str, Any]], sizes: list[int]) -> bool:
+    """Say whether every tree has its sums of hessians, which scoring does not need."""
+    return all(
+        len(tree.get("sum_hessian", ())) == size for tree, size in zip(trees, sizes, strict=True)
     )
 
 

@@ -14,6 +14,8 @@ from kyros_spark.environment import package_version
 
 if TYPE_CHECKING:
     from kyros_spark.config import Config, load_config
+    from kyros_spark.operations.explain_change import explain_change
+    from kyros_spark.operations.explain_function import register_explain
     from kyros_spark.operations.import_model import import_model
     from kyros_spark.operations.promote import promote
     from kyros_spark.operations.sql_function import register_predict
@@ -32,12 +34,14 @@ __all__ = [
     "clean",
     "evaluate",
     "explain",
+    "explain_change",
     "get_session",
     "import_model",
     "load_config",
     "predict",
     "prepare",
     "promote",
+    "register_explain",
     "register_predict",
     "run",
     "train",
@@ -57,6 +61,8 @@ _HOMES = {
     "explain": "stages.explain.stage",
     "import_model": "operations.import_model",
     "promote": "operations.promote",
+    "explain_change": "operations.explain_change",
+    "register_explain": "operations.explain_function",
     "register_predict": "operations.sql_function",
 }
 

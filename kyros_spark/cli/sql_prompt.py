@@ -14,10 +14,12 @@ from kyros_spark.config import Config
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.errors import UsageError
 from kyros_spark.foreign_errors import first_line
+from kyros_spark.operations.explain_function import register_explain
 from kyros_spark.operations.sql_function import register_predict
 from kyros_spark.tables.all import TABLE_NAMES
 
 _SHOWN_ROWS = 100
+_REGISTER = {"predict": register_predict, "explain": register_explain}
 
 
 def answer(spark: SparkSession, config: Config, query: str) -> str:
@@ -42,8 +44,8 @@ def rows_of(spark: SparkSession, config: Config, query: str) -> DataFrame:
     query = query.strip().rstrip(";")
     check_reads(query)
     _register_views(spark, config)
-    for name, model in functions_named(query).items():
-        register_predict(spark, config, model, name)
+    for name, (kind, model) in functions_named(query).items():
+        _REGISTER[kind](spark, config, model, name)
     reference = DeltaTables(spark, config.tables).reference
     return spark.sql(with_versions(query, TABLE_NAMES, reference))
 
@@ -62,7 +64,7 @@ def prompt(spark: SparkSession, config: Config) -> None:
     """Answer queries from the terminal until its input ends or is `exit`."""
     names = _register_views(spark, config)
     _say(f"tables: {', '.join(names) or 'none yet; run the stages first'}")
-    _say("functions: kyros_predict_MODEL(FEATURES); DESCRIBE FUNCTION tells which")
+    _say("functions: kyros_predict_MODEL(FEATURES), kyros_explain_MODEL(FEATURES)")
     _say("a query ends with ';'. exit; or Ctrl-D leaves.")
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  (gives the prompt its history)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,8 +16,8 @@ from kyros_spark.explanation.worker_explainers import explainer
 from kyros_spark.scoring.arrow_features import encoded
 from kyros_spark.scoring.scoring_pass import Input, PassModel
 
-
 Explain = Callable[[pa.RecordBatch], list[ExplainedRows]]
+ExplainEncoded = Callable[[Sequence[np.ndarray]], list[ExplainedRows]]
 
 
 @dataclass(frozen=True)
@@ -72,18 +72,26 @@ class ExplainingPass:
 
         It returns, per price, what it is made of. A batch needs all features of the models.
         """
+        explain = self.opened_encoded()
+
+        def explained(batch: pa.RecordBatch) -> list[ExplainedRows]:
+            return explain([encoded(f, batch.column(f.name), impute) for f, impute in self.inputs])
+
+        return explained
+
+    def opened_encoded(self) -> ExplainEncoded:
+        """Return the function that explains encoded columns, one per entry of ``inputs``."""
         scorers = [model.scored.scorer() for model in self.models]
         explainers = [model.explainer() for model in self.models]
 
-        def explained(batch: pa.RecordBatch) -> list[ExplainedRows]:
-            columns = [encoded(f, batch.column(f.name), impute) for f, impute in self.inputs]
+        def explained(columns: Sequence[np.ndarray]) -> list[ExplainedRows]:
             raws, responses, contributions = [], [], []
             for model, scorer, of_model in zip(self.models, scorers, explainers, strict=True):
                 read = [columns[n] for n in model.scored.arguments]
                 raw = scorer.raw(read)
                 response = model.scored.parts[0].response.apply(raw)
-                raws.append(raw.reshape(batch.num_rows, -1))
-                responses.append(response.reshape(batch.num_rows, -1))
+                raws.append(raw.reshape(raw.shape[0], -1))
+                responses.append(response.reshape(raw.shape[0], -1))
                 contributions.append(of_model.contributions(read))
             return [explained_rows(price, raws, responses, contributions) for price in self.prices]
 

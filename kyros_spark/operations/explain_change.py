@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from kyros_spark.config import Config, ExplainSettings
+from kyros_spark.errors import UsageError
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.stages.explain.on_demand import explained_on_demand
 from kyros_spark.transforms.explained_change import explained_change
@@ -32,6 +34,7 @@ def explain_change(
 
     Raises:
         UnknownModelError: a model is not in the registry.
+        UsageError: the two models have different links.
         BatchMissingError: a batch is not prepared.
         FeatureMismatchError: a batch was prepared with other features than the model's.
         FeatureDefinitionError: the condition cannot be computed.
@@ -39,6 +42,15 @@ def explain_change(
     portfolio, settings = Portfolio(spark, config), config.explain or ExplainSettings()
     wanted = settings.model_copy(update={"top": "all", "where": None})
     narrowed = wanted.model_copy(update={"where": where})
-    rows_before = explained_on_demand(portfolio, before, model, wanted)
-    rows_after = explained_on_demand(portfolio, after, model_after or model, narrowed)
-    return explained_change(rows_before, rows_after, config.sources.policies.key)
+    old = explained_on_demand(portfolio, before, model, wanted)
+    new = explained_on_demand(portfolio, after, model_after or model, narrowed)
+    if old.links != new.links:
+        raise UsageError(
+            f"explain_change: expected two models of one link, found {old.entry.reference} "
+            f"({', '.join(sorted(old.links))}) and {new.entry.reference} "
+            f"({', '.join(sorted(new.links))}), whose contributions are on different scales"
+        )
+    # A class's rows stand under NAME.CLASS, and the two models may have different names.
+    suffix = F.substring("model_name", len(old.entry.name) + 1, 1000)
+    rows_before = old.rows().withColumn("model_name", F.concat(F.lit(new.entry.name), suffix))
+    return explained_change(rows_before, new.rows(), config.sources.policies.key)

@@ -16,7 +16,9 @@ def explanations(source: SourceSettings) -> Table:
             *declared(source, source.key),
             Column("model_name", "string", "the model, as in table predictions"),
             Column("model_version", "string", "its version, as in table predictions"),
-            Column("link", "string", "the scale of base, contributions and rest: log, identity ..."),
+            Column(
+                "link", "string", "the scale of base, contributions and rest: log, identity ..."
+            ),
             Column("prediction", "double", "as in table predictions, per unit: without an offset"),
             Column("base", "double", "what the contributions start from, rebalance included"),
             Column(

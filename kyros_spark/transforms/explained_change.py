@@ -45,8 +45,8 @@ def explained_change(before: DataFrame, after: DataFrame, key: Sequence[str]) ->
         for n, side in enumerate((before, after))
     ]
     both = sides[0].join(sides[1], [*key, "model_name"], "inner")
-    each = F.expr(f"inline(concat({_OF_FEATURE.format(b='_contributions_0', a='_contributions_1')}, "
-                  f"array({', '.join(_others())})))")  # fmt: skip
+    of_features = _OF_FEATURE.format(b="_contributions_0", a="_contributions_1")
+    each = F.expr(f"inline(concat({of_features}, array({', '.join(_others())})))")
     rows = both.withColumn("_mean", F.expr(_mean_sql())).select(
         *key,
         "model_name",

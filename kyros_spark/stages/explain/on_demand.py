@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pyspark.sql import DataFrame
 
 from kyros_spark.config import ExplainSettings
+from kyros_spark.registry import Entry
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run, new_run_id
 from kyros_spark.stages.explain.batch import ExplainedBatch
-from kyros_spark.stages.explain.explaining import explaining
+from kyros_spark.stages.explain.explaining import Explaining, explaining
 from kyros_spark.stages.explain.reference import Reference
 from kyros_spark.stages.explain.task import ExplainTask
 from kyros_spark.stages.predict.scoring_input import ScoringInput
 from kyros_spark.stages.predict.scoring_plan import scoring_plan
 
 
+@dataclass(frozen=True)
+class OnDemand:
+    """Explained policies: what explains them, the model's registered name, and their task."""
+
+    entry: Entry
+    ready: Explaining
+    task: ExplainTask
+
+    @property
+    def links(self) -> set[str]:
+        """Return the links of the prices."""
+        return {price.link for price in self.ready.prices}
+
+    def rows(self) -> DataFrame:
+        """Return the rows that table `explanations` would hold, whenever they are read."""
+        return self.task.rows()
+
+
 def explained_on_demand(
     portfolio: Portfolio, batch: str, model: str, settings: ExplainSettings
-) -> DataFrame:
-    """Return the rows that table `explanations` would hold of the policies of `settings.where`.
+) -> OnDemand:
+    """Explain a model's prices of the policies of `settings.where`.
 
     A composite's alternatives, which predict writes beside it, are left out.
 
@@ -38,7 +59,6 @@ def explained_on_demand(
         for price, output in zip(ready.prices, plan.outputs, strict=True)
         if output.name == entry.name or entry.method != "composite"
     ]
-    task = ExplainTask(
-        ExplainedBatch(source, settings), ready.narrowed(own), tuple(plan.paths), run
-    )
-    return task.rows()
+    ready = ready.narrowed(own)
+    task = ExplainTask(ExplainedBatch(source, settings), ready, tuple(plan.paths), run)
+    return OnDemand(entry, ready, task)

@@ -39,7 +39,13 @@ def _price(output: PredictedColumn, models: Sequence[ScoringModel]) -> Price:
     features = tuple(dict.fromkeys(name for names in used for name in names.values()))
     places = {name: n for n, name in enumerate(features)}
     parts = tuple(
-        PricePart(number, k, tuple(names), tuple(places[name] for name in names.values()), _scale(manifest))
+        PricePart(
+            number,
+            k,
+            tuple(names),
+            tuple(places[name] for name in names.values()),
+            _scale(manifest),
+        )
         for (number, k), names, manifest in zip(chosen, used, manifests, strict=True)
     )
     is_log = manifests[0].link == "log"

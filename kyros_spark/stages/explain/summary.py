@@ -37,11 +37,11 @@ class SummaryPlan:
     def _grouped(self, batch: pa.RecordBatch, explain: Explain) -> Iterator[Grouped]:
         exposure = as_doubles(batch.column("exposure"))
         used = dict.fromkeys([*(f for p in self.prices for f in p.features), *self.segments])
-        by_name = {
-            name: self.levels[name].levels(batch.column(name)) for name in used
-        }
+        by_name = {name: self.levels[name].levels(batch.column(name)) for name in used}
         for number, explained in enumerate(explain(batch)):
-            for feature, values in zip(self.prices[number].features, explained.values.T, strict=True):
+            for feature, values in zip(
+                self.prices[number].features, explained.values.T, strict=True
+            ):
                 with np.errstate(invalid="ignore"):
                     weighted = values * exposure
                 measures = {EXPOSURE: exposure, SUM: weighted, ABSOLUTE: np.abs(weighted)}

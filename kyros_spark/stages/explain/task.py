@@ -92,7 +92,7 @@ class ExplainTask:
     @property
     def _columns(self) -> list[str]:
         """Return the columns of `prepared` that are read."""
-        names = [name for price in self.ready.prices for name in price.features]
+        names = [feature.name for feature, _ in self.ready.here().inputs]
         key = self._portfolio.config.sources.policies.key
         return columns_read(key, [*names, *self._settings.segments])
 

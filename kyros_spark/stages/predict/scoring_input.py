@@ -48,7 +48,9 @@ class ScoringInput:
         Raises:
             BatchMissingError: there is none.
         """
-        return self.portfolio.last_run("clean" if self.fused else "prepare", self.batch, self.reader)
+        return self.portfolio.last_run(
+            "clean" if self.fused else "prepare", self.batch, self.reader
+        )
 
     def identity(self) -> dict[str, str]:
         """Return what identifies the rows."""

@@ -76,7 +76,7 @@ def _others() -> list[str]:
 def _mean_sql() -> str:
     """Return the logarithmic mean of the two prices without load; 1 with an identity link."""
     low, high = "(_prediction_0 - _load_0)", "(_prediction_1 - _load_1)"
-    step = f"ln({high} / {low})"
+    step = f"ln(try_divide({high}, {low}))"
     return (
         "CASE WHEN _link_0 = 'identity' AND _link_1 = 'identity' THEN 1D "
         "WHEN _link_0 <> 'log' OR _link_1 <> 'log' THEN NULL "

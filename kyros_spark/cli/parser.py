@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
-from kyros_spark.cli import commands
+from kyros_spark.cli import commands, explain_command
 from kyros_spark.errors import UsageError
 
 _STAGES = {
@@ -21,6 +21,7 @@ _STAGES = {
 
 _PROFILE = "sample driver and Python workers; leave stacks for a flame-graph viewer there"
 _RUN_STAGES = "by default clean,prepare,train,predict, and explain if the settings have it"
+_POLICY = "explain this policy alone, in words, and write no table"
 _FUSE = "compute features on the way, without table prepared where nobody needs it"
 
 
@@ -53,6 +54,11 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--model", action="append", default=[], help="NAME[@VERSION]")
         if name == "predict":
             command.add_argument("--fuse", action="store_true", help=_FUSE)
+        if name == "explain":
+            command.add_argument("--policy", metavar="KEY", help=_POLICY)
+            command.add_argument("--html", metavar="FILE", help="draw what is explained there")
+            command.set_defaults(work=explain_command.run_explain)
+            continue
         if name == "evaluate":
             command.add_argument("--tier", choices=("fast", "full"), help="a sample, or all rows")
         command.set_defaults(work=commands.run_stage)

@@ -42,15 +42,16 @@ def explain_change(
     portfolio, settings = Portfolio(spark, config), config.explain or ExplainSettings()
     wanted = settings.model_copy(update={"top": "all", "where": None})
     narrowed = wanted.model_copy(update={"where": where})
-    old = explained_on_demand(portfolio, before, model, wanted)
-    new = explained_on_demand(portfolio, after, model_after or model, narrowed)
+    old = explained_on_demand(portfolio, before, [model], wanted)
+    new = explained_on_demand(portfolio, after, [model_after or model], narrowed)
+    (entry_before,), (entry_after,) = old.entries, new.entries
     if old.links != new.links:
         raise UsageError(
-            f"explain_change: expected two models of one link, found {old.entry.reference} "
-            f"({', '.join(sorted(old.links))}) and {new.entry.reference} "
+            f"explain_change: expected two models of one link, found {entry_before.reference} "
+            f"({', '.join(sorted(old.links))}) and {entry_after.reference} "
             f"({', '.join(sorted(new.links))}), whose contributions are on different scales"
         )
     # A class's rows stand under NAME.CLASS, and the two models may have different names.
-    suffix = F.substring("model_name", len(old.entry.name) + 1, 1000)
-    rows_before = old.rows().withColumn("model_name", F.concat(F.lit(new.entry.name), suffix))
+    suffix = F.substring("model_name", len(entry_before.name) + 1, 1000)
+    rows_before = old.rows().withColumn("model_name", F.concat(F.lit(entry_after.name), suffix))
     return explained_change(rows_before, new.rows(), config.sources.policies.key)

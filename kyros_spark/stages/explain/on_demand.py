@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from kyros_spark.config import ExplainSettings
+from kyros_spark.explanation.price import ExplainedRows
 from kyros_spark.registry import Entry
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run, new_run_id
@@ -20,9 +23,9 @@ from kyros_spark.stages.predict.scoring_plan import scoring_plan
 
 @dataclass(frozen=True)
 class OnDemand:
-    """Explained policies: what explains them, the model's registered name, and their task."""
+    """Explained policies: the models as registered, what explains them, and their task."""
 
-    entry: Entry
+    entries: tuple[Entry, ...]
     ready: Explaining
     task: ExplainTask
 
@@ -35,11 +38,19 @@ class OnDemand:
         """Return the rows that table `explanations` would hold, whenever they are read."""
         return self.task.rows()
 
+    def held(self, policies: pa.Table) -> list[tuple[pa.RecordBatch, list[ExplainedRows]]]:
+        """Return what each price of policies is made of, explained in this process.
+
+        policies: with the columns of ``task.columns``, few of them.
+        """
+        explain = self.ready.here().opened()
+        return [(batch, explain(batch)) for batch in policies.combine_chunks().to_batches()]
+
 
 def explained_on_demand(
-    portfolio: Portfolio, batch: str, model: str, settings: ExplainSettings
+    portfolio: Portfolio, batch: str, models: Sequence[str], settings: ExplainSettings
 ) -> OnDemand:
-    """Explain a model's prices of the policies of `settings.where`.
+    """Explain models' prices of the policies of `settings.where`.
 
     A composite's alternatives, which predict writes beside it, are left out.
 
@@ -47,18 +58,16 @@ def explained_on_demand(
         UnknownModelError, BatchMissingError, FeatureMismatchError: as explain raises them.
         FeatureDefinitionError: the condition cannot be computed.
     """
-    (entry,) = portfolio.registry.find(model)
+    entries = tuple(portfolio.registry.find(*models))
     source = ScoringInput(portfolio, batch, fused=False, reader="explain")
     run = Run("explain", batch, new_run_id())
     source.identity()
-    plan = scoring_plan(portfolio.registry, [entry], {})
+    plan = scoring_plan(portfolio.registry, entries, {})
     source.check(run, plan.models)
     ready = explaining(plan, settings, Reference(portfolio, settings))
-    own = [
-        price
-        for price, output in zip(ready.prices, plan.outputs, strict=True)
-        if output.name == entry.name or entry.method != "composite"
-    ]
-    ready = ready.narrowed(own)
+    composites = {entry.name for entry in entries if entry.method == "composite"}
+    beside = [name for price in ready.prices if (name := price.name).partition(".")[0] in composites
+              and name not in composites]  # fmt: skip
+    ready = ready.narrowed([price for price in ready.prices if price.name not in beside])
     task = ExplainTask(ExplainedBatch(source, settings), ready, tuple(plan.paths), run)
-    return OnDemand(entry, ready, task)
+    return OnDemand(entries, ready, task)

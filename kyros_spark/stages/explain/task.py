@@ -90,14 +90,15 @@ class ExplainTask:
         return self.batch.settings
 
     @property
-    def _columns(self) -> list[str]:
+    def columns(self) -> list[str]:
         """Return the columns of `prepared` that are read."""
         names = [feature.name for feature, _ in self.ready.here().inputs]
         key = self._portfolio.config.sources.policies.key
         return columns_read(key, [*names, *self._settings.segments])
 
     @cached_property
-    def _form(self) -> RowFormat:
+    def form(self) -> RowFormat:
+        """Return what the rows of `explanations` hold."""
         policies, top = self._portfolio.config.sources.policies, self._settings.top
         contract, most = explanations(policies), None if top == "all" else int(top)
         return RowFormat(contract, tuple(policies.key), most, self.run.batch, self.run.run_id)
@@ -112,20 +113,20 @@ class ExplainTask:
     def _in_driver(self) -> KeyedSums | None:
         run, settings, parts = self.run, self._settings, list[pa.RecordBatch]()
         with run.phase("explain"):
-            policies = self.batch.held(self._columns)
+            policies = self.batch.held(self.columns)
             explain = remembering(self.ready.here().opened())
             sums = self.summary.state(explain) if settings.summary else None
             for batch in policies.to_batches(max_chunksize=settings.rows_per_arrow_batch):
                 if sums is not None and batch.num_rows:
                     sums.add(batch)
                 if settings.policies:
-                    parts += [self._form.rows(rows, batch) for rows in explain(batch)]
+                    parts += [self.form.rows(rows, batch) for rows in explain(batch)]
         run.rows_in = policies.num_rows
         if settings.policies:
             with run.phase("write"):
                 rows = pa.Table.from_batches(parts) if parts else []
                 written = self._portfolio.tables.replace_arrow(
-                    self._form.table, rows, run.run_id, self.replaced
+                    self.form.table, rows, run.run_id, self.replaced
                 )
             run.outputs["explanations"] = written
         return sums
@@ -151,16 +152,16 @@ class ExplainTask:
             staged = staged_write(self._portfolio, run)
             return in_micro_batches(run, staged, parts, rows_of, self.replaced)
         with run.phase("write"):
-            return tables.replace(self._form.table, rows_of(parts[0]), run.run_id, self.replaced)
+            return tables.replace(self.form.table, rows_of(parts[0]), run.run_id, self.replaced)
 
     def _rows(
         self, policies: DataFrame, explaining: ExplainingPass, summing: Summing | None
     ) -> DataFrame:
-        return explained_frame(policies, self._columns, explaining, self._form, summing)
+        return explained_frame(policies, self.columns, explaining, self.form, summing)
 
     def _summed(self, explaining: ExplainingPass) -> KeyedSums:
         """Return the sums of the whole batch, by a pass of their own that writes no rows."""
-        plan, columns = self.summary, self._columns
+        plan, columns = self.summary, self.columns
         with self.run.phase("sum"):
             rows = ExecutorRows(self.batch.rows())
             return rows.aggregate(columns, lambda: plan.state(remembering(explaining.opened())))

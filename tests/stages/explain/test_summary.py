@@ -59,7 +59,8 @@ def test_the_rows_are_the_weighted_means_by_level_and_by_segment():
     values = explain(arrow(rows))[0].values
     weight = rows["exposure"].to_numpy()
     for n, feature in enumerate(PRICE.features):
-        whole = made.query("feature == @feature and level.isna() and segment.isna()").iloc[0]
+        of_feature = made[made["feature"] == feature]
+        whole = of_feature[of_feature["level"].isna() & of_feature["segment"].isna()].iloc[0]
         assert whole["mean"] == pytest.approx((values[:, n] * weight).sum() / weight.sum())
         absolute = (abs(values[:, n]) * weight).sum() / weight.sum()
         assert whole["mean_absolute"] == pytest.approx(absolute)
@@ -67,7 +68,7 @@ def test_the_rows_are_the_weighted_means_by_level_and_by_segment():
         assert whole["rows"] == 500 and whole["exposure"] == pytest.approx(weight.sum())
         for area in ("city", "country"):
             chosen = (rows["area"] == area).to_numpy()
-            row = made.query("feature == @feature and segment_level == @area").iloc[0]
+            row = of_feature[of_feature["segment_level"] == area].iloc[0]
             mean = (values[chosen, n] * weight[chosen]).sum() / weight[chosen].sum()
             assert row["mean"] == pytest.approx(mean) and row["segment"] == "area"
     fuels = made.query("feature == 'fuel' and segment.isna()").dropna(subset="level")

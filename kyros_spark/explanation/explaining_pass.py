@@ -13,6 +13,7 @@ import pyarrow as pa
 from kyros_spark.explanation.explainer import Explainer
 from kyros_spark.explanation.price import ExplainedRows, Price, explained_rows
 from kyros_spark.explanation.worker_explainers import explainer
+from kyros_spark.kernels.cpu import describe_host
 from kyros_spark.scoring.arrow_features import encoded
 from kyros_spark.scoring.scoring_pass import Input, PassModel
 
@@ -32,6 +33,10 @@ class ExplainingModel:
     max_table_bytes: int
     reference_terms: np.ndarray | None = None
     background: tuple[np.ndarray, ...] | None = None
+
+    def describe(self) -> dict[str, object]:
+        """Return the kernel that explains it here, and the facts that decided it."""
+        return {"kernel": self.explainer().kernel, **describe_host()}
 
     def explainer(self) -> Explainer:
         """Return what explains it in this process, built once."""

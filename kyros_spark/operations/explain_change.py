@@ -53,5 +53,7 @@ def explain_change(
         )
     # A class's rows stand under NAME.CLASS, and the two models may have different names.
     suffix = F.substring("model_name", len(entry_before.name) + 1, 1000)
-    rows_before = old.rows().withColumn("model_name", F.concat(F.lit(entry_after.name), suffix))
+    named = F.concat(F.lit(entry_after.name), suffix)
+    keys = new.task.batch.rows().select(*config.sources.policies.key)
+    rows_before = old.rows(keys if where is not None else None).withColumn("model_name", named)
     return explained_change(rows_before, new.rows(), config.sources.policies.key)

@@ -208,6 +208,6 @@ def scoring_pass(
             )
             for worker, scorer in zip(workers, scorers, strict=True):
                 for part in worker.parts:
-                    report.add(part.model, scorer)
+                    report.add(part.model, scorer.describe())
 
     return score

@@ -97,10 +97,13 @@ def test_what_a_price_is_made_of(spark, world):
     assert {row["value"] for row in rows if row["feature"] == "fuel"} == {"diesel"}
     city = {row[0] for row in policy_rows(SECOND) if row[6] == "city"}
     predicted = stored(spark, world[0], SECOND, "frequency")
+    explanations = world[0].read(spark, "explanations", SECOND).where("model_name = 'frequency'")
+    listed = {row["policy_id"]: row["contributions"][0] for row in explanations.collect()}
+    assert {row["policy_id"] for row in in_the_city} == set(predicted)
     for row in in_the_city:
         if row["policy_id"] in city:
             assert row["prediction"] == predicted[row["policy_id"]]["prediction"]
-    assert {row["largest"] for row in in_the_city} == {"power"}
+            assert row["largest"] == listed[row["policy_id"]]["feature"]
 
 
 def test_why_a_price_changed(spark, world):
@@ -229,7 +232,7 @@ def test_which_version_is_in_use(spark, world):
 
 def test_every_section_of_the_page_has_its_test():
     source = Path(__file__).read_text(encoding="utf-8")
-    assert len(SECTIONS) == 12
+    assert len(SECTIONS) == 14
     for title, queries in SECTIONS.items():
         assert queries and f'"{title}"' in source
 

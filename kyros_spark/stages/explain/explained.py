@@ -13,6 +13,8 @@ from kyros_spark import profiler
 from kyros_spark.explanation.explaining_pass import Explain, ExplainingPass
 from kyros_spark.explanation.price import ExplainedRows
 from kyros_spark.explanation.ranking import listed
+from kyros_spark.scoring.host_report import HostReport
+from kyros_spark.scoring.worker_seconds import WorkerSeconds
 from kyros_spark.stages.explain.summary import SummaryPlan
 from kyros_spark.stages.explain.summary_report import SummaryReport
 from kyros_spark.tables.contract import Table
@@ -25,6 +27,13 @@ class Summing:
 
     plan: SummaryPlan
     report: SummaryReport
+
+
+def report_host(explaining: ExplainingPass, report: HostReport | None) -> None:
+    """Record, on a worker, which kernel explained each model."""
+    if report is not None:
+        for model in explaining.models:
+            report.add(model.scored.parts[0].model, model.describe())
 
 
 @dataclass(frozen=True)
@@ -75,22 +84,31 @@ def explained_frame(
     explaining: ExplainingPass,
     form: RowFormat,
     summing: Summing | None = None,
+    report: HostReport | None = None,
 ) -> DataFrame:
     """Return the rows of `explanations` for prepared rows: one per policy and price.
 
-    summing: sums the contributions up on the way.
+    summing: sums the contributions up on the way. report: collects what explained where.
     """
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with profiler.profiled("explain-worker"):
             explain = remembering(explaining.opened())
             sums = summing.plan.state(explain) if summing is not None else None
-            for batch in batches:
+            seconds = WorkerSeconds()
+            for batch in seconds.exchanged(batches):
+                prices = explain(batch)
+                seconds.charge("kernel")
                 if sums is not None and batch.num_rows:
                     sums.add(batch)
-                yield from (form.rows(rows, batch) for rows in explain(batch))
+                parts = [form.rows(rows, batch) for rows in prices]
+                seconds.charge("conversion")
+                yield from parts
         if summing is not None and sums is not None:
             summing.report.add(sums)
+        if report is not None:
+            report.spend(seconds.seconds)
+            report_host(explaining, report)
 
     schema = ", ".join(f"{quoted(column.name)} {column.type}" for column in form.table.columns)
     return prepared.select(*map(quoted, columns)).mapInArrow(work, schema)

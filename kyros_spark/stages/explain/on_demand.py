@@ -34,9 +34,12 @@ class OnDemand:
         """Return the links of the prices."""
         return {price.link for price in self.ready.prices}
 
-    def rows(self) -> DataFrame:
-        """Return the rows that table `explanations` would hold, whenever they are read."""
-        return self.task.rows()
+    def rows(self, among: DataFrame | None = None) -> DataFrame:
+        """Return the rows that table `explanations` would hold, whenever they are read.
+
+        among: the keys of the policies to explain; by default all of the batch.
+        """
+        return self.task.rows(among)
 
     def held(self, policies: pa.Table) -> list[tuple[pa.RecordBatch, list[ExplainedRows]]]:
         """Return what each price of policies is made of, explained in this process.

@@ -12,6 +12,7 @@ from kyros_spark.registry import Entry
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import Run
+from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.stages.explain.batch import ExplainedBatch
 from kyros_spark.stages.explain.chosen import chosen_models
 from kyros_spark.stages.explain.explaining import explaining
@@ -76,7 +77,9 @@ def _explain(batch: ExplainedBatch, reference: Reference, run: Run, chosen: list
         plan = scoring_plan(portfolio.registry, chosen, portfolio.config.predict.products)
         batch.source.check(run, plan.models)
         ready = explaining(plan, settings, reference)
-    task = ExplainTask(batch, ready, tuple(plan.paths), run)
+    hosts = HostReport(portfolio.spark)
+    run.in_python = hosts.spent
+    task = ExplainTask(batch, ready, tuple(plan.paths), run, hosts)
     sums = task.write()
     if sums is not None:
         with run.phase("summary"):
@@ -90,4 +93,5 @@ def _explain(batch: ExplainedBatch, reference: Reference, run: Run, chosen: list
         "models": {price.name: price.version for price in ready.prices},
         "top": settings.top,
         "covers_measured": list(ready.measured),
+        "hosts": hosts.hosts(),
     }

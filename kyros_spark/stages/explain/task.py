@@ -18,6 +18,7 @@ from kyros_spark.explanation.explaining_pass import ExplainingPass
 from kyros_spark.runs.micro_batches import in_micro_batches, staged_write
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
+from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.udf import sent
 from kyros_spark.spark.session import arrow_batch_rows, can_broadcast
 from kyros_spark.spark_version import has_to_arrow
@@ -28,6 +29,7 @@ from kyros_spark.stages.explain.explained import (
     columns_read,
     explained_frame,
     remembering,
+    report_host,
 )
 from kyros_spark.stages.explain.explaining import Explaining
 from kyros_spark.stages.explain.levels import levels_by_feature
@@ -47,6 +49,7 @@ class ExplainTask:
     ready: Explaining
     paths: tuple[str, ...]
     run: Run
+    hosts: HostReport | None = None
 
     def write(self) -> KeyedSums | None:
         """Write the rows of `explanations`, if they are asked for; return the sums, if those are.
@@ -58,9 +61,15 @@ class ExplainTask:
         with arrow_batch_rows(self._portfolio.spark, self._settings.rows_per_arrow_batch):
             return self._on_executors()
 
-    def rows(self) -> DataFrame:
-        """Return the rows of `explanations`, whenever they are read."""
-        return self._rows(self.batch.rows(), self.ready.sent(self._source), None)
+    def rows(self, among: DataFrame | None = None) -> DataFrame:
+        """Return the rows of `explanations`, whenever they are read.
+
+        among: the keys of the policies to explain; by default all of the batch.
+        """
+        policies = self.batch.rows()
+        if among is not None:
+            policies = policies.join(among, list(self.form.key), "left_semi")
+        return self._rows(policies, self.ready.sent(self._source), None)
 
     @cached_property
     def summary(self) -> SummaryPlan:
@@ -121,6 +130,7 @@ class ExplainTask:
                     sums.add(batch)
                 if settings.policies:
                     parts += [self.form.rows(rows, batch) for rows in explain(batch)]
+        report_host(self.ready.here(), self.hosts)
         run.rows_in = policies.num_rows
         if settings.policies:
             with run.phase("write"):
@@ -157,7 +167,7 @@ class ExplainTask:
     def _rows(
         self, policies: DataFrame, explaining: ExplainingPass, summing: Summing | None
     ) -> DataFrame:
-        return explained_frame(policies, self.columns, explaining, self.form, summing)
+        return explained_frame(policies, self.columns, explaining, self.form, summing, self.hosts)
 
     def _summed(self, explaining: ExplainingPass) -> KeyedSums:
         """Return the sums of the whole batch, by a pass of their own that writes no rows."""

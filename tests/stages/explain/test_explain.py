@@ -183,3 +183,27 @@ def test_what_cannot_be_explained_is_named_and_nothing_is_written(
     given = [f"--set=explain.{name}={json.dumps(value)}" for name, value in settings.items()]
     outcome = explained.kyros(["explain", "--batch", FIRST, *given])
     assert outcome.code in (2, 3) and words in outcome.message
+
+
+def test_one_policy_is_explained_in_words_and_drawn(explained, tables_as_before, tmp_path):
+    tables_as_before(explained.base)
+    html = tmp_path / "why.html"
+    words = ["explain", "--batch", FIRST, "--model", "pure_premium", "--policy", "P003"]
+    outcome = explained.kyros([*words, "--html", str(html)])
+    (row,) = outcome.line["prices"]
+    assert outcome.lines[0].endswith(f"= {row['prediction']:.6g}.")
+    assert row["policy_id"] == "P003" and len(row["contributions"]) == 5
+    page = html.read_text()
+    assert (
+        page.count("<svg ") == 1 and "Policy P003" in page and "http:" not in page.split("svg")[0]
+    )
+    outcome = explained.kyros([*words[:-1], "nobody"])
+    assert outcome.code == 2 and "expected a policy nobody" in outcome.message
+
+
+def test_a_batch_is_drawn_on_one_page(explained, tmp_path):
+    html = tmp_path / "page.html"
+    line = explained.must(f"explain --batch {FIRST} --model boosted --html {html}")
+    assert line["file"] == str(html)
+    page = html.read_text()
+    assert page.count("<svg ") >= 5 and "boosted@1" in page

@@ -36,17 +36,22 @@ def leaf_of(arrays, tree, row, rule="whole"):
     at = 0
     while at >= 0:
         split = start + at
-        number = int(arrays["split_cut"][split]) - arrays["cut_value"].size
-        by_set = number >= 0
-        value = row[int(arrays["set_feature"][number]) if by_set else split_feature(arrays, split)]
-        if math.isnan(value):
-            left = bool(arrays["split_missing_left"][split])
-        elif by_set:
-            left = not goes_right(arrays, number, float(value), rule)
-        else:
-            left = bool(value < arrays["cut_value"][arrays["split_cut"][split]])
+        _, left = split_feature_and_side(arrays, split, row, rule)
         at = int(arrays["split_left" if left else "split_right"][split])
     return ~at
+
+
+def split_feature_and_side(arrays, split, row, rule="whole"):
+    """Return the feature that a split asks for, and whether the row goes left there."""
+    number = int(arrays["split_cut"][split]) - arrays["cut_value"].size
+    by_set = number >= 0
+    feature = int(arrays["set_feature"][number]) if by_set else split_feature(arrays, split)
+    value = row[feature]
+    if math.isnan(value):
+        return feature, bool(arrays["split_missing_left"][split])
+    if by_set:
+        return feature, not goes_right(arrays, number, float(value), rule)
+    return feature, bool(value < arrays["cut_value"][arrays["split_cut"][split]])
 
 
 def tree_scores(arrays, rows, start, rule="whole"):

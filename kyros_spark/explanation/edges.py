@@ -36,13 +36,12 @@ class TreeEdges:
     leaf_edge: np.ndarray
 
 
-def tree_edges(model: Arrays, share: np.ndarray | None = None) -> TreeEdges:
+def tree_edges(model: Arrays, share: np.ndarray) -> TreeEdges:
     """Return the edges of a tree model's arrays.
 
-    share  float64[2 * splits]; None takes the ratios of the model's covers
+    share  float64[2 * splits], such as `cover_shares`
     """
     feature = split_features(model)
-    share = cover_shares(model) if share is None else share
     splits, leaves = feature.size, model["leaf_value"].size
     edges = TreeEdges(
         feature=feature,
@@ -71,10 +70,17 @@ def tree_edges(model: Arrays, share: np.ndarray | None = None) -> TreeEdges:
     return edges
 
 
-def expected_sums(model: Arrays, edges: TreeEdges) -> np.ndarray:
-    """Return the expected sum of leaf values of each output, float64[outputs]."""
+def leaf_shares(edges: TreeEdges) -> np.ndarray:
+    """Return the share of all rows that reaches each leaf, float64[leaves]."""
+    return np.append(edges.reach, 1.0)[edges.leaf_edge]  # edge -1: the only leaf of its tree
+
+
+def expected_sums(model: Arrays, reach: np.ndarray) -> np.ndarray:
+    """Return the expected sum of leaf values of each output, float64[outputs].
+
+    reach  float64[leaves]: the share of rows that reaches each leaf
+    """
     trees = np.arange(model["tree_start"].size)
-    reach = np.append(edges.reach, 1.0)[edges.leaf_edge]  # edge -1: the only leaf of its tree
     borders = model.get("output_start", trees[[0, -1]])
     leaves = (model["tree_start"] + trees)[borders]
     expected = model["leaf_value"].astype(np.float64) * reach

@@ -1,17 +1,33 @@
 """Explain rows: the base and the contribution of each feature, which add up to the raw score."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from kyros_spark.errors import CoversMissingError, ModelNotSupportedError
-from kyros_spark.explanation.edges import expected_sums, tree_edges
+from kyros_spark.errors import (
+    CoversMissingError,
+    DataContractError,
+    KernelNotAvailableError,
+    ModelNotSupportedError,
+)
+from kyros_spark.explanation.edges import (
+    cover_shares,
+    expected_sums,
+    leaf_shares,
+    tree_edges,
+)
 from kyros_spark.explanation.glm_terms import GlmTerms
 from kyros_spark.explanation.numpy_trees import NumpyExplainer
+from kyros_spark.explanation.tree_explainer import TreeExplainer
+from kyros_spark.kernels.compile import CompileError
+from kyros_spark.kernels.cpu import describe_host
 from kyros_spark.model.artefact import Model
 from kyros_spark.scoring.input_columns import input_columns
+
+LOG = logging.getLogger(__name__)
 
 MAX_TABLE_BYTES = 256 << 20
 
@@ -81,13 +97,10 @@ class Explainer:
                 f"model {model.manifest.name}: reference terms are of linear models, this one is "
                 "made of trees"
             )
-        check_covers(model)
-        edges = tree_edges(model.arrays)
+        expected, self._engine = _tree_engine(model, kernel, max_table_bytes, background)
         outputs = model.manifest.outputs
         intercepts = [output.intercept for output in outputs] or [model.manifest.intercept]
-        self._base = np.array(intercepts) + expected_sums(model.arrays, edges)
-        self._base /= model.manifest.divisor
-        self._engine = NumpyExplainer(model, edges)
+        self._base = (np.array(intercepts) + expected) / model.manifest.divisor
 
     @property
     def kernel(self) -> str:
@@ -108,6 +121,54 @@ class Explainer:
         if self.manifest.kind == "trees" and self.manifest.divisor != 1.0:
             values /= self.manifest.divisor
         return Contributions(self._base.copy(), values)
+
+
+def _tree_engine(
+    model: Model, kernel: str, max_table_bytes: int, background: Sequence[np.ndarray] | None
+) -> tuple[np.ndarray, _Contributor]:
+    """Return the expected sum of each output, and the engine that takes it apart.
+
+    It is the one without a compiler where the kernels do not compile.
+    """
+    if background is not None:
+        return _sample_engine(model, kernel, max_table_bytes, background)
+    check_covers(model)
+    edges = tree_edges(model.arrays, cover_shares(model.arrays))
+    expected = expected_sums(model.arrays, leaf_shares(edges))
+    if kernel == "numpy":
+        return expected, NumpyExplainer(model, edges)
+    try:
+        return expected, TreeExplainer(model, edges, kernel, max_table_bytes)
+    except CompileError as error:
+        if kernel != "auto":
+            raise _not_available(kernel, error) from error
+        LOG.warning("explaining without a compiler, much slower: %s", error)
+        return expected, NumpyExplainer(model, edges)
+
+
+def _sample_engine(
+    model: Model, kernel: str, max_table_bytes: int, background: Sequence[np.ndarray]
+) -> tuple[np.ndarray, _Contributor]:
+    columns, _, size = input_columns(model.manifest, background)
+    if not size:
+        raise DataContractError(
+            f"{model.manifest.name}: expected rows in the background, found none"
+        )
+    edges = tree_edges(model.arrays, np.full(2 * model.arrays["split_left"].size, 0.5))
+    if kernel == "numpy":
+        raise ModelNotSupportedError("kernel numpy: expected no background; take another kernel")
+    try:
+        engine = TreeExplainer(model, edges, kernel, max_table_bytes, columns)
+    except CompileError as error:
+        raise _not_available(kernel, error) from error
+    return expected_sums(model.arrays, engine.reached), engine
+
+
+def _not_available(kernel: str, error: CompileError) -> KernelNotAvailableError:
+    return KernelNotAvailableError(
+        f"kernel {kernel}, host {describe_host()['host']}: {error}. Set it to auto, or "
+        "KYROS_COMPILE_SECONDS higher."
+    )
 
 
 def check_covers(model: Model) -> None:

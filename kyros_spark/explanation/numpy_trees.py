@@ -1,14 +1,6 @@
 """Explain trees without a compiler: the same values, by NumPy, some hundred times slower.
 
-The Shapley value of a feature i at a leaf of value v, over the features j of its path, is
-
-    v * integral from 0 to 1 of (o_i - z_i) * product over j != i of (t o_j + (1 - t) z_j) dt
-
-where o_j is 1 if the row meets all the path's conditions on j, else 0, and z_j is the share of the
-training rows that meet them. The integrand is a polynomial, so Gauss and Legendre's quadrature with
-half as many nodes as features is exact; all of its terms have one sign, so nothing cancels. Source:
-the multilinear extension of a game (Owen, 1972), with the sharing of products along edges of Linear
-TreeShap (Yu et al., NeurIPS 2022).
+The formula is that of kernels/shapley_quadrature.py.
 """
 
 from collections.abc import Sequence
@@ -17,16 +9,11 @@ from itertools import pairwise
 import numpy as np
 
 from kyros_spark.explanation.edges import TreeEdges
+from kyros_spark.explanation.quadrature import quadrature
 from kyros_spark.model.artefact import Model
 from kyros_spark.scoring.numpy_scorer import NumpyTrees
 
 CHUNK_ROWS = 512
-
-
-def quadrature(features: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return nodes in (0, 1) and weights, exact for products over that many features."""
-    nodes, weights = np.polynomial.legendre.leggauss(max(-(-features // 2), 1))
-    return (nodes + 1) / 2, weights / 2
 
 
 class NumpyExplainer:

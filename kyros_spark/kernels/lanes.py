@@ -62,6 +62,15 @@ def x86(b: ir.IRBuilder, name: str, result: ir.Type, *arguments: ir.Value) -> ir
     return b.call(function, arguments)
 
 
+def prefetch(b: ir.IRBuilder, address: ir.Value) -> None:
+    """Ask for the cache line at `address`, which need not exist."""
+    pointer = b.inttoptr(address, BYTE.as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, INT, INT, INT])
+    function = b.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+    to_read, keep, data = ir.Constant(INT, 0), ir.Constant(INT, 3), ir.Constant(INT, 1)
+    b.call(function, [pointer, to_read, keep, data])
+
+
 def _pointer(b: ir.IRBuilder, address: ir.Value, offset: int, kind: ir.Type) -> ir.Value:
     location = b.add(address, number(offset)) if offset else address
     return b.inttoptr(location, kind.as_pointer())

@@ -29,6 +29,7 @@ class _Nodes:
     true, false  int64: the positions of a split's children, -1 for a leaf
     feature, threshold, mode, missing_true   of a split
     value        of a leaf: a number, or a row of weights, one per class
+    cover        the nodes' hit rates, if the file gives them
     """
 
     tree: np.ndarray
@@ -39,6 +40,7 @@ class _Nodes:
     mode: np.ndarray
     missing_true: np.ndarray
     value: np.ndarray
+    cover: np.ndarray | None = None
 
 
 def nodes_of_ensemble(
@@ -84,6 +86,7 @@ def nodes_of_ensemble(
         mode=mode,
         missing_true=missing[order].astype(np.uint8),
         value=value,
+        cover=_hit_rates(attributes, order),
     )
     return _raw_nodes(_roots_first(nodes), single)
 
@@ -148,6 +151,17 @@ class _NodePositions:
         return positions
 
 
+def _hit_rates(attributes: Attributes, order: np.ndarray) -> np.ndarray | None:
+    """Return the nodes' hit rates, in `order`, or None if the file has none.
+
+    Converters write 1 for every node that they know nothing about.
+    """
+    rates = _weights(attributes, "nodes_hitrates")
+    if rates.size != order.size or (rates == rates.flat[0]).all():
+        return None
+    return rates[order].astype(np.float64)
+
+
 def _weights(attributes: Attributes, name: str) -> np.ndarray:
     """Return an attribute's float32 values, or the float64 values of opset 3's tensors."""
     return np.asarray(attributes.get(f"{name}_as_tensor", attributes.get(name)))
@@ -202,7 +216,8 @@ def _roots_first(nodes: _Nodes) -> _Nodes:
         name: getattr(nodes, name)[order]
         for name in ("tree", "feature", "threshold", "mode", "missing_true", "value")
     }
-    return _Nodes(**children, **other_columns)
+    cover = None if nodes.cover is None else nodes.cover[order]
+    return _Nodes(**children, **other_columns, cover=cover)
 
 
 def _raw_nodes(nodes: _Nodes, single: bool) -> RawNodes:
@@ -223,6 +238,7 @@ def _raw_nodes(nodes: _Nodes, single: bool) -> RawNodes:
         threshold=_single(cut) if single else cut,
         missing_left=np.where(opposite, 1 - nodes.missing_true, nodes.missing_true),
         value=nodes.value,
+        cover=nodes.cover,
     )
     return with_every_value_cuts(raw)
 

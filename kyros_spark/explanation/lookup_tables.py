@@ -1,0 +1,53 @@
+"""Build a plan's look-up tables, by the shares of the covers or against a sample of rows."""
+
+import numpy as np
+
+from kyros_spark.explanation.edges import TreeEdges
+from kyros_spark.explanation.kernel_calls import run
+from kyros_spark.explanation.lookup_plan import LookupPlan
+from kyros_spark.explanation.quadrature import quadrature
+from kyros_spark.kernels.row_bits import BLOCK_ROWS, SLOT_BYTES
+from kyros_spark.kernels.shapley_tables import MOST_BITS, build_tables, count_patterns
+from kyros_spark.scoring.kernel_calls import frozen
+from kyros_spark.scoring.row_codes import aligned
+
+Arrays = dict[str, np.ndarray]
+
+
+def lookup_tables(
+    t: Arrays, edges: TreeEdges, plan: LookupPlan, sample: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return all tables (float64) and the share of the sample that reaches each leaf.
+
+    t       the model's arrays and kernel tables, read-only
+    sample  float64 from `sample_patterns`; None takes the shares of the edges
+    """
+    nodes = np.zeros((MOST_BITS + 1, 2, MOST_BITS))
+    for features in range(1, MOST_BITS + 1):
+        for row, numbers in enumerate(quadrature(features)):
+            nodes[features, row, : numbers.size] = numbers
+    tables, reached = np.zeros(plan.entries), np.ones(t["leaf_value"].size)
+    patterns = np.zeros(0) if sample is None else sample
+    links = [edges.feature, edges.above, edges.joint, edges.leaf_edge]
+    run(
+        build_tables, plan.groups, t["tree_start"], *map(frozen, links), t["leaf_value"],
+        plan.leaves, plan.conditions, plan.features, plan.columns, frozen(nodes),
+        frozen(patterns), reached, tables,
+    )  # fmt: skip
+    return frozen(tables), reached
+
+
+def sample_patterns(t: Arrays, plan: LookupPlan, codes: np.ndarray, rows: int) -> np.ndarray:
+    """Return the share of a sample's rows that show each pattern, group after group (float64).
+
+    codes  uint8[blocks, columns, BLOCK_ROWS]: the codes of `rows` rows
+    """
+    counts = np.zeros(int((1 << plan.groups[:-1, 3]).sum()))
+    splits = int(np.diff(t["tree_start"]).max(initial=0))
+    scratch = aligned(SLOT_BYTES * (splits + MOST_BITS))
+    indices = aligned(2 * BLOCK_ROWS).view(np.uint16)
+    run(
+        count_patterns, frozen(codes), rows, t["tree_start"], t["tests"], plan.groups,
+        plan.conditions, scratch, indices, counts,
+    )  # fmt: skip
+    return counts / rows

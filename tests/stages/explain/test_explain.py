@@ -207,3 +207,17 @@ def test_a_batch_is_drawn_on_one_page(explained, tmp_path):
     assert line["file"] == str(html)
     page = html.read_text()
     assert page.count("<svg ") >= 5 and "boosted@1" in page
+
+
+def test_against_the_mean_a_glms_contributions_are_nothing_on_average(explained, spark, tmp_path):
+    portfolio = explained.copy_to(tmp_path)
+    portfolio.set("explain", {"reference": "mean", "trees": "background", "background_rows": 20})
+    portfolio.must(f"explain --batch {FIRST}")
+    summary = rows_of(portfolio, spark, FIRST, "explanation_summary").where("level IS NULL")
+    of_glm = summary.where("model_name IN ('frequency', 'severity', 'premium')").collect()
+    assert len(of_glm) == 9 and all(abs(row["mean"]) < 1e-12 for row in of_glm)
+    assert all(row["mean_absolute"] > 1e-3 for row in of_glm)
+    gap = f"max(abs(ln(prediction - load) - (base + {SUM} + rest))) AS gap"
+    assert rows_of(portfolio, spark, FIRST).selectExpr(gap).first()["gap"] < 1e-12
+    rest = rows_of(portfolio, spark, FIRST).where("model_name = 'severity'")
+    assert rest.selectExpr("max(abs(rest)) AS rest").first()["rest"] < 1e-12

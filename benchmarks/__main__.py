@@ -3,12 +3,12 @@
 import argparse
 import sys
 
-from benchmarks import books, case, engine, growth, iteration, stages, storm, train
+from benchmarks import books, case, engine, explain, growth, iteration, stages, storm, train
 
 BENCHMARKS = {
     "engine": engine.main, "stages": stages.main, "train": train.main, "storm": storm.main,
     "case": case.main, "growth": growth.main, "iteration": iteration.main,
-    "books": books.main,
+    "books": books.main, "explain": explain.main,
 }  # fmt: skip
 
 

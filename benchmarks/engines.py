@@ -58,7 +58,7 @@ def kyros_parts(folder: Path) -> dict:
     from kyros_spark.model.importers.recognise import import_model
     from kyros_spark.scoring.bundle import bundle
     from kyros_spark.scoring.scorer import Scorer
-    from kyros_spark.scoring.tree_scorer import CHUNK_ROWS, _Workspace
+    from kyros_spark.scoring.tree_scorer import CHUNK_ROWS
 
     cell = CELLS[0]
     names = [f"f{number}" for number in range(cell.features)]
@@ -69,14 +69,14 @@ def kyros_parts(folder: Path) -> dict:
         column.flags.writeable = False
     one, two = (Scorer(model) for model in models)
     both = Scorer(bundle(models, [range(cell.features)] * 2))
-    engine = one._engine
+    row_codes = one._engine._codes
 
     def quantise() -> np.ndarray:
-        work = _Workspace(CHUNK_ROWS, cell.features, np.dtype(np.float64))
+        codes = row_codes.workspace(CHUNK_ROWS)
         for first in range(0, cell.rows, CHUNK_ROWS):
             last = min(first + CHUNK_ROWS, cell.rows)
-            engine._quantise(columns, first, last, work.codes)
-        return work.sums
+            row_codes.write(columns, first, last, codes)
+        return codes
 
     works = {
         "quantising": quantise,

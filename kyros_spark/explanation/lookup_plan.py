@@ -6,7 +6,7 @@ import numpy as np
 
 from kyros_spark.explanation.edges import TreeEdges
 from kyros_spark.explanation.kernel_calls import run
-from kyros_spark.kernels.row_bits import BLOCK_ROWS
+from kyros_spark.explanation.lookup_columns import LookupColumns, arrange_columns, starts
 from kyros_spark.kernels.shapley_groups import (
     BITS,
     CONDITIONS,
@@ -28,11 +28,8 @@ class LookupPlan:
 
     leaves, groups, conditions, features  see kernels/shapley_groups.py
     group_start   int64[trees + 1]: where each tree's groups begin
-    columns       int64, beside `features`: where each feature's table column begins, in entries
-    entries       the number of entries of all tables
-    index_start   int64[groups]: where its indices begin, in bytes, counted within its tree
-    index_bytes   the bytes of the largest tree's indices
-    run_start, runs, uses  see kernels/shapley_lookup.py
+    begin         int64, beside `features`: where each feature's table column begins, in entries
+    columns       the order in which the tables lie
     by_quadrature bool[leaves], in the model's order: the leaves that are in no group
     """
 
@@ -41,13 +38,8 @@ class LookupPlan:
     conditions: np.ndarray
     features: np.ndarray
     group_start: np.ndarray
-    columns: np.ndarray
-    entries: int
-    index_start: np.ndarray
-    index_bytes: int
-    run_start: np.ndarray
-    runs: np.ndarray
-    uses: np.ndarray
+    begin: np.ndarray
+    columns: LookupColumns
     by_quadrature: np.ndarray
 
 
@@ -62,12 +54,23 @@ def plan_lookup(
     feature, above = frozen(edges.feature), frozen(edges.above)
     leaf_edge = frozen(edges.leaf_edge)
     leaves = np.zeros((leaf_edge.size, 3), np.int32)
-    run(order_leaves, tree_start, frozen(model["split_left"]), frozen(model["split_right"]), leaves)
+    most = int(np.diff(tree_start).max(initial=0)) + 2
+    children = (frozen(model["split_left"]), frozen(model["split_right"]))
+    run(order_leaves, tree_start, *children, np.zeros((most, 2), np.int64), leaves)
     leaves = frozen(leaves)
     chosen = np.zeros((leaf_edge.size, 4), np.int32)
     links = (feature, above, frozen(edges.distinct), leaf_edge, leaves)
     stamp = np.zeros(int(feature.max(initial=0)) + 1, np.int64)
-    run(choose_groups, tree_start, *links, frozen(costs), frozen(leaf_costs), stamp, chosen)
+    run(
+        choose_groups,
+        tree_start,
+        *links,
+        frozen(costs),
+        frozen(leaf_costs),
+        stamp,
+        np.zeros(most),
+        chosen,
+    )
     groups = _group_rows(tree_start, chosen)
     conditions = np.zeros(groups[-1, 5], np.int64)
     features = np.zeros(groups[-1, 6], np.int32)
@@ -96,54 +99,24 @@ def _laid_out(
     conditions: np.ndarray,
     features: np.ndarray,
 ) -> LookupPlan:
-    tree, bits, counts = groups[:-1, 0], groups[:-1, 3], groups[:-1, 7]
-    trees = np.arange(tree_start.size)
-    group_start = np.searchsorted(tree, trees)
-    widths = np.where(bits > 8, 2 * BLOCK_ROWS, BLOCK_ROWS)
-    index_start = _starts(widths)
-    first_index = index_start[group_start]
-    # one use per table column, sorted by tree, feature and width
+    tree, counts = groups[:-1, 0], groups[:-1, 7]
     group = np.repeat(np.arange(tree.size), counts)
-    column = np.arange(group.size) - np.repeat(_starts(counts)[:-1], counts)
-    used = features[groups[group, 6] + column]
-    wide = bits[group] > 8
-    order = np.lexsort((wide, used, tree[group]))
-    column_start = _starts((1 << bits[group])[order])  # tables lie in the order of their use
-    uses = np.zeros((order.size + 1, 2), np.int64)
-    uses[:-1, 0] = (index_start[group] - first_index[tree[group]])[order]
-    uses[:, 1] = 8 * column_start
-    columns = np.zeros(features.size, np.int64)
-    columns[(groups[group, 6] + column)[order]] = column_start[:-1]
-    keys = np.stack([tree[group], used], axis=1)[order]
-    is_first = np.ones(order.size, bool)
-    is_first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
-    begin = np.flatnonzero(is_first)
-    is_wide = np.concatenate([[0], wide[order].cumsum()])
-    end = np.append(begin[1:], order.size)
-    n_wide = is_wide[end] - is_wide[begin] if order.size else begin[:0]
-    runs = np.stack([keys[begin, 1], begin, end[: begin.size] - begin - n_wide, n_wide], axis=1)
+    at = np.arange(group.size) - np.repeat(starts(counts)[:-1], counts) + groups[group, 6]
+    columns = arrange_columns(groups, tree_start.size - 1, group, features[at])
+    begin = np.zeros(features.size, np.int64)
+    begin[at] = columns.begin
     in_group = np.zeros(leaves.shape[0], bool)
     sizes = groups[:-1, 2] - groups[:-1, 1] + 1
-    rows = np.repeat(groups[:-1, 1] - _starts(sizes)[:-1], sizes) + np.arange(sizes.sum())
-    leaf_start = tree_start + trees
+    rows = np.repeat(groups[:-1, 1] - starts(sizes)[:-1], sizes) + np.arange(sizes.sum())
+    leaf_start = tree_start + np.arange(tree_start.size)
     in_group[leaf_start[np.repeat(tree, sizes)] + leaves[rows, 0]] = True
     return LookupPlan(
         leaves=leaves,
         groups=frozen(groups),
         conditions=frozen(conditions),
         features=frozen(features),
-        group_start=frozen(group_start),
-        columns=frozen(columns),
-        entries=int(column_start[-1]),
-        index_start=frozen(index_start[:-1] - first_index[tree]),
-        index_bytes=int(np.diff(first_index).max(initial=0)),
-        run_start=frozen(np.searchsorted(keys[begin, 0], trees)),
-        runs=frozen(runs.astype(np.int64)),
-        uses=frozen(uses.astype(np.int64)),
+        group_start=frozen(np.searchsorted(tree, np.arange(tree_start.size))),
+        begin=frozen(begin),
+        columns=columns,
         by_quadrature=~in_group,
     )
-
-
-def _starts(sizes: np.ndarray) -> np.ndarray:
-    starts: np.ndarray = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    return starts

@@ -10,7 +10,7 @@ from kyros_spark.errors import ModelNotSupportedError
 from kyros_spark.explanation.edges import TreeEdges
 from kyros_spark.explanation.kernel_calls import run
 from kyros_spark.explanation.lookup_plan import LookupPlan, plan_lookup
-from kyros_spark.explanation.lookup_tables import lookup_tables, sample_patterns
+from kyros_spark.explanation.lookup_tables import lookup_tables, pair_tables, sample_patterns
 from kyros_spark.explanation.quadrature import tree_nodes
 from kyros_spark.kernels.row_bits import BLOCK_ROWS, SLOT_BYTES
 from kyros_spark.kernels.shapley_groups import MAX_DEPTH
@@ -39,6 +39,7 @@ class TreeExplainer:
     """Sums contributions in float64, tree by tree.
 
     background  encoded columns of a sample; None weighs branches by the edges' shares
+    pairs       integers[pairs, 2]: features whose interactions take the place of contributions
     reached     float64[leaves]: the share of the background that reaches each leaf
     """
 
@@ -49,6 +50,7 @@ class TreeExplainer:
         kernel: str,
         max_table_bytes: int,
         background: Sequence[np.ndarray] | None = None,
+        pairs: np.ndarray | None = None,
     ) -> None:
         self.kernel = resolved_kernel(kernel)
         arrays = {**model.arrays, **(model.tables or kernel_tables.build_tables(model))}
@@ -59,10 +61,13 @@ class TreeExplainer:
         self._outputs = self._t.get("output_start", np.array([0, self._t["tree_start"].size - 1]))
         self._walk = tree_nodes(self._t["tree_start"], edges)
         sample, name = None, model.manifest.name
+        if pairs is not None:
+            self._explain_pairs(name, max_table_bytes, pairs)
+            return
         if background is None:
             self._plan = self._fitting_plan(name, max_table_bytes)
         else:
-            self._plan = self._plan_for_sample(name, max_table_bytes)
+            self._plan = self._plan_of_tables(name, max_table_bytes)
             size = background[0].size
             codes = self._codes.workspace(-(-size // BLOCK_ROWS) * BLOCK_ROWS)
             self._codes.write(background, 0, size, codes)
@@ -82,7 +87,7 @@ class TreeExplainer:
             return
         rows = min(-(-size // BLOCK_ROWS), CHUNK_BLOCKS) * BLOCK_ROWS
         codes = self._codes.workspace(rows)
-        work = _Workspace.of(self._plan, self._largest_tree(), rows, self._used.size)
+        work = _WorkingArrays.of(self._plan, self._largest_tree(), rows, self._used.size)
         for first in range(0, size, rows or 1):
             last = min(first + rows, size)
             used = -(-(last - first) // BLOCK_ROWS)
@@ -95,14 +100,14 @@ class TreeExplainer:
                 values[first:last, output, self._used] += by_row[: last - first]
 
     def _add_trees(
-        self, codes: np.ndarray, begin: int, end: int, work: "_Workspace", sums: np.ndarray
+        self, codes: np.ndarray, begin: int, end: int, work: "_WorkingArrays", sums: np.ndarray
     ) -> None:
-        t, plan, edges = self._t, self._plan, self._edges
+        t, plan, edges, columns = self._t, self._plan, self._edges, self._plan.columns
         for first, last in self._tiles(begin, end):
             run(
                 add_tables, codes, t["tree_start"], first, last, t["tests"], plan.group_start,
-                plan.groups, plan.conditions, plan.index_start, plan.run_start, plan.runs,
-                plan.uses, self._tables, work.scratch, work.indices, sums,
+                plan.groups, plan.conditions, columns.index_start, columns.run_start,
+                columns.runs, columns.uses, self._tables, work.scratch, work.indices, sums,
             )  # fmt: skip
         step_start, steps = self._steps
         if step_start[begin] < step_start[end]:
@@ -141,28 +146,36 @@ class TreeExplainer:
             )
         for limit in BIT_LIMITS:
             plan = plan_lookup(self._t, self._edges, COSTS[: limit + 1], leaf_costs)
-            if 8 * plan.entries <= max_table_bytes:
+            if 8 * plan.columns.entries <= max_table_bytes:
                 break
         return plan
 
-    def _plan_for_sample(self, name: str, max_table_bytes: int) -> LookupPlan:
-        """Return the cheapest plan of tables alone: quadrature has no room for a sample.
+    def _explain_pairs(self, name: str, max_table_bytes: int, pairs: np.ndarray) -> None:
+        number = np.full(int(max(self._used.max(initial=0), pairs.max(initial=0))) + 1, -1)
+        number[self._used] = np.arange(self._used.size)
+        plan = self._plan_of_tables(name, max_table_bytes)
+        self._plan, self._tables = pair_tables(self._t, self._edges, plan, number[pairs])
+        self._used = np.arange(pairs.shape[0])
+        self._steps = self._planned_walk()
+
+    def _plan_of_tables(self, name: str, max_table_bytes: int) -> LookupPlan:
+        """Return the cheapest plan of tables alone: quadrature has no room for samples and pairs.
 
         Raises ModelNotSupportedError for a path of too many features, and for tables that do not
         fit.
         """
         leaf_costs = np.full(self._t["tree_start"].size - 1, np.inf)
         plan = plan_lookup(self._t, self._edges, COSTS, leaf_costs)
-        grown = np.repeat(np.diff(self._t["tree_start"]) > 0, np.diff(self._t["tree_start"]) + 1)
-        if (plan.by_quadrature & grown).any():
+        sizes = np.diff(self._t["tree_start"])
+        if (plan.by_quadrature & np.repeat(sizes > 0, sizes + 1)).any():
             raise ModelNotSupportedError(
-                f"model {name}: a background takes paths of at most {MOST_BITS} features and "
-                f"{MAX_DEPTH} splits, its trees have longer ones; explain it without a background"
+                f"model {name}: a background and interactions take paths of at most {MOST_BITS} "
+                f"features and {MAX_DEPTH} splits, its trees have longer ones; do without them"
             )
-        if 8 * plan.entries > max_table_bytes:
+        if 8 * plan.columns.entries > max_table_bytes:
             raise ModelNotSupportedError(
-                f"model {name}: explaining it against a background takes {8 * plan.entries} bytes "
-                f"of tables, max_table_bytes allows {max_table_bytes}; allow more"
+                f"model {name}: a background or interactions take {8 * plan.columns.entries} "
+                f"bytes of tables, max_table_bytes allows {max_table_bytes}; allow more"
             )
         return plan
 
@@ -173,12 +186,14 @@ class TreeExplainer:
         steps = np.zeros((4 * t["split_left"].size if wanted.any() else 0, 3), np.int32)
         if steps.size:
             trees = (t["tree_start"], t["split_left"], t["split_right"])
-            run(plan_walk, *trees, frozen(wanted), step_start, steps)
+            most = self._largest_tree()
+            scratch = (np.zeros((2 * most + 2, 3), np.int64), np.zeros(most, np.uint8))
+            run(plan_walk, *trees, frozen(wanted), *scratch, step_start, steps)
         return frozen(step_start), frozen(steps[: step_start[-1]].copy())
 
 
 @dataclass(frozen=True)
-class _Workspace:
+class _WorkingArrays:
     """The working arrays of one call of `add`; not shared, as other threads may explain too."""
 
     scratch: np.ndarray
@@ -186,9 +201,9 @@ class _Workspace:
     sums: np.ndarray
 
     @classmethod
-    def of(cls, plan: LookupPlan, splits: int, rows: int, features: int) -> "_Workspace":
+    def of(cls, plan: LookupPlan, splits: int, rows: int, features: int) -> "_WorkingArrays":
         return cls(
             scratch=aligned(SLOT_BYTES * (PLANES + splits)),
-            indices=aligned(plan.index_bytes),
+            indices=aligned(plan.columns.index_bytes),
             sums=aligned(8 * rows * features).view(np.float64).reshape(-1, features, BLOCK_ROWS),
         )

@@ -25,19 +25,23 @@ def climb(edge: int, steps: int, above: np.ndarray) -> int:
 
 
 def order_leaves(
-    tree_start: np.ndarray, left: np.ndarray, right: np.ndarray, leaves: np.ndarray
+    tree_start: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    stack: np.ndarray,
+    leaves: np.ndarray,
 ) -> None:
     """Order each tree's leaves from left to right.
 
     tree_start   int64[trees + 1]: where each tree's splits begin
     left, right  int32[splits]: children within the tree; a child below 0 is the leaf `~child`
+    stack        int64[most splits + 2, 2], scratch
     leaves       int32[leaves, 3], output: the number of the leaf within its tree, its depth, and
                  the depth of the split where its path and that of the leaf before it part
     """
-    stack = np.zeros((np.diff(tree_start).max() + 2, 2), np.int64)
     for tree in range(tree_start.size - 1):
         start, row, parted = tree_start[tree], tree_start[tree] + tree, 0
-        stack[0] = 0 if tree_start[tree + 1] > start else -1
+        stack[0, 0] = stack[0, 1] = 0 if tree_start[tree + 1] > start else -1
         waiting = 1
         while waiting:
             waiting -= 1
@@ -63,6 +67,7 @@ def choose_groups(
     costs: np.ndarray,
     leaf_costs: np.ndarray,
     stamp: np.ndarray,
+    best: np.ndarray,
     groups: np.ndarray,
 ) -> None:
     """Find the cheapest groups of each tree, by dynamic programming from left to right.
@@ -73,18 +78,17 @@ def choose_groups(
                 what each of its features costs
     leaf_costs  float64[trees]: what a leaf by quadrature costs
     stamp       int64[features], scratch: zeros
+    best        float64[most splits + 2], scratch
     groups      int32[leaves, 4], output: at the last leaf of each group its first leaf (a row of
                 `leaves`), its bits, the depth of the split where its leaves part, and the number of
                 its conditions; the first is NO_GROUP at all other leaves
     """
     most_bits, stamps = costs.shape[0] - 1, 0
-    best = np.zeros(np.diff(tree_start).max() + 2)
     for tree in range(tree_start.size - 1):
         begin, end = tree_start[tree] + tree, tree_start[tree + 1] + tree + 1
-        groups[begin:end, FIRST] = NO_GROUP
-        if end - begin == 1 or leaves[begin:end, DEPTH].max() > MAX_DEPTH:
+        deepest = _begin_tree(begin, end, leaves, best, groups)
+        if end - begin == 1 or deepest > MAX_DEPTH:
             continue
-        best[1 : end - begin + 1] = np.inf
         for first in range(begin, end):
             here = best[first - begin]
             if here + leaf_costs[tree] < best[first - begin + 1]:
@@ -103,10 +107,7 @@ def choose_groups(
                 edge = leaf_edge[begin + leaves[last, NUMBER]]
                 shared = climb(edge, leaves[last, DEPTH] - top, above)
                 bits = below + (distinct[shared] if shared >= 0 else 0)
-                for _ in range(new):
-                    features += stamp[feature[edge >> 1]] != stamps
-                    stamp[feature[edge >> 1]] = stamps
-                    edge = above[edge >> 1]
+                features += _new_features(edge, new, feature, above, stamp, stamps)
                 if bits > most_bits:
                     continue
                 cost = here + costs[bits, 0] + features * costs[bits, 1]
@@ -118,12 +119,40 @@ def choose_groups(
 
 
 @register_jitable
+def _begin_tree(
+    begin: int, end: int, leaves: np.ndarray, best: np.ndarray, groups: np.ndarray
+) -> int:
+    """Forget the costs and groups of an earlier tree, and return this one's depth."""
+    deepest, best[0] = 0, 0.0
+    for leaf in range(begin, end):
+        groups[leaf, FIRST] = NO_GROUP
+        deepest = max(deepest, leaves[leaf, DEPTH])
+        best[leaf - begin + 1] = np.inf
+    return deepest
+
+
+@register_jitable
+def _new_features(
+    edge: int, steps: int, feature: np.ndarray, above: np.ndarray, stamp: np.ndarray, stamps: int
+) -> int:
+    """Stamp the features of `steps` edges upwards, and count those without this stamp."""
+    count = 0
+    for _ in range(steps):
+        split = edge >> 1
+        count += stamp[feature[split]] != stamps
+        stamp[feature[split]] = stamps
+        edge = above[split]
+    return count
+
+
+@register_jitable
 def _keep_chosen(begin: int, end: int, groups: np.ndarray) -> None:
     """Keep the groups of the cheapest partition, from the last back, and drop the candidates."""
     last = end - 1
     while last >= begin:
         first = max(groups[last, FIRST], begin) if groups[last, FIRST] != NO_GROUP else last
-        groups[first:last, FIRST] = NO_GROUP
+        for candidate in range(first, last):
+            groups[candidate, FIRST] = NO_GROUP
         last = first - 1
 
 

@@ -26,6 +26,8 @@ def plan_walk(
     left: np.ndarray,
     right: np.ndarray,
     wanted: np.ndarray,
+    stack: np.ndarray,
+    below: np.ndarray,
     step_start: np.ndarray,
     steps: np.ndarray,
 ) -> None:
@@ -33,13 +35,13 @@ def plan_walk(
 
     tree_start, left, right  as in shapley_edges.py
     wanted      uint8[leaves]: 1 for a leaf to visit
+    stack       int64[2 * most splits + 2, 3], scratch
+    below       uint8[most splits], scratch
     step_start  int64[trees + 1], output
     steps       int32[3 * edges, 3], output: DOWN an edge, UP again, or visit the LEAF that it leads
                 to; the edge, counted from the tree's first; the depth of its split. An edge without
                 wanted leaves below has no steps
     """
-    stack = np.zeros((2 * np.diff(tree_start).max() + 2, 3), np.int64)
-    below = np.zeros(np.diff(tree_start).max() + 1, np.uint8)
     step = 0
     for tree in range(tree_start.size - 1):
         step_start[tree] = step

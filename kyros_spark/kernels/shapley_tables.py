@@ -42,32 +42,27 @@ def build_tables(
     tables        float64, output: `1 << bits` entries per column
     """
     masks, wanted = np.zeros(MOST_BITS, np.int64), np.zeros(MOST_BITS, np.int64)
-    shares, columns = np.zeros(MOST_BITS), np.zeros(MOST_BITS, np.int64)
-    product = np.zeros(1 << MOST_BITS)
-    mirrored = np.zeros(1 << MOST_BITS)
+    columns, shares = np.zeros(MOST_BITS, np.int64), np.zeros(MOST_BITS)
+    product, scratch = np.zeros(1 << MOST_BITS), np.zeros(1 << MOST_BITS)
     values = np.zeros((MOST_BITS, 1 << MOST_BITS))
     sample_start = 0
+    tables[:] = 0.0
     for group in range(groups.shape[0] - 1):
-        patterns, first = 1 << groups[group, 3], groups[group, 6]
-        columns_of_group = column_start[first : first + groups[group, 7]]
-        for begin in columns_of_group:
-            tables[begin : begin + patterns] = 0.0
-        base = 2 * tree_start[groups[group, 0]]
-        leaf_base = tree_start[groups[group, 0]] + groups[group, 0]
+        patterns, start = 1 << groups[group, 3], tree_start[groups[group, 0]]
+        columns_of_group = column_start[groups[group, 6] : groups[group, 6] + groups[group, 7]]
         for row in range(groups[group, 1], groups[group, 2] + 1):
-            leaf = leaf_base + leaves[row, NUMBER]
-            size = _read_path(
-                groups[group], leaf_edge[leaf], leaves[row, DEPTH], base, feature, above, joint,
-                conditions, features, masks, wanted, shares, columns,
+            leaf = start + groups[group, 0] + leaves[row, NUMBER]
+            size = read_path(
+                groups[group], leaf_edge[leaf], leaves[row, DEPTH], 2 * start, feature, above,
+                joint, conditions, features, masks, wanted, shares, columns,
             )  # fmt: skip
-            values[:size, : 1 << size] = 0.0
+            _clear(size, product, values)
             if sample.size:
-                product[: 1 << size] = 0.0
                 for pattern in range(patterns):
                     own = own_pattern(pattern, size, masks, wanted)
                     product[own] += sample[sample_start + pattern]
                 reached[leaf] = product[(1 << size) - 1]
-                _against_sample(leaf_value[leaf], size, nodes[size], product, mirrored, values)
+                _against_sample(leaf_value[leaf], size, nodes[size], product, scratch, values)
             else:
                 _by_shares(leaf_value[leaf], size, shares, nodes[size], product, values)
             for pattern in range(patterns):
@@ -78,7 +73,7 @@ def build_tables(
 
 
 @register_jitable
-def _read_path(
+def read_path(
     group: np.ndarray,
     edge: int,
     depth: int,
@@ -120,6 +115,14 @@ def _read_path(
             wanted[j] |= bit
         edge = above[edge >> 1]
     return size
+
+
+@register_jitable
+def _clear(size: int, product: np.ndarray, values: np.ndarray) -> None:
+    for own in range(1 << size):
+        product[own] = 0.0
+        for j in range(size):
+            values[j, own] = 0.0
 
 
 @register_jitable

@@ -12,7 +12,9 @@ from kyros_spark.errors import (
 from kyros_spark.explanation import tree_explainer
 from kyros_spark.explanation.covers import measured_covers
 from kyros_spark.explanation.explainer import Explainer
-from kyros_spark.model.artefact import model_to_bytes, read_model
+from kyros_spark.model.artefact import Model, model_to_bytes, read_model
+from kyros_spark.model.manifest import Feature
+from kyros_spark.model.trees import RawNodes, trees_from_nodes
 from kyros_spark.scoring.scorer import Scorer
 from tests.explanation.subjects import (
     expectation,
@@ -205,3 +207,33 @@ def test_what_cannot_be_explained_is_named():
         Explainer(model, reference_terms=np.zeros(6))
     with pytest.raises(DataContractError, match="expected 6 columns"):
         Explainer(model).contributions([np.zeros(1)])
+
+
+@pytest.mark.parametrize("features", [3, 80])
+def test_a_chain_of_a_hundred_splits_is_explained_without_tables(features):
+    """Split k sends a row on if feature k % features is below 50 - k / 2, and half of the cover."""
+    depth, leaf = 100, np.arange(1, 200, 2)
+    left, right = np.full(201, -1), np.full(201, -1)
+    splits = np.arange(0, 200, 2)
+    left[splits], right[splits] = splits + 2, leaf
+    nodes = RawNodes(
+        tree_start=np.array([0, 201]), left=left, right=np.where(left >= 0, right, -1),
+        feature=np.arange(201) // 2 % features, threshold=50.0 - np.arange(201) / 4,
+        missing_left=np.zeros(201, np.uint8), value=np.sin(np.arange(201.0)),
+        cover=np.where(np.arange(201) % 2, 2.0 ** (99 - np.arange(201) // 2),
+                       2.0 ** (100 - np.arange(201) // 2)),
+    )  # fmt: skip
+    manifest = xgboost_model()[1].manifest.model_copy(
+        update={"features": tuple(Feature(name=f"x{k}") for k in range(features))}
+    )
+    model = Model(manifest, trees_from_nodes(nodes, features).as_dict())
+    rows = np.random.default_rng(1).uniform(-60, 60, (70, features))
+    explainer = Explainer(model)
+    ours = explainer.contributions(columns_of(rows))
+    assert explainer._engine.table_bytes == 0 and depth == explainer._engine._largest_tree()
+    sums = (ours.base + ours.values.sum(axis=2))[:, 0]
+    np.testing.assert_allclose(sums, sums_of_leaves(model, rows)[:, 0], rtol=0, atol=1e-12)
+    slow = Explainer(model, kernel="numpy").contributions(columns_of(rows))
+    np.testing.assert_allclose(ours.values, slow.values, rtol=0, atol=1e-12)
+    with pytest.raises(ModelNotSupportedError, match="longer ones"):
+        Explainer(model, background=columns_of(rows))

@@ -14,12 +14,15 @@ from kyros_spark.environment import package_version
 
 if TYPE_CHECKING:
     from kyros_spark.config import Config, load_config
+    from kyros_spark.operations.explain_change import explain_change
+    from kyros_spark.operations.explain_function import register_explain
     from kyros_spark.operations.import_model import import_model
     from kyros_spark.operations.promote import promote
     from kyros_spark.operations.sql_function import register_predict
     from kyros_spark.spark.session import get_session
     from kyros_spark.stages.clean.stage import clean
     from kyros_spark.stages.evaluate.stage import evaluate
+    from kyros_spark.stages.explain.stage import explain
     from kyros_spark.stages.pipeline import run
     from kyros_spark.stages.predict.stage import predict
     from kyros_spark.stages.prepare.stage import prepare
@@ -30,12 +33,15 @@ __all__ = [
     "Config",
     "clean",
     "evaluate",
+    "explain",
+    "explain_change",
     "get_session",
     "import_model",
     "load_config",
     "predict",
     "prepare",
     "promote",
+    "register_explain",
     "register_predict",
     "run",
     "train",
@@ -52,8 +58,11 @@ _HOMES = {
     "train": "stages.train.stage",
     "predict": "stages.predict.stage",
     "evaluate": "stages.evaluate.stage",
+    "explain": "stages.explain.stage",
     "import_model": "operations.import_model",
     "promote": "operations.promote",
+    "explain_change": "operations.explain_change",
+    "register_explain": "operations.explain_function",
     "register_predict": "operations.sql_function",
 }
 

@@ -25,7 +25,7 @@ def run_stage(arguments: argparse.Namespace) -> dict[str, Any]:
 
     spark, config = _open(arguments, f"kyros {arguments.command}")
     options: dict[str, Any] = {}
-    if arguments.command in ("predict", "evaluate"):
+    if arguments.command in ("predict", "explain", "evaluate"):
         options["models"] = arguments.model
     if arguments.command == "predict":
         options["fuse"] = arguments.fuse
@@ -131,11 +131,15 @@ def run_chain(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run stages in order."""
     from kyros_spark.runs.result_line import pipeline_line
     from kyros_spark.stages.graph import check_run
-    from kyros_spark.stages.pipeline import run
+    from kyros_spark.stages.pipeline import default_stages, run
 
     stages = stages_named(arguments)
     spark, config = _open(
-        arguments, "kyros run", lambda config: check_run(config, arguments.batch, stages)
+        arguments,
+        "kyros run",
+        lambda config: check_run(
+            config, arguments.batch, default_stages(config) if stages is None else stages
+        ),
     )
     done = run(spark, config, arguments.batch, stages, arguments.run_id, arguments.fuse)
     return pipeline_line(done, arguments.config)

@@ -11,7 +11,7 @@ from kyros_spark.config import Config, SourceSettings
 
 # Commands that read a few rows, or small tables alone.
 _SHORT = ("card", "doctor", "export", "models", "plan", "profile", "promote", "sql", "status")
-_SIZED = ("clean", "prepare", "train", "predict", "evaluate", "run", "benchmark")
+_SIZED = ("clean", "prepare", "train", "predict", "explain", "evaluate", "run", "benchmark")
 # Bytes of a command's files up to which Java's fast compiler is ahead.
 SMALL_FILES = 64 << 20
 # Compressed files hold about so many times their bytes.

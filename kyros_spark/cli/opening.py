@@ -44,6 +44,8 @@ def interruptible(spark: SparkSession) -> SparkSession:
     return spark
 
 
-def stages_named(arguments: argparse.Namespace) -> list[str]:
-    """Return the stages that `--stages` names, in its order."""
+def stages_named(arguments: argparse.Namespace) -> list[str] | None:
+    """Return the stages that `--stages` names, in its order; None where it is not given."""
+    if arguments.stages is None:
+        return None
     return [stage.strip() for stage in arguments.stages.split(",") if stage.strip()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
-from kyros_spark.cli import commands, upkeep_commands
+from kyros_spark.cli import commands, explain_command, upkeep_commands
 from kyros_spark.environment import package_version
 from kyros_spark.errors import UsageError
 
@@ -14,16 +14,18 @@ _STAGES = {
     "prepare": "join claims to policies; compute exposure, targets, split and features",
     "train": "train the settings' models on their batches and register them",
     "predict": "apply registered models to a prepared batch",
+    "explain": "say what each price of a batch is made of, feature by feature",
     "evaluate": "judge a batch's stored predictions: metrics, factors, lift, a report",
     "run": "run the stages in order for one or more batches",
 }
 
 
-_RUN_STAGES = "clean,prepare,train,predict"
 _PROFILE = "sample driver and Python workers; leave stacks for a flame-graph viewer there"
 _SETTING = "section.key=value"
 _SET = "override a setting, such as predict.kernel=portable; again for more"
 _JSON = "end with the result line on a terminal too, where words take its place"
+_RUN_STAGES = "by default clean,prepare,train,predict, and explain if the settings have it"
+_POLICY = "explain this policy alone, in words, and write no table"
 _FUSE = "compute features on the way, without table prepared where nobody needs it"
 
 
@@ -48,15 +50,20 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", metavar="FOLDER", help=_PROFILE)
         if name == "run":
             command.add_argument("--batch", action="append", default=[], help="again for more")
-            command.add_argument("--stages", default=_RUN_STAGES, help=f"default: {_RUN_STAGES}")
+            command.add_argument("--stages", help=_RUN_STAGES)
             command.add_argument("--fuse", action="store_true", help=_FUSE)
             command.set_defaults(work=commands.run_chain)
             continue
         command.add_argument("--batch", help="the extract's id, for example 2023 or 2024-05")
-        if name in ("predict", "evaluate"):
+        if name in ("predict", "explain", "evaluate"):
             command.add_argument("--model", action="append", default=[], help="NAME[@VERSION]")
         if name == "predict":
             command.add_argument("--fuse", action="store_true", help=_FUSE)
+        if name == "explain":
+            command.add_argument("--policy", metavar="KEY", help=_POLICY)
+            command.add_argument("--html", metavar="FILE", help="draw what is explained there")
+            command.set_defaults(work=explain_command.run_explain)
+            continue
         if name == "evaluate":
             command.add_argument("--tier", choices=("fast", "full"), help="a sample, or all rows")
         command.set_defaults(work=commands.run_stage)
@@ -101,14 +108,14 @@ def _add_upkeep(stages: Any) -> None:
     example = "example: kyros status --config conf/demo.yaml"
     command = _add_portfolio_command(stages, "status", help_text, example)
     command.add_argument("--batch", action="append", default=[], help="again for more")
-    help_text = "some of them (default: those of run, and evaluate where it was ever tried)"
-    command.add_argument("--stages", default="", help=help_text)
+    help_text = "some of them (default: those of run, and any other where it was ever tried)"
+    command.add_argument("--stages", help=help_text)
     command.set_defaults(work=upkeep_commands.run_status)
     help_text = "show what run would do, with which settings, and what it is likely to take"
     example = "example: kyros plan --config conf/demo.yaml --set plan.price_per_hour=4.20"
     command = _add_portfolio_command(stages, "plan", help_text, example)
     command.add_argument("--batch", action="append", default=[], help="again for more")
-    command.add_argument("--stages", default=_RUN_STAGES, help=f"default: {_RUN_STAGES}")
+    command.add_argument("--stages", help=_RUN_STAGES)
     command.set_defaults(work=upkeep_commands.run_plan)
     help_text = "run one stage alone on pinned table versions, and compare with earlier times"
     example = "example: kyros benchmark predict --config conf/demo.yaml --batch 2023 --rows 50000"

@@ -22,11 +22,13 @@ from kyros_spark.config import Config
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.errors import UsageError
 from kyros_spark.foreign_errors import first_line
+from kyros_spark.operations.explain_function import register_explain
 from kyros_spark.operations.sql_function import register_predict
 from kyros_spark.spark.session import setting
 from kyros_spark.tables.all import TABLE_NAMES
 
 _SHOWN_ROWS = 100
+_REGISTER = {"predict": register_predict, "explain": register_explain}
 
 
 def answer(spark: SparkSession, config: Config, query: str) -> str:
@@ -59,8 +61,8 @@ def rows_of(spark: SparkSession, config: Config, query: str) -> DataFrame:
     else:  # Spark Connect
         check_reads(query)
         has_rows = not is_describing(query)
-    for name, model in functions.items():
-        register_predict(spark, config, model, name)
+    for name, (kind, model) in functions.items():
+        _REGISTER[kind](spark, config, model, name)
     if not has_rows:
         return spark.sql(resolved)
     with ExitStack() as settings:
@@ -90,7 +92,7 @@ def prompt(spark: SparkSession, config: Config) -> None:
     """Answer queries from the terminal until its input ends or is `exit`."""
     names = _register_views(spark, config)
     _say(f"tables: {', '.join(names) or 'none yet; run the stages first'}")
-    _say("functions: kyros_predict_MODEL(FEATURES); DESCRIBE FUNCTION tells which")
+    _say("functions: kyros_predict_MODEL(FEATURES), kyros_explain_MODEL(FEATURES)")
     _say("a query ends with ';'. exit; or Ctrl-D leaves.")
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  (gives the prompt its history)

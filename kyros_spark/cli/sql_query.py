@@ -29,7 +29,7 @@ _REACHING_OUT = re.compile(
 _DESCRIBING = (
     r"(?:DESCRIBE|DESC)\s+(?:HISTORY|DETAIL|(?:TABLE\s+)?EXTENDED)\s+|SHOW\s+TBLPROPERTIES\s+"
 )
-_FUNCTION = re.compile(r"\bkyros_predict(?:_(\w+))?\b", re.IGNORECASE)
+_FUNCTION = re.compile(r"\bkyros_(predict|explain)(?:_(\w+))?\b", re.IGNORECASE)
 
 
 def is_describing(query: str) -> bool:
@@ -73,6 +73,10 @@ def with_versions(query: str, tables: Sequence[str], reference: Callable[[str], 
     return re.sub(described, lambda m: m[1] + reference(m[2].lower()), query, flags=re.IGNORECASE)
 
 
-def functions_named(query: str) -> dict[str, str | None]:
-    """Return the model of each scoring function that a query names; None is the default model."""
-    return {match[0].lower(): match[1] for match in _FUNCTION.finditer(_QUOTED.sub(" ", query))}
+def functions_named(query: str) -> dict[str, tuple[str, str | None]]:
+    """Return the functions that a query names: what each does, predict or explain, and its model.
+
+    The model is None for the default one.
+    """
+    named = _FUNCTION.finditer(_QUOTED.sub(" ", query))
+    return {match[0].lower(): (match[1].lower(), match[2]) for match in named}

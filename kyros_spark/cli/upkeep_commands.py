@@ -7,25 +7,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kyros_spark.cli.opening import open_portfolio as _open
 from kyros_spark.cli.opening import stages_named
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from kyros_spark.config import Config
 
 
 def run_status(arguments: argparse.Namespace) -> dict[str, Any]:
     """Write the state of each stage on each batch, one per line."""
     from kyros_spark.operations.status import lines, status
-    from kyros_spark.stages.graph import check_run
-    from kyros_spark.stages.pipeline import STAGES
 
-    stages = stages_named(arguments)
-    spark, config = _open(
-        arguments,
-        "kyros status",
-        lambda config: check_run(config, arguments.batch, stages or STAGES, "status"),
-    )
-    standings = status(spark, config, arguments.batch, stages)
+    standings = status(*_open_pipeline(arguments), arguments.batch, stages_named(arguments))
     sys.stdout.write("".join(f"{line}\n" for line in lines(standings)))
     states = [standing.state for standing in standings]
     counts = {state: states.count(state) for state in dict.fromkeys(states)}
@@ -36,15 +33,24 @@ def run_status(arguments: argparse.Namespace) -> dict[str, Any]:
 def run_plan(arguments: argparse.Namespace) -> dict[str, Any]:
     """Write what a run would do, one step per line."""
     from kyros_spark.operations.plan import lines, plan
-    from kyros_spark.stages.graph import check_run
 
-    stages = stages_named(arguments)
-    spark, config = _open(
-        arguments, "kyros plan", lambda config: check_run(config, arguments.batch, stages, "plan")
-    )
-    planned = plan(spark, config, arguments.batch, stages)
+    spark, config = _open_pipeline(arguments)
+    planned = plan(spark, config, arguments.batch, stages_named(arguments))
     sys.stdout.write("".join(f"{line}\n" for line in lines(planned, config)))
     return {"stage": "plan", "status": "done", **planned.to_json()}
+
+
+def _open_pipeline(arguments: argparse.Namespace) -> tuple[SparkSession, Config]:
+    """Open a portfolio for a look at its pipeline; batches and stages are checked first."""
+    from kyros_spark.stages.graph import check_run
+    from kyros_spark.stages.pipeline import default_stages
+
+    def check(config: Config) -> None:
+        stages = stages_named(arguments)
+        asked = default_stages(config) if stages is None else stages
+        check_run(config, arguments.batch, asked, arguments.command)
+
+    return _open(arguments, f"kyros {arguments.command}", check)
 
 
 def run_benchmark(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from kyros_spark.config.evaluate import (
     Measure,
     ThresholdSettings,
 )
+from kyros_spark.config.explain import ExplainSettings
 from kyros_spark.config.features import (
     AgeSettings,
     ClaimSettings,
@@ -54,6 +55,7 @@ __all__ = [
     "Config",
     "CoverSettings",
     "EvaluateSettings",
+    "ExplainSettings",
     "FeatureSettings",
     "GlmSettings",
     "JudgedSettings",

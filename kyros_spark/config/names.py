@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kyros_spark.config.evaluate import EvaluateSettings
+from kyros_spark.config.explain import ExplainSettings
 from kyros_spark.config.features import PrepareSettings
 from kyros_spark.config.models import TrainSettings, unit_of, unit_text
 from kyros_spark.config.predict import PredictSettings
@@ -50,6 +51,20 @@ def check_evaluate(prepare: PrepareSettings, evaluate: EvaluateSettings) -> None
     names |= {_WITH_EXCESS} if "claim_excess" in names else set()
     for name, judged in evaluate.judged.items():
         _check_columns(f"evaluate.judged.{name}", names, target=judged.target, per=judged.per)
+
+
+def check_explain(prepare: PrepareSettings, explain: ExplainSettings | None) -> None:
+    """Refuse segments that are not features.
+
+    Raises:
+        ValueError: names the setting, the values it may take, and its value.
+    """
+    unknown = sorted(set(explain.segments) - set(prepare.features)) if explain is not None else []
+    if unknown:
+        raise ValueError(
+            f"explain.segments: expected features of prepare.features "
+            f"({', '.join(prepare.features)}), found {', '.join(unknown)}"
+        )
 
 
 def check_products(predict: PredictSettings, train: TrainSettings | None) -> None:

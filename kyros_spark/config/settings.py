@@ -18,9 +18,15 @@ from kyros_spark.config.base import (
 )
 from kyros_spark.config.budgets import BudgetSettings
 from kyros_spark.config.evaluate import EvaluateSettings
+from kyros_spark.config.explain import ExplainSettings
 from kyros_spark.config.features import PrepareSettings
 from kyros_spark.config.models import TrainSettings
-from kyros_spark.config.names import check_evaluate, check_models, check_products
+from kyros_spark.config.names import (
+    check_evaluate,
+    check_explain,
+    check_models,
+    check_products,
+)
 from kyros_spark.config.plan import PlanSettings
 from kyros_spark.config.predict import PredictSettings
 from kyros_spark.config.sources import CleanSettings, Sources
@@ -99,6 +105,7 @@ class Config(Section):
     train: TrainSettings | None = None
     predict: PredictSettings = PredictSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    explain: ExplainSettings | None = None
     budgets: BudgetSettings = BudgetSettings()
     plan: PlanSettings = PlanSettings()
     spark: SparkSettings = SparkSettings()
@@ -167,4 +174,5 @@ class Config(Section):
             check_models(self.prepare, self.train)
         check_products(self.predict, self.train)
         check_evaluate(self.prepare, self.evaluate)
+        check_explain(self.prepare, self.explain)
         return self

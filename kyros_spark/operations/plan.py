@@ -19,7 +19,7 @@ from kyros_spark.runs.micro_batches import rows_per_micro_batch
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.spark.session import application
 from kyros_spark.stages.graph import training_batches
-from kyros_spark.stages.pipeline import STAGES
+from kyros_spark.stages.pipeline import default_stages
 
 _LAST = 5  # runs of a stage that its speed is taken from
 
@@ -59,7 +59,7 @@ def plan(
     spark: SparkSession,
     config: Config,
     batches: Sequence[str] = (),
-    stages: Sequence[str] = STAGES,
+    stages: Sequence[str] | None = None,
 ) -> Plan:
     """Return what `run` would do on this machine, and estimates from the ledger.
 
@@ -72,7 +72,9 @@ def plan(
     speeds = _speeds(portfolio.tables)
     steps = tuple(
         _step(portfolio, standing, speeds)
-        for standing in status(spark, config, batches, stages)
+        for standing in status(
+            spark, config, batches, default_stages(config) if stages is None else stages
+        )
         if standing.state != "current"
     )
     return Plan(_machine(spark), _bounds(spark, config), steps)

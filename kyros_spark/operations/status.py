@@ -19,7 +19,7 @@ from kyros_spark.runs.micro_batches import STAGED_TABLES, rows_per_micro_batch, 
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastFailure
 from kyros_spark.stages.graph import check_run, earlier_steps
-from kyros_spark.stages.pipeline import OPTIONAL_STAGES, STAGES, Step, steps_of
+from kyros_spark.stages.pipeline import OPTIONAL_STAGES, Step, default_stages, steps_of
 from kyros_spark.storage.small_files import beside
 
 _REASON_WIDTH = 160  # characters of a line; the result line has them all
@@ -54,26 +54,28 @@ def status(
     spark: SparkSession,
     config: Config,
     batches: Sequence[str] = (),
-    stages: Sequence[str] = (),
+    stages: Sequence[str] | None = None,
 ) -> list[Standing]:
     """Return the state of each stage on each batch, in the order in which a pipeline runs them.
 
     Nothing is run and nothing written.
 
-    stages: default those that `run` runs, and evaluate for batches on which it was ever tried.
+    stages: by default those that a pipeline runs, and each other for batches on which it was ever
+    tried.
 
     Raises:
         UsageError: no batches are known, or a stage is not one of a pipeline.
     """
-    chosen = check_run(config, batches, stages or STAGES, "status")
+    asked = default_stages(config) if stages is None else stages
+    chosen = check_run(config, batches, asked, "status")
     portfolio = Portfolio(spark, config)
     failures = portfolio.ledger.failures()
     running = heartbeat.running_steps(beside(spark, config.tables, heartbeat.FOLDER))
     standings: Standings = {}
-    for step in steps_of(config, chosen, stages or (*STAGES, *OPTIONAL_STAGES)):
+    for step in steps_of(config, chosen, (*asked, *(OPTIONAL_STAGES if stages is None else ()))):
         key = (step.stage, step.batch)
         was_tried = key in failures or portfolio.ledger.last_run(*key) is not None
-        if not stages and step.stage in OPTIONAL_STAGES and not was_tried:
+        if step.stage not in asked and not was_tried:
             continue
         state, because = _state(portfolio, step)
         if state == "current":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pyspark.sql import DataFrame
 
-from kyros_spark.config import Config
+from kyros_spark.config import Config, ExplainSettings
 from kyros_spark.delta.slices import slices
 from kyros_spark.delta.staging import StagedWrite, can_stage
 from kyros_spark.delta.tables import Written
@@ -15,18 +15,21 @@ from kyros_spark.digest import digest
 from kyros_spark.log import event
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
+from kyros_spark.tables.explanations import explanations
 from kyros_spark.tables.predictions import predictions as predictions_table
 from kyros_spark.tables.prepared import prepared as prepared_table
 from kyros_spark.transforms.features import row_wise
 
 # The stages that write slice by slice, and the table that each writes so.
-STAGED_TABLES = {"prepare": "prepared", "predict": "predictions"}
+STAGED_TABLES = {"prepare": "prepared", "predict": "predictions", "explain": "explanations"}
 
 
 def rows_per_micro_batch(config: Config, stage: str, batch: str) -> int | None:
     """Return the rows per micro-batch of a stage; None where the batch is needed whole."""
     if stage == "predict":
         return config.predict.rows_per_micro_batch
+    if stage == "explain":
+        return (config.explain or ExplainSettings()).rows_per_micro_batch
     # A policy's claims may be anywhere among the batch's, and so may a duplicate of clean's.
     if stage == "prepare" and not config.claims_known(batch) and row_wise(config.prepare):
         return config.prepare.rows_per_micro_batch
@@ -52,7 +55,8 @@ def staged_write(portfolio: Portfolio, run: Run) -> StagedWrite:
     if run.stage == "prepare":
         table = prepared_table(config.sources.policies, config.prepare)
         return StagedWrite(portfolio.tables, table, work, config.tables.rows_per_file)
-    return StagedWrite(portfolio.tables, predictions_table(config.sources.policies), work)
+    contract = explanations if run.stage == "explain" else predictions_table
+    return StagedWrite(portfolio.tables, contract(config.sources.policies), work)
 
 
 def in_micro_batches(

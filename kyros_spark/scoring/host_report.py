@@ -8,12 +8,11 @@ stays empty.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark import Accumulator, AccumulatorParam
 from pyspark.sql import SparkSession
-
-from kyros_spark.scoring.scorer import Scorer
 
 _PROCESS_FACTS = ("pid",)
 
@@ -56,10 +55,13 @@ class HostReport:
         """Return, on the driver, the seconds by kind over all tasks, retried tasks included."""
         return dict(self._seconds.value) if self._seconds is not None else {}
 
-    def add(self, model: str, scorer: Scorer) -> None:
-        """Record, on a worker, which kernel scored a model and what it ran on."""
+    def add(self, model: str, description: Mapping[str, object]) -> None:
+        """Record, on a worker, which kernel worked on a model and what it ran on.
+
+        description: as `Scorer.describe` gives it.
+        """
         if self._facts is not None:
-            facts = {k: v for k, v in scorer.describe().items() if k not in _PROCESS_FACTS}
+            facts = {k: v for k, v in description.items() if k not in _PROCESS_FACTS}
             self._facts.add(frozenset({json.dumps({"model": model, **facts}, sort_keys=True)}))
 
     def hosts(self) -> list[dict[str, Any]]:

@@ -74,9 +74,13 @@ class PassModel:
     parts: tuple[ModelPart, ...]
     kernel: str
 
+    def mapped(self) -> Model:
+        """Return the model in this process, from the file that the host keeps."""
+        return load(self.sha256, self._bytes)
+
     def scorer(self) -> Scorer:
-        """Return what scores it in this process, from the file that the host keeps."""
-        return Scorer(load(self.sha256, self._bytes), self.kernel)
+        """Return what scores it in this process."""
+        return Scorer(self.mapped(), self.kernel)
 
     def responses(self, scorer: Scorer, columns: list[np.ndarray]) -> dict[str, np.ndarray]:
         """Return float64[n] per output name, from all columns of the pass."""
@@ -204,6 +208,6 @@ def scoring_pass(
             )
             for worker, scorer in zip(workers, scorers, strict=True):
                 for part in worker.parts:
-                    report.add(part.model, scorer)
+                    report.add(part.model, scorer.describe())
 
     return score

@@ -18,7 +18,7 @@ from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.scoring_pass import ScoringModel, inputs_of, pass_models, scoring_pass
 from kyros_spark.transforms.encode import encoded_sql
 
-__all__ = ["ScoreFunction", "ScoringModel", "predictions", "score_function"]
+__all__ = ["ScoreFunction", "ScoringModel", "predictions", "score_function", "sent"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def score_function(
     alone = [[n] for n in range(len(served))] if paths else None
 
     def source(number: int, data: bytes) -> Any:
-        return paths[number] if paths else _sent(spark, data)
+        return paths[number] if paths else sent(spark, data)
 
     workers = pass_models(served, arguments, kernel, source, alone)
     names = [name for scoring_model in served for name in scoring_model.outputs]
@@ -78,7 +78,7 @@ def score_function(
     return ScoreFunction(score, tuple(encoded_sql(*wanted) for wanted in inputs))
 
 
-def _sent(spark: SparkSession, data: bytes) -> Any:
+def sent(spark: SparkSession, data: bytes) -> Any:
     """Return the broadcast of a model; on Spark Connect its bytes, sent with the function."""
     from kyros_spark.spark.session import can_broadcast  # workers do not need that module
 

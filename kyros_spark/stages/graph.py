@@ -32,6 +32,11 @@ STAGE_INPUTS: dict[str, tuple[StageInput, ...]] = {
         StageInput("prepare", ("prepared", "feature_log")),
         StageInput("train", ("models",), on="training"),
     ),
+    "explain": (
+        StageInput("prepare", ("prepared", "feature_log")),
+        StageInput("train", ("models",), on="training"),
+        StageInput("predict", ("predictions",)),
+    ),
     "evaluate": (StageInput("predict", ("predictions",)),),
 }
 

@@ -21,13 +21,22 @@ from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
 from kyros_spark.stages.clean.stage import clean_work
 from kyros_spark.stages.evaluate.stage import evaluate_work
+from kyros_spark.stages.explain.stage import explain_work
 from kyros_spark.stages.graph import check_run, training_label
 from kyros_spark.stages.predict.stage import predict_work
 from kyros_spark.stages.prepare.stage import prepare_work
 from kyros_spark.stages.train.stage import train_work
 
 STAGES = ("clean", "prepare", "train", "predict")
-OPTIONAL_STAGES = ("evaluate",)  # run only if they are asked for
+OPTIONAL_STAGES = ("explain", "evaluate")  # run if they are asked for
+
+
+def default_stages(config: Config) -> tuple[str, ...]:
+    """Return the stages that a pipeline runs if none are named.
+
+    Prices are explained along with every batch where the settings have a section ``explain``.
+    """
+    return STAGES if config.explain is None else (*STAGES, "explain")
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ def run(
     spark: SparkSession,
     config: Config,
     batches: Sequence[str] = (),
-    stages: Sequence[str] = STAGES,
+    stages: Sequence[str] | None = None,
     run_id: str | None = None,
     fuse: bool = False,
 ) -> PipelineRun:
@@ -69,12 +78,14 @@ def run(
     All steps carry ``run_id``, where one is given. Training needs its own batches prepared; where
     they are not among ``batches`` and a model is registered, leave train out:
     ``--stages clean,prepare,predict``.
-    fuse: leave out prepare for batches that nobody trains on or evaluates; predict then computes
-    their features on the way.
+    stages: by default `default_stages`.
+    fuse: leave out prepare for batches that nobody trains on, explains or evaluates; predict then
+    computes their features on the way.
 
     Raises:
         UsageError: no batches are known, or a stage is not one of a pipeline.
     """
+    stages = default_stages(config) if stages is None else stages
     chosen = check_run(config, batches, stages)
     portfolio, skipped = Portfolio(spark, config), list[Run]()
     pipeline = PipelineRun()
@@ -111,7 +122,8 @@ def steps_of(
 ) -> list[Step]:
     """Return the steps of a pipeline in their order."""
     trained_on = config.train.batches if config.train is not None and "train" in stages else ()
-    prepared = batches if not fuse or "evaluate" in stages else set(batches) & set(trained_on)
+    needed = not fuse or {"evaluate", "explain"} & set(stages)
+    prepared = batches if needed else set(batches) & set(trained_on)
     steps: list[Step] = []
     for batch in batches:
         steps.append(Step("clean", batch, partial(clean_work, batch=batch)))
@@ -122,6 +134,8 @@ def steps_of(
     for batch in batches:
         fused = batch not in prepared
         steps.append(Step("predict", batch, partial(predict_work, batch=batch, fuse=fused)))
+    for batch in batches:
+        steps.append(Step("explain", batch, partial(explain_work, batch=batch)))
     for batch in batches:
         steps.append(Step("evaluate", batch, partial(evaluate_work, batch=batch)))
     return [step for step in steps if step.stage in stages]

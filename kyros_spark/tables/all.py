@@ -8,6 +8,8 @@ from kyros_spark.tables.contract import Table
 from kyros_spark.tables.evaluation_factors import EVALUATION_FACTORS
 from kyros_spark.tables.evaluation_lift import EVALUATION_LIFT
 from kyros_spark.tables.evaluation_metrics import EVALUATION_METRICS
+from kyros_spark.tables.explanation_summary import EXPLANATION_SUMMARY
+from kyros_spark.tables.explanations import explanations
 from kyros_spark.tables.feature_log import FEATURE_LOG
 from kyros_spark.tables.models import MODELS
 from kyros_spark.tables.policies import policies
@@ -29,6 +31,8 @@ TABLE_NAMES = (
     MODELS.name,
     RELATIVITIES.name,
     "predictions",
+    "explanations",
+    EXPLANATION_SUMMARY.name,
     EVALUATION_METRICS.name,
     EVALUATION_FACTORS.name,
     EVALUATION_LIFT.name,
@@ -49,6 +53,8 @@ def all_tables(config: Config) -> tuple[Table, ...]:
         MODELS,
         RELATIVITIES,
         predictions(sources.policies),
+        explanations(sources.policies),
+        EXPLANATION_SUMMARY,
         EVALUATION_METRICS,
         EVALUATION_FACTORS,
         EVALUATION_LIFT,

@@ -1,6 +1,7 @@
 """Every query of docs/sql.md is run, and its answer compared with what is known otherwise."""
 
 import hashlib
+import math
 import os
 import re
 import subprocess
@@ -39,6 +40,9 @@ def world(finished, tmp_path_factory):
     assert policy_rows(SECOND)[REFUELLED][5] == "electric"
     line = portfolio.must(f"run --batch {SECOND} --stages clean,prepare,predict --run-id corrected")
     assert line["status"] == "done"
+    portfolio.set("explain", {"models": ["frequency"], "top": "all"})
+    for batch in (FIRST, SECOND):
+        portfolio.must(f"explain --batch {batch}")
     config = portfolio.config_file()
     portfolio.set("prepare.features.log_bonus.sql", "log(bonus)")
     portfolio.must(f"prepare --batch {SECOND} --run-id redefined")
@@ -80,6 +84,44 @@ def test_what_changed_between_prices(spark, world):
         assert row["policies"] == len(ratios) == POLICIES - 1
         assert row["mean_change"] == pytest.approx(sum(ratios) / len(ratios), abs=1e-6)
         assert row["moved_10_percent"] == sum(abs(ratio) > 0.1 for ratio in ratios)
+
+
+def test_what_a_price_is_made_of(spark, world):
+    title = "What is a price made of?"
+    price = stored(spark, world[0], SECOND, "frequency")["P010"]["prediction"]
+    if not has_sql_functions(spark.version):
+        pytest.skip(f"Spark {spark.version} has no SQL functions; 4.0 has")
+    rows, in_the_city = answers(spark, world, title)
+    product = rows[0]["base_price"] * math.prod(row["relativity"] for row in rows)
+    assert product == pytest.approx(price, rel=1e-5)
+    assert {row["feature"] for row in rows} == {"fuel", "place", "driver", "power", "log_bonus"}
+    assert {row["value"] for row in rows if row["feature"] == "fuel"} == {"diesel"}
+    city = {row[0] for row in policy_rows(SECOND) if row[6] == "city"}
+    predicted = stored(spark, world[0], SECOND, "frequency")
+    explanations = world[0].read(spark, "explanations", SECOND).where("model_name = 'frequency'")
+    listed = {row["policy_id"]: row["contributions"][0] for row in explanations.collect()}
+    assert {row["policy_id"] for row in in_the_city} == set(predicted)
+    for row in in_the_city:
+        if row["policy_id"] in city:
+            assert row["prediction"] == predicted[row["policy_id"]]["prediction"]
+            assert row["largest"] == listed[row["policy_id"]]["feature"]
+
+
+def test_why_a_price_changed(spark, world):
+    (rows,) = answers(spark, world, "Why did a price change?")
+    old, new = (stored(spark, world[0], batch, "frequency") for batch in (FIRST, SECOND))
+    changed = {p for p in new if old[p]["prediction"] != new[p]["prediction"]}
+    by_policy = defaultdict(list)
+    for row in rows:
+        by_policy[row["policy_id"]].append(row)
+    assert changed and changed <= set(by_policy)
+    for policy in changed:
+        ratio = new[policy]["prediction"] / old[policy]["prediction"]
+        assert math.prod(row["factor"] for row in by_policy[policy]) == pytest.approx(ratio)
+    (refuelled,) = by_policy["P010"]
+    assert (refuelled["feature"], refuelled["before"], refuelled["now"]) == (
+        "fuel", "electric", "diesel",
+    )  # fmt: skip
 
 
 def test_whether_model_or_policy_changed_a_price(spark, world):
@@ -191,7 +233,7 @@ def test_which_version_is_in_use(spark, world):
 
 def test_every_section_of_the_page_has_its_test():
     source = Path(__file__).read_text(encoding="utf-8")
-    assert len(SECTIONS) == 12
+    assert len(SECTIONS) == 14
     for title, queries in SECTIONS.items():
         assert queries and f'"{title}"' in source
 

@@ -122,6 +122,14 @@ WRONG = {
         "evaluate.thresholds.models.premium.lift"),
     "threshold of evaluate without a bound": (
         {"evaluate": {"thresholds": {"gini": {}}}}, "give min, max or both"),
+    "explanations that write nothing": (
+        {"explain": {"policies": False, "summary": False}}, "nothing would be written"),
+    "none of a policy's contributions": ({"explain": {"top": 0}}, "explain.top"),
+    "a segment twice": ({"explain": {"segments": ["fuel", "fuel"]}}, "named twice: fuel, fuel"),
+    "a batch to compare with that is no batch": (
+        {"explain": {"reference_batch": "a b"}}, "reference_batch: 'a b'"),
+    "a query in place of a condition": (
+        {"explain": {"where": "power > (SELECT 1)"}}, "where: expected a condition on a row"),
     "product named as a model": (
         {"predict__products": {"frequency": ["severity"]}}, "predict.products.frequency"),
 }  # fmt: skip
@@ -246,6 +254,7 @@ ROW_DECIDES = {
     "a target": ("prepare__targets", {"noise": "uniform(0, 1)"}, "targets.noise"),
     "an exposure": ("prepare__exposure", "exposure * rand()", "exposure: expected"),
     "claims": ("prepare__claims__where", "randn() > 0", "claims.where"),
+    "explained policies": ("explain", {"where": "rand() < 0.1"}, "where: expected values"),
 }
 
 
@@ -378,6 +387,8 @@ NAMES = {
         "train.models.premium.features", "'colour' is not among prepare.features"),
     "factors": (
         {"evaluate": {"factors": ["driver", "age"]}}, "evaluate.factors", "found age"),
+    "segments": (
+        {"explain": {"segments": ["fuel", "age"]}}, "explain.segments", "found age"),
     "per that models are judged by": (
         {"evaluate": {"judged": {"x": {"target": "claim_count", "per": "e", "family": "poisson"}}}},
         "evaluate.judged.x.per", "found 'e'"),

@@ -17,7 +17,7 @@ GIVEN = {
     "SCHEDULER_ROLE_ARN": "arn:aws:iam::123456789012:role/kyros-scheduler",
     "ROLE_ARN": "arn:aws:iam::123456789012:role/kyros",
 }
-STAGES = ("clean", "prepare", "train", "predict", "evaluate")
+STAGES = ("clean", "prepare", "train", "predict", "explain", "evaluate")
 
 
 class _Braces(string.Template):

@@ -28,15 +28,26 @@ def check_report() -> None:
         ) from error
 
 
-def page(evaluation: EvaluationRows, facts: Mapping[str, Any]) -> bytes:
+def page(
+    evaluation: EvaluationRows,
+    facts: Mapping[str, Any],
+    explained: Mapping[str, Mapping[str, Mapping[str, Any]]],
+) -> bytes:
     """Return the report as UTF-8 HTML.
 
     facts: the template's other variables, such as batch, run, tier and the stages' seconds.
+    explained: the charts of models whose prices were explained, by model and chart.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     blocks, charts = sections(evaluation)
+    of_models = {
+        model: [(f"{model} {name}", spec["title"]) for name, spec in specs.items()]
+        for model, specs in explained.items()
+    }
+    for model, specs in explained.items():
+        charts |= {f"{model} {name}": dict(spec) for name, spec in specs.items()}
     # The SVG is our own, and its texts are escaped where it is drawn.
     svgs = {name: Markup(svg) for name, svg in drawn(charts).items()}
     text = (resources.files("kyros_spark.evaluation.report") / "report.html").read_text(
@@ -46,7 +57,12 @@ def page(evaluation: EvaluationRows, facts: Mapping[str, Any]) -> bytes:
     environment.filters |= {"number": number, "percent": percent}
     template = environment.from_string(text)
     html = template.render(
-        sections=blocks, svgs=svgs, part=evaluation.part, measure=measure, **facts
+        sections=blocks,
+        svgs=svgs,
+        part=evaluation.part,
+        measure=measure,
+        explained=of_models,
+        **facts,
     )
     return html.encode()
 

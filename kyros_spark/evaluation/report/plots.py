@@ -22,6 +22,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from kyros_spark.evaluation.report import explained_plots
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 INK, FAINT, BAR = "#1b1b1b", "#8a8a8a", "#e3e6ea"
 MARKS = ("o", "s", "^", "D", "v", "P")
@@ -199,6 +201,7 @@ _KINDS: dict[str, Callable[[Axes, Spec], None]] = {
     "factor": factor,
     "double_lift": double_lift,
     "dislocation": dislocation,
+    **explained_plots.KINDS,
 }
 
 

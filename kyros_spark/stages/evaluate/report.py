@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from kyros_spark import environment
 from kyros_spark.config import EvaluateSettings
+from kyros_spark.evaluation.report.explained_charts import of_summary
 from kyros_spark.evaluation.report.page import page
 from kyros_spark.evaluation.report.sections import EvaluationRows
 from kyros_spark.evaluation.subjects import EvaluatedModel
@@ -80,8 +81,25 @@ def write_report(
         "rows": run.rows_in,
         "breaches": [breach.sentence() for breach in broken],
     }
-    write_file(portfolio.spark, path, page(evaluation, facts))
+    write_file(portfolio.spark, path, page(evaluation, facts, _explained(portfolio, run, models)))
     run.details["report"] = path
+
+
+def _explained(
+    portfolio: Portfolio, run: Run, models: Sequence[EvaluatedModel]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the charts of the models whose prices of the batch explain has summed up."""
+    if portfolio.ledger.last_run("explain", run.batch) is None:
+        return {}
+    summary = portfolio.tables.find("explanation_summary")
+    if summary is None:
+        return {}
+    rows = summary.where((F.col("batch_id") == run.batch) & F.col("segment").isNull()).collect()
+    by_model: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_model.setdefault(f"{row['model_name']}@{row['model_version']}", []).append(row.asDict())
+    judged = [model.reference for model in models]
+    return {model: of_summary(by_model[model]) for model in judged if model in by_model}
 
 
 def _trend(

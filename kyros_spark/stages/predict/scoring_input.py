@@ -26,11 +26,15 @@ from kyros_spark.transforms.prepared import scoring_rows
 
 @dataclass(frozen=True)
 class ScoringInput:
-    """A batch as predict reads it; ``fused`` where `prepared` is left out."""
+    """A batch as predict reads it; ``fused`` where `prepared` is left out.
+
+    reader: the stage that reads it.
+    """
 
     portfolio: Portfolio
     batch: str
     fused: bool
+    reader: str = "predict"
 
     @property
     def table(self) -> str:
@@ -44,7 +48,9 @@ class ScoringInput:
         Raises:
             BatchMissingError: there is none.
         """
-        return self.portfolio.last_run("clean" if self.fused else "prepare", self.batch, "predict")
+        return self.portfolio.last_run(
+            "clean" if self.fused else "prepare", self.batch, self.reader
+        )
 
     def identity(self) -> dict[str, str]:
         """Return what identifies the rows."""

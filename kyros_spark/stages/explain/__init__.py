@@ -1,0 +1,1 @@
+"""explain: what each price of a batch is made of."""

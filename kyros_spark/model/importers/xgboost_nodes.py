@@ -40,7 +40,7 @@ def xgboost_nodes(trees: list[dict[str, Any]], weights: np.ndarray | None) -> Ra
         value=values,
         sets=sets,
         set_number=set_number,
-        cover=joined("sum_hessian", np.float64) if _have_covers(trees, sizes) else None,
+        cover=joined("sum_hessian", np.float32) if _have_covers(trees, sizes) else None,
     )
 
 

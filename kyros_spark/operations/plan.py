@@ -70,11 +70,10 @@ def plan(
     """
     portfolio = Portfolio(spark, config)
     speeds = _speeds(portfolio.tables)
+    asked = default_stages(config) if stages is None else stages
     steps = tuple(
         _step(portfolio, standing, speeds)
-        for standing in status(
-            spark, config, batches, default_stages(config) if stages is None else stages
-        )
+        for standing in status(spark, config, batches, asked)
         if standing.state != "current"
     )
     return Plan(_machine(spark), _bounds(spark, config), steps)

@@ -13,7 +13,7 @@ from tests.explanation.subjects import sums_of_leaves
 from tests.model.test_fuzz import MODELS, NAMES, WAYS, rows_of
 from tests.scoring.boosters import columns_of
 
-MUTANTS = int(os.environ.get("KYROS_FUZZ", "300")) // 10
+MUTANTS = max(int(os.environ.get("KYROS_FUZZ", "300")) // 10, 30)
 
 
 @pytest.mark.parametrize("form", MODELS)

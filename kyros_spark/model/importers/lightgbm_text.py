@@ -14,7 +14,9 @@ from kyros_spark.errors import ModelFormatError
 Block = dict[str, str]
 
 _WHOLE = r"-?[0-9]{1,19}"
-_DECIMAL = r"-?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|inf|nan)"
+# A text is one of these in one way only: in several, a long list with one wrong number at its end
+# would be tried in all combinations.
+_DECIMAL = r"-?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|inf|nan)"
 _LISTS: dict[type, re.Pattern[str]] = {
     kind: re.compile(f"(?:{number}(?: {number})*)?")
     for kind, number in ((np.int64, _WHOLE), (np.float64, _DECIMAL))
@@ -53,6 +55,11 @@ def _tree_keys(number: int, part: str) -> Block:
     Raises ModelFormatError when lines follow it, a line occurs twice or the tree's number is wrong.
     """
     own_number, *lines = part.rstrip().split("\n")
+    bare = next((line for line in lines if line.strip() and "=" not in line), None)
+    if bare is not None:  # such as 'tree', behind which LightGBM reads no further trees
+        raise ModelFormatError(
+            f"LightGBM model: tree {number}: expected NAME=VALUE, found {bare[:50]!r}"
+        )
     block = _keys(lines)
     if own_number.strip() != str(number) or len(block) != len(lines):
         raise ModelFormatError(

@@ -17,6 +17,7 @@ from benchmarks.fuzz_models_subjects import (
 )
 from kyros_spark.errors import KyrosError, ModelFormatError
 from kyros_spark.model.artefact import read_model
+from kyros_spark.model.importers.lightgbm_text import numbers_of
 from kyros_spark.model.importers.recognise import import_model
 
 
@@ -84,6 +85,7 @@ def test_numbers_of_another_kind_are_not_read_as_numbers(xgboost_text):
 # A line of the text -> what takes its place; the sizes of the trees are left out.
 LIGHTGBM = {
     "is_linear=0": ["end of trees"],
+    "shrinkage=1": ["shrinkage=1\ntree", "shrinkage=1\nTree"],
     "max_feature_idx=2": ["max_feature_idx=1", "max_feature_idx=3", "max_feature_idx=0_2"],
     "feature_names=a b c": ["feature_names=a b", "feature_names=a b c d", "feature_names=a  b c"],
     "num_class=1": ["num_class=2", "num_class=0", "num_class=1\nnum_class=1"],
@@ -109,6 +111,14 @@ def test_lightgbm_s_statements_agree(line):
         assert count and changed != text, other
         with pytest.raises(KyrosError):  # some are models of a kind not taken
             import_model(changed.encode(), "m", "claims")
+
+
+def test_a_long_list_with_one_wrong_number_is_refused_without_trying_its_parts():
+    """Each number can be read in one way; with two ways each, this would never end."""
+    line = " ".join(["1234567890"] * 5000)
+    block = {"leaf_count": f"{line} 12x"}
+    with pytest.raises(ModelFormatError, match="leaf_count"):
+        numbers_of(0, block, "leaf_count", np.float64, 5001)
 
 
 def onnx_changes():

@@ -20,7 +20,12 @@ from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.glm_statistics import Coefficient, coefficients_of, statistics_of
 from kyros_spark.fitting.irls import Penalty, Rows, Solution, Stop, solve
 from kyros_spark.fitting.profile_likelihood import largest
-from kyros_spark.fitting.separation import check_claims, check_levels, check_numbers
+from kyros_spark.fitting.separation import (
+    check_claims,
+    check_failed,
+    check_levels,
+    check_numbers,
+)
 
 POWERS, LOG_THETAS = (1.01, 1.99), (math.log(0.01), math.log(1000.0))
 
@@ -75,11 +80,12 @@ def fit_rows(
     falls_to_zero = family.link == "log" and family.power < 2.0
     can_run_away = (falls_to_zero or family.is_binomial) and not penalty.alpha
     check = partial(check_levels, null=null.equations, layout=rows.layout)
+    explain = partial(check_failed, sums=sums, null=null.equations, layout=rows.layout)
 
     def fitted(family: Family, start: np.ndarray, at_start: Equations | None = None) -> Solution:
         return solve(
             rows, family, sums.weight, start, penalty, stop,
-            at_start=at_start, check=check if can_run_away else None,
+            at_start=at_start, check=explain if can_run_away else None,
         )  # fmt: skip
 
     if _is_profiled(settings):

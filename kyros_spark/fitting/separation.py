@@ -101,6 +101,29 @@ def check_levels(
     _refuse([layout.columns[index].label for index in large])
 
 
+def check_failed(
+    coefficients: np.ndarray,
+    active: Sequence[int],
+    sums: LevelSums,
+    null: Equations,
+    layout: Layout,
+) -> None:
+    """Refuse a fit whose equations became singular, by what was on its way to infinity.
+
+    There are no standard errors then, so any number is named that makes a rate (or odds) e^20 times
+    another between its ends and is cancelled by no other. On which step equations are singular to
+    the last digit depends on the machine.
+
+    Raises:
+        FitError: names the levels and numbers.
+    """
+    check_levels(coefficients, active, null, layout)
+    spans = -(sums.ends[:, 1] + sums.ends[:, 0])
+    steep = np.abs(coefficients[layout.number_place]) * spans > RUNAWAY
+    runaway = steep & ~_cancelled(coefficients, null.gram, layout)
+    _refuse([name for name, runs in zip(layout.numbers, runaway, strict=True) if runs])
+
+
 def check_numbers(
     terms: Sequence[Coefficient],
     sums: LevelSums,

@@ -85,9 +85,9 @@ def test_a_number_whose_claims_are_all_at_one_end_is_named_as_a_level_is(without
         assert abs(fit_rows(design.rows(), settings()).slopes["flag"]) < 20
 
 
-@pytest.mark.parametrize("tol", [1e-5, 1e-6])
+@pytest.mark.parametrize("tol", [1e-5, 1e-6, 1e-8])
 def test_numbers_that_only_together_hold_no_claims_are_named(tol):
-    """With 1e-8 the equations become singular on the way, and the fit is refused for that."""
+    """The equations may become singular on the way, on some machines sooner than on others."""
     design = generated(rows=4000)
     village = (design.codes.pop("area") == 1).astype(float)
     del design.levels["area"]

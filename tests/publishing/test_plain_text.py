@@ -56,6 +56,7 @@ def hostile_card(text):
                  "account": {"in": 5, "used": 5, "left_out": {text: 1}}},
         "factors": [{"feature": text, "kind": "levels", "terms": [term]}],
         "validation": {"train": {text: 0.5}},
+        "fit": {text: 3.0},
         "gate": {"verdict": "passed", "reasons": [text], "promoted_at": "2026-01-01",
                  "promoted_by": text, "promoted_reason": text,
                  "quality": [{"metric": text, "min": 0.0, "max": 1.0, "measured": 0.5}],

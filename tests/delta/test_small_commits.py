@@ -309,7 +309,7 @@ def test_a_column_added_to_the_contract_is_added_to_the_table_in_the_same_commit
     table = spark.read.format("delta").load(tables.location("runs"))
     assert table.schema[-1].metadata["comment"] == RUNS.columns[-1].comment
     assert [row["error"] for row in table.orderBy("error").collect()] == [None, "why"]
-    again.replace_rows(RUNS, LEDGER[1:2], "later", where({"stage": ["a"]}))
+    again.replace_rows(RUNS, LEDGER[1:2], "later", where({"stage": ["a"]}), batch=None)
     assert table.sparkSession.read.format("delta").load(tables.location("runs")).count() == 2
 
 

@@ -21,7 +21,7 @@ def row(run_id):
 
 
 def by_files(tables, run_id):
-    tables.replace_rows(RUNS, [row(run_id)], run_id, batch(BATCH))
+    tables.replace_rows(RUNS, [row(run_id)], run_id, batch(BATCH), batch=BATCH)
 
 
 def by_files_appended(tables, run_id):
@@ -29,7 +29,9 @@ def by_files_appended(tables, run_id):
 
 
 def by_frame(tables, run_id):
-    tables.replace(RUNS, rows_as_frame(tables.spark, RUNS, [row(run_id)]), run_id, batch(BATCH))
+    tables.replace(
+        RUNS, rows_as_frame(tables.spark, RUNS, [row(run_id)]), run_id, batch(BATCH), batch=BATCH
+    )
 
 
 def by_frame_appended(tables, run_id):

@@ -74,7 +74,7 @@ def test_mllibs_are_its_weights_of_rows(kind, tmp_path):
     leaf = {"featureIndex": -1, "leftCategoriesOrThreshold": [], "numCategories": -1}
     split = {"featureIndex": 1, "leftCategoriesOrThreshold": [0.25], "numCategories": -1}
     nodes = [
-        {"id": number, "prediction": float(number), "impurity": 0.0, "gain": 0.0,
+        {"id": number, "prediction": float(number % 2), "impurity": 0.0, "gain": 0.0,
          "impurityStats": statistics[number], "leftChild": 1 if number == 0 else -1,
          "rightChild": 2 if number == 0 else -1, "split": leaf if number else split}
         for number in range(3)

@@ -76,7 +76,7 @@ def comparable(portfolio, spark, table):
             if isinstance(value, dict):
                 values[name] = sorted(value.items())
             if name in ("mean", "std", "claim_amount", "claim_excess", "lower", "upper") and value:
-                values[name] = float(f"{value:.12g}")
+                values[name] = float(f"{round(value, 9):.12g}")
         rows.append(str(values))
     return sorted(rows)
 

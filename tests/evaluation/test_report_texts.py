@@ -28,7 +28,11 @@ def spec(kind):
     return {
         "kind": kind, "title": "".join(LEVELS), "lines": lines, "levels": LEVELS, "bands": LEVELS,
         "shares": shares, "expected": numbers, "observed": numbers, "lower": numbers,
-        "upper": numbers, "number": 0, "ylabel": "$y$",
+        "upper": numbers, "number": 0, "ylabel": "$y$", "xlabel": "$x$",
+        "features": LEVELS, "sizes": of_levels, "effects": of_levels, "neutral": 1.0, "joined": 0,
+        "lanes": [{"x": numbers, "shade": numbers}] * len(LEVELS), "logarithmic": False,
+        "steps": [{"label": text, "start": 0.5, "end": 1.5, "note": "", "whole": False}
+                  for text in LEVELS],
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config
 from kyros_spark.delta.staging import can_stage
-from kyros_spark.errors import BatchMissingError, KyrosError
+from kyros_spark.errors import BatchMissingError, KyrosError, SparkLostError
 from kyros_spark.runs import heartbeat
 from kyros_spark.runs.execute import WorkState, state_of
 from kyros_spark.runs.micro_batches import STAGED_TABLES, rows_per_micro_batch, staged_write
@@ -107,6 +107,8 @@ def _state(portfolio: Portfolio, step: Step) -> tuple[str, tuple[str, ...]]:
         state = state_of(step.work(portfolio))
     except BatchMissingError:
         return "missing", ("what it rests on is missing",)
+    except SparkLostError:  # of the machine, not of the step
+        raise
     except KyrosError as error:
         return "failed", (str(error),)
     if state.status != "current":

@@ -19,7 +19,7 @@ def batch_summaries(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
     """
     summaries: dict[str, dict[str, Any]] = {}
     for run in runs:
-        summarise = _TOLD.get(run.stage)
+        summarise = _SUMMARISED_BY.get(run.stage)
         if summarise is not None and run.details:
             summaries.setdefault(run.batch, {}).update(summarise(run.details))
     return summaries
@@ -53,4 +53,4 @@ def _of_evaluate(details: Mapping[str, Any]) -> dict[str, Any]:
     return {name: details[name] for name in names if name in details}
 
 
-_TOLD = {"clean": _of_clean, "predict": _of_predict, "evaluate": _of_evaluate}
+_SUMMARISED_BY = {"clean": _of_clean, "predict": _of_predict, "evaluate": _of_evaluate}

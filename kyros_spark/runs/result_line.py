@@ -86,7 +86,7 @@ def pipeline_line(pipeline: Any, config_uri: str) -> dict[str, Any]:
         line["outputs"] |= run.result()["outputs"]
     if not failed:
         line["next"] = _next(runs, config_uri)
-    if failed:
+    else:
         stage, batch = pipeline.stopped_at
         line["error"] = error_line(pipeline.error)
         line["stopped_at"] = {"stage": stage, "batch": batch}

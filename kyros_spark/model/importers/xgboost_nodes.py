@@ -90,8 +90,8 @@ def _check_types(types: Sequence[str], feature: np.ndarray, by_set: np.ndarray) 
     feature, by_set  [splits]: each split's feature, and whether it is by categories
     """
     is_category = np.array([kind == "c" for kind in types])
-    known = (feature >= 0) & (feature < is_category.size)
-    if (is_category[feature[known]] != by_set[known]).any():
+    is_there = (feature >= 0) & (feature < is_category.size)
+    if (is_category[feature[is_there]] != by_set[is_there]).any():
         raise ModelFormatError("XGBoost model: a split of another kind than feature_types say")
 
 

@@ -5,12 +5,13 @@ import os
 import numpy as np
 import pytest
 
+from benchmarks.fuzz_models_judge import WAYS, options_of, rows_of
+from benchmarks.fuzz_models_subjects import MODELS
 from kyros_spark.errors import CoversMissingError, KyrosError
 from kyros_spark.explanation.covers import measured_covers
 from kyros_spark.explanation.explainer import Explainer
 from kyros_spark.model.importers.recognise import import_model
 from tests.explanation.subjects import sums_of_leaves
-from tests.model.test_fuzz import MODELS, NAMES, WAYS, rows_of
 from tests.scoring.boosters import columns_of
 
 MUTANTS = max(int(os.environ.get("KYROS_FUZZ", "300")) // 10, 30)
@@ -19,12 +20,11 @@ MUTANTS = max(int(os.environ.get("KYROS_FUZZ", "300")) // 10, 30)
 @pytest.mark.parametrize("form", MODELS)
 def test_contributions_add_up_for_every_mutant_that_is_imported(form):
     data, rng = MODELS[form](), np.random.default_rng(7)
-    options = {"features": NAMES} if form == "onnx" else {}
     explained = 0
     for number in range(MUTANTS):
         way = WAYS[form][number % len(WAYS[form])]
         try:
-            model = import_model(way(data, rng), "m", "claims", **options)
+            model = import_model(way(data, rng), "m", "claims", **options_of(form))
             rows = rows_of(model, 6)
         except KyrosError:
             continue
@@ -41,4 +41,4 @@ def test_contributions_add_up_for_every_mutant_that_is_imported(form):
         sums = ours.base + ours.values.sum(axis=2)
         np.testing.assert_allclose(sums, expected, rtol=0, atol=1e-9 * scale)
         explained += 1
-    assert explained > MUTANTS // 10
+    assert explained >= MUTANTS // 10

@@ -105,7 +105,7 @@ def test_the_change_since_the_last_champion_lists_settings_and_metrics(registry)
     assert told["change"]["settings"]["max_levels"] == {"before": 200, "now": 7}
     assert list(told["change"]["metrics"]) == ["test_deviance"]
     text = markdown(told)
-    assert "## Purpose\nThe motor tariff | of 2026\n" in text and "- No fleets." in text
+    assert "## Purpose\nThe motor tariff \\| of 2026\n" in text and "- No fleets." in text
     assert "| purpose |  | The motor tariff \\| of 2026 |" in text, "a bar does not split a cell"
     assert markdown(card(now, model, [now, before])) == text
 

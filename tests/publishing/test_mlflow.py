@@ -48,16 +48,20 @@ def test_a_trained_version_is_a_run_with_settings_metrics_tags_card_and_file(
             assert model.read() == registered.read()
 
 
-def test_a_server_that_does_not_answer_loses_no_training_and_no_password(
-    portfolio, spark, training, caplog
-):
+def test_a_server_that_does_not_answer_loses_no_training(portfolio, spark, training, caplog):
     logging.getLogger("kyros_spark").propagate = True
-    training("http://user:secret@127.0.0.1:9")
+    training("http://127.0.0.1:9")
     row = portfolio.read(spark, "models").where("model_version = 2").first()
     assert row["status"] == "champion"
     (warning,) = [r for r in caplog.records if "was not logged to MLflow" in r.getMessage()]
     assert warning.levelname == "WARNING" and warning.fields["kind"] == "mlflow_not_logged"
-    assert "secret" not in caplog.text
+
+
+def test_an_address_with_a_password_is_refused_and_not_repeated(portfolio, caplog):
+    portfolio.set("train.mlflow", {"tracking_uri": "http://user:secret@127.0.0.1:9"})
+    outcome = portfolio.kyros("train")
+    assert outcome.code == 2 and "train.mlflow.tracking_uri" in outcome.line["error"]["message"]
+    assert "secret" not in caplog.text + str(outcome.line)
 
 
 def test_without_the_package_the_warning_says_what_to_install(training, caplog, monkeypatch):

@@ -96,7 +96,7 @@ build/audit/.done: conf/requirements-audit.txt
 # tests run in a folder without the package's source, so that they import the wheel.
 MATRIX := 35 40
 MATRIX_TESTS := tests/stages/test_outcomes.py tests/stages/test_truth.py tests/scoring/test_udf.py \
-  tests/tables/test_catalog.py tests/cli/test_sql_page.py
+  tests/tables/test_catalog.py tests/cli/sql/test_sql_page.py
 
 test-matrix: $(MATRIX:%=test-spark%)  ## Run the main chain's tests on Spark 3.5 and 4.0, from the wheel
 

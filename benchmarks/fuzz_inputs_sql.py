@@ -8,8 +8,8 @@ import random
 
 from pyspark.errors import PySparkException
 
-from kyros_spark.cli.sql_guard import SqlGuard
-from kyros_spark.cli.sql_query import as_query
+from kyros_spark.cli.sql.guard import SqlGuard
+from kyros_spark.cli.sql.query import as_query
 from kyros_spark.errors import UsageError
 
 RELATIONS = (

@@ -62,7 +62,8 @@ OPENS = {
     ("spark.warm_up", "read"): "data of its own, to have Spark load its classes",
     ("spark.warm_up", "write"): "the same, in a folder of its own",
     ("spark.warm_up", "sql"): "the same",
-    ("cli.sql_prompt", "sql"): "the user's own query",
+    ("cli.sql.answer", "sql"): "the user's own query",
+    ("cli.sql.prompt", "sql"): "asks Spark for the names of its functions",
     ("operations.sql_function", "sql"): "makes a function of SQL",
 }
 NOT_NAMES = {"told", "found", "one"}  # they say nothing of what they hold

@@ -47,8 +47,8 @@ CALLS = {
     "sql_type": "a type",
     "hex": "of a random id",
 }
-# The only text that is somebody else's: it is refused or run by cli/sql_guard.py.
-USERS_OWN = "cli/sql_query"
+# The only text that is somebody else's: it is refused or run by cli/sql/guard.py.
+USERS_OWN = "cli/sql/query"
 RULE = {"broken": 3, "found_sql": 4}  # arguments of Rule(...) that are SQL
 
 

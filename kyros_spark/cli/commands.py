@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kyros_spark.cli.opening import interruptible, stages_named
 from kyros_spark.cli.opening import open_portfolio as _open
+from kyros_spark.errors import UsageError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -199,12 +200,22 @@ def run_session(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def run_sql(arguments: argparse.Namespace) -> None:
     """Answer one query, write the views of the tables, or open the prompt."""
-    from kyros_spark.cli.sql_prompt import answer, prompt, views
+    from kyros_spark.cli.sql.answer import answer, stream_answer, views, write_answer
+    from kyros_spark.cli.sql.formats import format_of
+    from kyros_spark.cli.sql.prompt import prompt
 
+    query, file = arguments.execute, arguments.out
+    kind = format_of(arguments.format, file)  # refused before Spark starts
+    if query is None and (arguments.format or file):
+        raise UsageError("--format and --out: expected a query, found none; give it with -e")
     spark, config = _open(arguments, "kyros sql")
     if arguments.views:
         sys.stdout.write(views(spark, config))
-    elif arguments.execute:
-        sys.stdout.write(answer(spark, config, arguments.execute))
-    else:
+    elif query is None:
         prompt(spark, config)
+    elif file is not None:
+        sys.stdout.write(write_answer(spark, config, query, kind, file) + "\n")
+    elif kind in ("csv", "json", "markdown"):
+        stream_answer(spark, config, query, kind, sys.stdout)
+    else:
+        sys.stdout.write(answer(spark, config, query, kind))

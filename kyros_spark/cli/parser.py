@@ -6,6 +6,7 @@ import argparse
 from typing import Any, NoReturn
 
 from kyros_spark.cli import commands, explain_command, upkeep_commands
+from kyros_spark.cli.sql.options import add_sql_options
 from kyros_spark.environment import package_version
 from kyros_spark.errors import UsageError
 
@@ -83,8 +84,7 @@ def parser() -> argparse.ArgumentParser:
     _add_session(stages)
     example = "example: kyros sql --config conf/demo.yaml -e 'SELECT count(*) FROM policies'"
     sql = _add_portfolio_command(stages, "sql", "ask the tables in SQL", example)
-    sql.add_argument("-e", "--execute", help="one query; without it a prompt opens")
-    sql.add_argument("--views", action="store_true", help="write the views for spark-sql -i")
+    add_sql_options(sql)
     sql.set_defaults(work=commands.run_sql)
     for command in stages.choices.values():
         command.add_argument("--json", action="store_true", help=_JSON)

@@ -10,7 +10,7 @@ import time
 import pytest
 from portfolio import FIRST
 
-from kyros_spark.cli import sql_prompt
+from kyros_spark.cli.sql import answer, prompt
 from kyros_spark.config import load_config
 
 
@@ -43,15 +43,15 @@ def test_the_prompt_drops_what_was_interrupted_and_stays(finished, spark, monkey
     typed = iter(["SELECT 1 AS", None, "SELECT 2 AS two;", "exit;"])
     if at == "query":
         typed = iter(["SELECT 1 AS one;", "SELECT 2 AS two;", "exit;"])
-        answers = iter([KeyboardInterrupt, sql_prompt.answer])
+        calls = iter([KeyboardInterrupt, answer.answer])
 
         def interrupted_once(*given):
-            answer = next(answers)
-            if answer is KeyboardInterrupt:
+            call = next(calls)
+            if call is KeyboardInterrupt:
                 raise KeyboardInterrupt
-            return answer(*given)
+            return call(*given)
 
-        monkeypatch.setattr(sql_prompt, "answer", interrupted_once)
+        monkeypatch.setattr(answer, "answer", interrupted_once)
 
     def line_or_ctrl_c(prompt):
         text = next(typed)
@@ -60,7 +60,7 @@ def test_the_prompt_drops_what_was_interrupted_and_stays(finished, spark, monkey
         return text
 
     monkeypatch.setattr("builtins.input", line_or_ctrl_c)
-    sql_prompt.prompt(spark, load_config(str(finished.config_file())))
+    prompt.prompt(spark, load_config(str(finished.config_file())))
     shown = capsys.readouterr().out
     assert "|2  |" in shown and "|1  |" not in shown
     assert ("interrupted" in shown) == (at == "query")

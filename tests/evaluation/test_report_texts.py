@@ -20,14 +20,16 @@ def spec(kind):
     """A chart of each kind, with all texts wherever a text of data may stand."""
     numbers, shares = [0.5, 1.5], [1 / len(LEVELS)] * len(LEVELS)
     of_levels = [1.0] * len(LEVELS)
+    by_level = kind in ("factor", "one_way")
     lines = [
-        {"name": text, "x": numbers, "y": of_levels if kind == "factor" else numbers, "gini": None,
-         "lower": of_levels, "upper": of_levels}
-        for text in LEVELS
+        {"name": text, "number": number, "x": numbers, "y": of_levels if by_level else numbers,
+         "gini": None, "lower": of_levels, "upper": of_levels}
+        for number, text in enumerate(LEVELS)
     ]  # fmt: skip
+    observed = {"y": of_levels, "lower": of_levels, "upper": of_levels}
     return {
         "kind": kind, "title": "".join(LEVELS), "lines": lines, "levels": LEVELS, "bands": LEVELS,
-        "shares": shares, "expected": numbers, "observed": numbers, "lower": numbers,
+        "shares": shares, "expected": numbers, "observed": observed if by_level else numbers, "lower": numbers,
         "upper": numbers, "number": 0, "ylabel": "$y$", "xlabel": "$x$",
         "features": LEVELS, "sizes": of_levels, "effects": of_levels, "neutral": 1.0, "joined": 0,
         "lanes": [{"x": numbers, "shade": numbers}] * len(LEVELS), "logarithmic": False,

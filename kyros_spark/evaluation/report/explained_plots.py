@@ -13,7 +13,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
-INK, FAINT, BAR = "#1b1b1b", "#8a8a8a", "#e3e6ea"
+from kyros_spark.evaluation.report.palette import BAR, FAINT, INK
+
 UP, DOWN, WHOLE = "#D55E00", "#0072B2", "#5f6570"
 _LANES = 9  # of dots that would lie on each other, on either side of a feature's line
 Spec = Mapping[str, Any]

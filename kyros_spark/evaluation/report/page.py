@@ -8,8 +8,9 @@ from typing import Any
 
 from kyros_spark.errors import PlatformError
 from kyros_spark.evaluation.report.draw import drawn
+from kyros_spark.evaluation.report.evaluation_rows import EvaluationRows
 from kyros_spark.evaluation.report.measured import measure
-from kyros_spark.evaluation.report.sections import EvaluationRows, sections
+from kyros_spark.evaluation.report.sections import sections
 
 
 def check_report() -> None:

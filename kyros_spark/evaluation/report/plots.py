@@ -22,11 +22,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from kyros_spark.evaluation.report import explained_plots
+from kyros_spark.evaluation.report import explained_plots, factor_plots
+from kyros_spark.evaluation.report.palette import COLOURS, FAINT, INK, MARKS
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-INK, FAINT, BAR = "#1b1b1b", "#8a8a8a", "#e3e6ea"
-MARKS = ("o", "s", "^", "D", "v", "P")
 UNDRAWABLE = ("Cc", "Cs")  # control characters and surrogates
 Spec = Mapping[str, Any]
 
@@ -86,10 +84,10 @@ def _drawable(value: Any) -> Any:
 def lorenz(axes: Axes, spec: Spec) -> None:
     """Draw the cumulative share of the target against that of exposure, by rising prediction."""
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9, linestyle="--", label="no order")
-    for number, line in enumerate(spec["lines"]):
+    for line in spec["lines"]:
         gini = f"  Gini {line['gini']:.3f}" if line["gini"] is not None else ""
         x, y, label = [0, *line["x"]], [0, *line["y"]], line["name"] + gini
-        axes.plot(x, y, color=COLOURS[number % 6], label=label)
+        axes.plot(x, y, color=COLOURS[line["number"] % 6], label=label)
     axes.set(xlabel="share of exposure, lowest predictions first", ylabel="share of observed")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
@@ -114,44 +112,12 @@ def calibration(axes: Axes, spec: Spec) -> None:
 def lift(axes: Axes, spec: Spec) -> None:
     """Draw each model's observed mean by quantile of prediction, over the overall mean."""
     axes.axhline(1, color=FAINT, linewidth=0.9, linestyle="--")
-    for number, line in enumerate(spec["lines"]):
-        colour = COLOURS[number % 6]
-        axes.plot(line["x"], line["y"], MARKS[number % 6] + "-", color=colour, label=line["name"])
+    for line in spec["lines"]:
+        mark, colour = MARKS[line["number"] % 6] + "-", COLOURS[line["number"] % 6]
+        axes.plot(line["x"], line["y"], mark, color=colour, label=line["name"])
     axes.set(xlabel="quantile of prediction, by exposure", ylabel="observed mean / overall")
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper left", fontsize=8)
-
-
-def factor(axes: Axes, spec: Spec) -> None:
-    """Draw actual over expected by level with intervals, above bars of exposure."""
-    labels = spec["levels"]
-    positions = range(len(labels))
-    bars = axes.twinx()
-    bars.bar(positions, spec["shares"], color=BAR, width=0.8)
-    bars.set_ylim(0, max(spec["shares"]) * 3.2)
-    bars.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    bars.set_ylabel("share of exposure", color=FAINT)
-    bars.set_yticks([t for t in bars.get_yticks() if t <= max(spec["shares"]) * 1.15])
-    bars.tick_params(axis="y", colors=FAINT)
-    axes.set_zorder(bars.get_zorder() + 1)
-    axes.patch.set_visible(False)
-    axes.axhline(1, color=INK, linewidth=0.8)
-    count = len(spec["lines"])
-    for number, line in enumerate(spec["lines"]):
-        shift = (number - (count - 1) / 2) * 0.22
-        filled = [n for n in positions if line["y"][n] is not None]
-        y = [line["y"][n] for n in filled]
-        low = [max(0.0, line["y"][n] - line["lower"][n]) for n in filled]
-        high = [max(0.0, line["upper"][n] - line["y"][n]) for n in filled]
-        axes.errorbar(
-            [n + shift for n in filled], y, yerr=[low, high], fmt=MARKS[number % 6],
-            color=COLOURS[number % 6], elinewidth=1, label=line["name"],
-        )  # fmt: skip
-    axes.set_ylabel("actual / expected")
-    axes.set_ylim(*_limits(spec))
-    tilt = 60 if sum(map(len, labels)) > 70 else 0
-    axes.set_xticks(list(positions), labels, rotation=tilt, fontsize=8 if len(labels) < 30 else 6.5)
-    axes.legend(loc="upper left", fontsize=8, ncols=count)
 
 
 def double_lift(axes: Axes, spec: Spec) -> None:
@@ -177,17 +143,6 @@ def dislocation(axes: Axes, spec: Spec) -> None:
     axes.set_yticks([])  # each bar has its own label
 
 
-def _limits(spec: Spec) -> tuple[float, float]:
-    """Return the limits of the A/E axis: large levels must fit, with room below for the bars."""
-    least, most = 0.8, 1.2
-    for line in spec["lines"]:
-        for n, share in enumerate(spec["shares"]):
-            if share >= 0.01 and line["y"][n] is not None:
-                least, most = min(least, line["lower"][n]), max(most, line["upper"][n])
-    least, most = max(0.0, least), min(most, 3.0)
-    return least - 0.35 * (most - least), most + 0.12 * (most - least)
-
-
 def _plain(axes: Axes) -> None:
     plain = FuncFormatter(lambda value, _: f"{value:,.4g}")
     axes.xaxis.set_major_formatter(plain)
@@ -198,9 +153,9 @@ _KINDS: dict[str, Callable[[Axes, Spec], None]] = {
     "lorenz": lorenz,
     "calibration": calibration,
     "lift": lift,
-    "factor": factor,
     "double_lift": double_lift,
     "dislocation": dislocation,
+    **factor_plots.KINDS,
     **explained_plots.KINDS,
 }
 

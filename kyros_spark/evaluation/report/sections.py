@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from kyros_spark.evaluation.report.evaluation_rows import EvaluationRows, Row
+from kyros_spark.evaluation.report.factor_blocks import factor_blocks
 from kyros_spark.evaluation.report.measured import measures
 
-Row = Mapping[str, Any]
 PART_ORDER = ("test", "valid", "train", "all")
-_WIDE, _THIRD, _SMALL = (9.2, 3.0), (3.7, 3.0), (3.1, 2.9)
+_THIRD, _SMALL = (3.7, 3.0), (3.1, 2.9)
 _DOUBLE_LIFT = {"kind": "double_lift", "size": _THIRD}
-
-
-@dataclass(frozen=True)
-class EvaluationRows:
-    """The rows of the three evaluation tables for one batch and run, and what to show of them.
-
-    part          the part that charts and tables show
-    min_exposure  levels of fewer units are hidden
-    """
-
-    metrics: Sequence[Row]
-    factors: Sequence[Row]
-    lift: Sequence[Row]
-    part: str
-    min_exposure: float
-
-    def chart(self, kind: str, model: str, other: str = "") -> list[Row]:
-        """Return the rows of a chart, by segment and quantile."""
-        rows = [
-            row
-            for row in self.lift
-            if (row["chart"], row["model_name"], row["other_model"], row["part"])
-            == (kind, model, other, self.part)
-        ]
-        return sorted(rows, key=lambda row: (row["segment"], row["quantile"]))
 
 
 def sections(evaluation: EvaluationRows) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
@@ -67,7 +42,7 @@ def sections(evaluation: EvaluationRows) -> tuple[list[dict[str, Any]], dict[str
             "calibration": _calibration(evaluation, models, charts, prefix),
             "points": {m: points for m in models if (points := evaluation.chart("calibration", m))},
             "pairs": _pairs(evaluation, models, charts, prefix),
-            "factors": _factors(evaluation, models, charts, prefix),
+            "factors": factor_blocks(evaluation, models, charts, prefix),
         }
         content.append(section)
     return content, charts
@@ -87,11 +62,12 @@ def _lorenz(
 ) -> str:
     ginis = {r["model_name"]: r["gini"] for r in evaluation.metrics if r["part"] == evaluation.part}
     lines = []
-    for model in models:
+    for number, model in enumerate(models):
         points = [r for r in evaluation.chart("lorenz", model) if r["observed_share"] is not None]
         if points:
             x, y = [r["units_share"] for r in points], [r["observed_share"] for r in points]
-            lines.append({"name": model, "gini": ginis.get(model), "x": x, "y": y})
+            gini = ginis.get(model)
+            lines.append({"name": model, "number": number, "gini": gini, "x": x, "y": y})
     if not lines:
         return ""
     charts[f"{prefix}-lorenz"] = {"kind": "lorenz", "title": "Lorenz curves", "lines": lines}
@@ -102,11 +78,11 @@ def _lift(
     evaluation: EvaluationRows, models: Sequence[str], charts: dict[str, Any], prefix: str
 ) -> str:
     lines = []
-    for model in models:
+    for number, model in enumerate(models):
         points = [r for r in evaluation.chart("calibration", model) if r["lift"] is not None]
         if points:
             x, y = [r["quantile"] for r in points], [r["lift"] for r in points]
-            lines.append({"name": model, "x": x, "y": y})
+            lines.append({"name": model, "number": number, "x": x, "y": y})
     if not lines:
         return ""
     charts[f"{prefix}-lift"] = {"kind": "lift", "title": "Lift", "lines": lines}
@@ -194,56 +170,3 @@ def _by_segment(moves: Iterable[Row]) -> dict[str, list[Row]]:
     for row in moves:
         segments.setdefault(row["segment"], []).append(row)
     return segments
-
-
-def _factors(
-    evaluation: EvaluationRows, models: Sequence[str], charts: dict[str, Any], prefix: str
-) -> list[dict[str, Any]]:
-    rows: dict[str, dict[str, dict[str, Row]]] = {}
-    for row in sorted(evaluation.factors, key=lambda r: r["level_order"]):
-        if row["part"] == evaluation.part and row["model_name"] in models:
-            levels = rows.setdefault(row["factor"], {}).setdefault(row["level"], {})
-            levels[row["model_name"]] = row
-    content: list[dict[str, Any]] = []
-    for factor, by_level in rows.items():
-        last_rows = {m: row for by_model in by_level.values() for m, row in by_model.items()}
-        shown = {
-            level: by_model
-            for level, by_model in by_level.items()
-            if max(row["units"] for row in by_model.values()) >= evaluation.min_exposure
-        }
-        block: dict[str, Any] = {
-            "name": factor,
-            "users": [m for m in models if m in last_rows and last_rows[m]["used"]],
-            "levels": shown,
-            "models": list(last_rows),
-            "hidden": len(by_level) - len(shown),
-            "chart": "",
-        }
-        if shown and any(row["lower"] is not None for row in last_rows.values()):
-            block["chart"] = f"{prefix}-factor-{factor}"
-            charts[block["chart"]] = _factor(factor, shown, list(last_rows))
-        content.append(block)
-    return sorted(content, key=lambda block: (not block["users"], block["name"]))
-
-
-def _factor(
-    factor: str, levels: Mapping[str, Mapping[str, Row]], models: Sequence[str]
-) -> dict[str, Any]:
-    first = [next(iter(by_model.values())) for by_model in levels.values()]
-    lines = []
-    for model in models:
-        points = [by_model.get(model) for by_model in levels.values()]
-        ends = {
-            column: [row[name] if row else None for row in points]
-            for column, name in (("y", "actual_expected"), ("lower", "lower"), ("upper", "upper"))
-        }
-        lines.append({"name": model, **ends})
-    return {
-        "kind": "factor",
-        "title": f"Actual over expected by {factor}",
-        "size": _WIDE,
-        "levels": list(levels),
-        "shares": [row["units_share"] for row in first],
-        "lines": lines,
-    }

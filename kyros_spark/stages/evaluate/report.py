@@ -11,9 +11,9 @@ from pyspark.sql import functions as F
 
 from kyros_spark import environment
 from kyros_spark.config import EvaluateSettings
+from kyros_spark.evaluation.report.evaluation_rows import EvaluationRows
 from kyros_spark.evaluation.report.explained_charts import of_summary
 from kyros_spark.evaluation.report.page import page
-from kyros_spark.evaluation.report.sections import EvaluationRows
 from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.evaluation.thresholds import Breach
 from kyros_spark.runs.portfolio import Portfolio

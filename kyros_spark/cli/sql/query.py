@@ -1,6 +1,6 @@
 """Prepare an analyst's query: what its words tell, versions of tables, calls of models.
 
-Whether it only reads is decided on Spark's plan (`sql_guard`); where there is no JVM to ask for it,
+Whether it only reads is decided on Spark's plan (`guard`); where there is no JVM to ask for it,
 on Spark Connect, the words decide, and refuse more than they would have to.
 """
 

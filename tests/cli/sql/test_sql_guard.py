@@ -6,8 +6,8 @@ import pytest
 from pyspark.errors import ParseException
 
 from benchmarks import fuzz_inputs_sql as sql
-from kyros_spark.cli.sql_guard import _QUERY_NODES, SqlGuard, _plans
-from kyros_spark.cli.sql_query import as_query, check_reads
+from kyros_spark.cli.sql.guard import _QUERY_NODES, SqlGuard, _plans
+from kyros_spark.cli.sql.query import as_query, check_reads
 from kyros_spark.errors import UsageError
 
 

@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 from portfolio import FIRST, POLICIES, SECOND, UNSEEN_FUEL, claim_rows, policy_rows
 
-from kyros_spark.cli.sql_prompt import rows_of, views
-from kyros_spark.cli.sql_query import check_reads
+from kyros_spark.cli.sql.answer import rows_of, views
+from kyros_spark.cli.sql.query import check_reads
 from kyros_spark.config import load_config
 from kyros_spark.errors import PlatformError, UsageError
 from kyros_spark.operations import sql_function
 from kyros_spark.spark.runtime import find_java
 from kyros_spark.spark_version import has_sql_functions
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "sql.md"
 SECTIONS = {
     part.splitlines()[0]: re.findall(r"```sql\n(.*?)```", part, re.DOTALL)
     for part in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
-    if not part.startswith("What a query may do")  # which tests/cli/test_sql_guard.py shows
+    if not part.startswith("What a query may do")  # which tests/cli/sql/test_sql_guard.py shows
 }
 TOO_YOUNG, REFUELLED = 3, 10
 

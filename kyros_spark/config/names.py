@@ -7,6 +7,7 @@ from kyros_spark.config.explain import ExplainSettings
 from kyros_spark.config.features import PrepareSettings
 from kyros_spark.config.models import TrainSettings, unit_of, unit_text
 from kyros_spark.config.predict import PredictSettings
+from kyros_spark.config.segments import check_keys_of_segments
 
 _OF_CLAIMS = ("claim_count", "claim_amount", "claim_excess")
 _WITH_EXCESS = "claim_amount_with_excess"  # what a model with a large-loss load is judged by
@@ -27,6 +28,7 @@ def check_models(prepare: PrepareSettings, train: TrainSettings) -> None:
     for name, model in train.models.items():
         setting = f"train.models.{name}"
         _check_columns(setting, target_names(prepare), target=model.target, per=model.per)
+        check_keys_of_segments(setting, prepare, model)
         unknown = [f for f in model.features or () if f not in prepare.features]
         if unknown:
             raise ValueError(

@@ -53,6 +53,13 @@ class Columns:
         """Return values in the kernels' order, [S, q], by column of the layout, [S, p]."""
         return np.ascontiguousarray(values[:, self.position])
 
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """Return unscaled coefficients by column of the layout, [p], as the kernels have them, [q]."""
+        layout, scaled = self.layout, values.copy()
+        scaled[0] += values[layout.number_place] @ layout.centre
+        scaled[layout.number_place] *= layout.scale
+        return self.inwards(scaled[None])[0]
+
     def rows(self, block: Block, begins: np.ndarray) -> SegmentRows:
         """Return rows that are sorted by segment. begins: int64[S + 1]."""
         dense = np.ones((block.label.size, self.width))

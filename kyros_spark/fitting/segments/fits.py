@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from kyros_spark.fitting.segments.reasons import (
     FITTED,
     LEVEL_APART,
     NO_CLAIMS,
+    NO_KEY,
     NO_OTHER_OUTCOME,
     NUMBER_APART,
     RUNAWAY,
@@ -36,10 +38,11 @@ class SegmentTask:
 
     law          float64[4], of the family; see kernels/small_fits.py
     min_rows, min_claims  below them a segment is not fitted
-    ridge        float64[q], by column: the cost of b^2 / 2; relative to the segment's weight if so
-                 said, else to its dispersion
+    ridge        float64[q], by column: the cost of b^2 / 2, times the segment's weight if by_weight
     to_parent    the ridge is 0 at the parent's coefficients, else at 0
     holds        levels without claims keep the parent's coefficient, instead of failing the segment
+    centred      the constant's standard error is that of the scaled design
+    claims       what min_claims counts: sums of the target, of the weight, or rows with a target
     """
 
     columns: Columns
@@ -51,15 +54,15 @@ class SegmentTask:
     by_weight: bool = False
     to_parent: bool = False
     holds: bool = False
-    counts_rows: bool = False  # claims are rows with a label above zero, else sums of `claims`
-    counts_weight: bool = False
+    centred: bool = False
+    claims: Literal["target", "weight", "rows"] = "target"
 
 
 @dataclass(frozen=True)
 class SegmentFits:
     """The fits of S segments; columns in the kernels' order, q of them, scaled.
 
-    reason        int64[S]: FITTED, or why not (reasons.py); coefficients are then those of the start
+    reason        int64[S]: FITTED, or why not (reasons.py): coefficients are then those of the start
     coefficients, errors  float64[S, q]; an error is 0 where there is none
     active        uint8[S, q]: 1 for the columns solved for
     rows, exposure, observed  float64[S, q], totals of each column's rows
@@ -94,14 +97,21 @@ def together(parts: list[SegmentFits]) -> SegmentFits:
     return SegmentFits(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
-def fit_batch(task: SegmentTask, rows: SegmentRows, start: np.ndarray) -> SegmentFits:
-    """Return the fits of a batch of segments. start: float64[S, q], the parents' coefficients."""
+def fit_batch(
+    task: SegmentTask, rows: SegmentRows, start: np.ndarray, keyed: np.ndarray | None = None
+) -> SegmentFits:
+    """Return the fits of a batch of segments.
+
+    start: float64[S, q], the parents' coefficients. keyed: which groups are segments, bool[S]
+    """
     columns, family, law = task.columns, task.family, law_of(task.family)
     totals = sums_of_segments(rows, columns.size)
     counts, exposure, observed, ends = totals
     claims = _claims(task, rows, observed)
     held, apart = _apart(task, counts, exposure, observed)
     reason = _refused(task, counts, claims, exposure, observed, apart, ends)
+    if keyed is not None:
+        reason[~keyed] = NO_KEY
     status = np.where(reason == FITTED, 0, -1)
     cells, constant = cells_of(rows, law)
     if law[0] != cell_terms.NEGATIVE_BINOMIAL:
@@ -113,9 +123,10 @@ def fit_batch(task: SegmentTask, rows: SegmentRows, start: np.ndarray) -> Segmen
     coefficients, errors, outcome, active = _outputs(start)
     ridge, ridge_scale = _ridge(task, rows)
     target = start if task.to_parent else np.zeros_like(start)
+    to_constant = np.eye(1, columns.size)[0] if task.centred else columns.to_constant
     fit_segments(
         places, dense, cells, rows.offset, begins, columns.candidates, held, numbers, law, stop,
-        ridge, ridge_scale, np.ascontiguousarray(target), columns.to_constant, outcome, status,
+        ridge, ridge_scale, np.ascontiguousarray(target), to_constant, outcome, status,
         coefficients, errors, active,
     )  # fmt: skip
     free = counts[:, 0] - active.sum(axis=1)
@@ -125,8 +136,7 @@ def fit_batch(task: SegmentTask, rows: SegmentRows, start: np.ndarray) -> Segmen
         dispersion = np.ones_like(pearson)
     scaled = errors * np.sqrt(dispersion)[:, None] / _scale(columns)
     fits = SegmentFits(
-        np.where(reason == FITTED, np.where(status == small_fits.CONVERGED, FITTED, status), reason),
-        coefficients, np.nan_to_num(scaled), active, counts, exposure, observed, claims,
+        _outcome(reason, status), coefficients, np.nan_to_num(scaled), active, counts, exposure, observed, claims,
         outcome[:, 0], _null_deviance(task, cells, begins, constant, rows, numbers, stop, law),
         pearson, dispersion, outcome[:, 2], means_of(rows, np.ascontiguousarray(start), law),
     )  # fmt: skip
@@ -138,6 +148,12 @@ def _outputs(start: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     return start.copy(), zeros, np.zeros((len(start), 4)), np.zeros(start.shape, np.uint8)
 
 
+def _outcome(reason: np.ndarray, status: np.ndarray) -> np.ndarray:
+    fitted = np.where(status == small_fits.CONVERGED, FITTED, status)
+    outcome: np.ndarray = np.where(reason == FITTED, fitted, reason)
+    return outcome
+
+
 def _scale(columns: Columns) -> np.ndarray:
     """Return each column's standard deviation in its own unit, float64[q]; 1 for levels."""
     scale = np.ones(columns.size)
@@ -146,9 +162,9 @@ def _scale(columns: Columns) -> np.ndarray:
 
 
 def _claims(task: SegmentTask, rows: SegmentRows, observed: np.ndarray) -> np.ndarray:
-    if not (task.counts_rows or task.counts_weight):
+    if task.claims == "target":
         return observed[:, 0]
-    values = (rows.label > 0).astype(float) if task.counts_rows else rows.weight
+    values = (rows.label > 0).astype(float) if task.claims == "rows" else rows.weight
     summed = np.concatenate([[0.0], np.cumsum(values)])
     return summed[rows.begins[1:]] - summed[rows.begins[:-1]]
 
@@ -256,7 +272,7 @@ def _null_deviance(
 def _judged(
     task: SegmentTask, fits: SegmentFits, ends: np.ndarray, start: np.ndarray
 ) -> SegmentFits:
-    """Return the fits, those taken back whose coefficients run to infinity or did not come about."""
+    """Return the fits; those that failed, or that run to infinity, have the parent's coefficients."""
     columns, numbers = task.columns, len(task.columns.layout.numbers)
     reason = fits.reason.copy()
     falls_to_zero = task.family.link == "log" and task.family.power < 2.0
@@ -264,7 +280,7 @@ def _judged(
         solved = np.where(fits.active == 1, fits.coefficients, 0.0)
         far = np.abs(solved[:, columns.width :]).max(axis=1, initial=0.0) > LARGEST
         part = slice(1, 1 + numbers)
-        span = -(ends[:, 1, part] + ends[:, 0, part])
+        span = np.where(fits.rows[:, :1] > 0, -(ends[:, 1, part] + ends[:, 0, part]), 0.0)
         # In standard deviations on both sides, as the coefficients are.
         error = fits.errors[:, part] * _scale(columns)[part]
         is_estimated = (error > 0.0) & (error < np.abs(solved[:, part]))

@@ -150,7 +150,8 @@ class ModelSettings(Section):
         """
         if self.family == "binomial":
             return False
-        by_itself = self.method == "glm" and self.family == "poisson" and not self.glm.alpha
+        plain = self.method == "glm" and not self.by  # a shrunk segment does not balance
+        by_itself = plain and self.family == "poisson" and not self.glm.alpha
         return not by_itself if self.rebalance is None else self.rebalance
 
     @property

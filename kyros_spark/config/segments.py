@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from kyros_spark.config.features import PrepareSettings
-    from kyros_spark.config.models import ModelSettings
+from typing import Any, Literal
 
 Credibility = Literal["none", "buhlmann_straub", "ridge"]
 _OWN = ("min_rows", "min_claims", "credibility")
 
 
-def check_segments(model: ModelSettings) -> None:
+def check_segments(model: Any) -> None:
     """Refuse `by` where no segments can be fitted, and settings of segments without `by`.
+
+    model: its ModelSettings, which import this module
 
     Raises:
         ValueError: names the setting, what it needs, and its value.
@@ -42,19 +40,4 @@ def check_segments(model: ModelSettings) -> None:
         raise ValueError(
             f"by: {', '.join(both)} is among features too; its levels are the segments, so leave "
             "it out there"
-        )
-
-
-def check_keys_of_segments(setting: str, prepare: PrepareSettings, model: ModelSettings) -> None:
-    """Refuse segments by what is no feature with levels, or may not rate.
-
-    Raises:
-        ValueError: names the setting, the values it may take, and its value.
-    """
-    usable = [n for n, f in prepare.features.items() if f.kind != "numeric" and f.may_rate]
-    unknown = [name for name in model.by if name not in usable]
-    if unknown:
-        raise ValueError(
-            f"{setting}.by: expected features of prepare.features with levels or bins that may "
-            f"rate ({', '.join(usable) or 'there are none'}), found {', '.join(unknown)}"
         )

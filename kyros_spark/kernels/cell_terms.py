@@ -5,8 +5,9 @@ an offset o joins them: u = exp(x'beta) is the mean per unit, and of a cell's ro
 
     E = sum of w exp((2 - p) o)    Y = sum of w y exp((1 - p) o)    Q = sum of w y^2 exp(-p o)
 
-give information E u^(2-p), score Y u^(1-p) - E u^(2-p), Pearson's chi-square and, but for a constant,
-the deviance. With any other link there is no offset, and E, Y, Q are the sums of w, w y and w y^2.
+give information E u^(2-p), score Y u^(1-p) - E u^(2-p), Pearson's chi-square and, but for a
+constant, the deviance. With any other link there is no offset, and E, Y, Q are the sums of w, w y
+and w y^2.
 Source: McCullagh and Nelder, Generalized Linear Models, 2nd edition, sections 2.2 and 2.5.
 """
 

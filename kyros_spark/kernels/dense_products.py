@@ -1,7 +1,7 @@
 """Add the products of dense design columns in vector code that is the same on every CPU.
 
-Rows are added in order, one after the other, in each lane: there is no sum whose order depends on the
-width of a register, and no fused multiply-add. All arguments are addresses, numbers of bytes or
+Rows are added in order, one after the other, in each lane: there is no sum whose order depends on
+the width of a register, and no fused multiply-add. All arguments are addresses, numbers of bytes or
 numbers of rows; a stride is from one row to the next.
 """
 

@@ -27,7 +27,7 @@ def segment_sums(
 
     label, weight, offset  float64[n]
     begins                 int64[S + 1]
-    rows, exposure, observed  float64[S, q], output: count, sum of weight exp(offset), of weight label
+    rows, exposure, observed  float64[S, q], output: count, weight exp(offset), weight label
     ends   float64[S, 6, width], output: of each dense column the least value and the largest,
            negated, of all rows, of those with a label above 0, and of those with one below 1
     """

@@ -1,4 +1,4 @@
-"""Factorise and solve the small normal equations of a segment's GLM, in place and without a library.
+"""Factorise and solve the small normal equations of a segment's GLM, without a library.
 
 A library call per segment costs more than the arithmetic: these are systems of 5 to 100 columns.
 Source: Golub and Van Loan, Matrix Computations, 4th edition, section 4.2.

@@ -142,8 +142,8 @@ class Manifest(_Closed):
     the library starts its sum from, on the scale of the link. `outputs` is empty for a model of one
     output. A model of several outputs has one intercept per output there, and takes no offset. A
     composite has no score of its own: its response is the product of its factors' responses *
-    rebalance + large_loss_load. The last features of a GLM may be the keys of segments, ``by``, each
-    of which has an intercept and tables of its own (model/segments.py).
+    rebalance + large_loss_load. The last features of a GLM may be the keys of segments, ``by``;
+    each segment has an intercept and tables of its own (model/segments.py).
     """
 
     format_version: int = FORMAT_VERSION

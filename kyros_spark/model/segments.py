@@ -1,9 +1,10 @@
 """Hold the fits of a GLM's segments in its file: which coefficients each segment takes, and why.
 
-A segment is a combination of levels of the manifest's `by` features, numbered by their codes. Code 0
-stands for every level: a number whose last codes are 0 is that of a coarser segment, and number 0
-is the parent, the pooled fit. S is the number of segments, R that of different sets of coefficients,
-and a set has t terms: a constant, then the tables and slopes of all features but `by`.
+A segment is a combination of levels of the manifest's `by` features, numbered by their codes. Code
+0 stands for every level: a number whose last codes are 0 is that of a coarser segment, and number 0
+is the parent, the pooled fit. S is the number of segments, R that of different sets of
+coefficients, and a set has t terms: a constant, then the tables and slopes of all features but
+`by`.
 
 segment_key    int64[S], rising: the sum of code times stride
 segment_row    int64[S]: the set of coefficients that a segment takes; set 0 is the parent's

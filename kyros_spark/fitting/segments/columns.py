@@ -16,7 +16,7 @@ MAX_CELLS = 1 << 16  # numbers that rows of equal levels can have, to be joined 
 
 
 @dataclass(frozen=True)
-class Columns:
+class SegmentColumns:
     """The columns of a layout, dense ones first: q of them.
 
     position  int64[p]: where each column of the layout is
@@ -43,6 +43,13 @@ class Columns:
         """The row that turns scaled coefficients into the unscaled constant, float64[q]."""
         return self.inwards(self.layout.unscaled()[:1])[0]
 
+    @cached_property
+    def unit(self) -> np.ndarray:
+        """Each column's standard deviation in its own unit, float64[q]; 1 for levels."""
+        unit = np.ones(self.size)
+        unit[self.position[self.layout.number_place]] = self.layout.scale
+        return unit
+
     def inwards(self, values: np.ndarray) -> np.ndarray:
         """Return values by column of the layout, [S, p], in the kernels' order, float64[S, q]."""
         ordered = np.zeros((len(values), self.size))
@@ -54,7 +61,7 @@ class Columns:
         return np.ascontiguousarray(values[:, self.position])
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
-        """Return unscaled coefficients by column of the layout, [p], as the kernels have them, [q]."""
+        """Return unscaled coefficients of a layout, float64[p], as the kernels take them."""
         layout, scaled = self.layout, values.copy()
         scaled[0] += values[layout.number_place] @ layout.centre
         scaled[layout.number_place] *= layout.scale
@@ -105,11 +112,18 @@ class SegmentRows:
     def part(self, first: int, last: int) -> SegmentRows:
         """Return some of the segments."""
         begin, end = self.begins[first], self.begins[last]
-        vectors = (self.places, self.dense, self.label, self.weight, self.offset)
-        return SegmentRows(*(v[begin:end] for v in vectors), self.begins[first : last + 1] - begin)
+        rows = slice(begin, end)
+        return SegmentRows(
+            self.places[rows],
+            self.dense[rows],
+            self.label[rows],
+            self.weight[rows],
+            self.offset[rows],
+            self.begins[first : last + 1] - begin,
+        )
 
 
-def columns_of(layout: Layout) -> Columns:
+def columns_of(layout: Layout) -> SegmentColumns:
     """Return the columns of a layout in the kernels' order."""
     numbers = len(layout.numbers)
     width = -(-(1 + numbers) // LANES) * LANES if numbers else 1
@@ -118,7 +132,7 @@ def columns_of(layout: Layout) -> Columns:
     is_level = np.ones(len(position), bool)
     is_level[0] = is_level[layout.number_place] = False
     position[is_level] = width + np.arange(is_level.sum())
-    return Columns(layout, position, width)
+    return SegmentColumns(layout, position, width)
 
 
 def law_of(family: Family) -> np.ndarray:

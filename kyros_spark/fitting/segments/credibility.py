@@ -17,14 +17,14 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Spread:
+class BetweenSegments:
     """The variance between segments and the number of segments that it is estimated from."""
 
     between: float
     segments: int
 
 
-def between_variance(values: np.ndarray, weights: np.ndarray) -> Spread:
+def between_variance(values: np.ndarray, weights: np.ndarray) -> BetweenSegments:
     """Return the variance of segments' values beyond 1 / weight, at least 0.
 
     values   float64[S]
@@ -34,22 +34,20 @@ def between_variance(values: np.ndarray, weights: np.ndarray) -> Spread:
     values, weights = values[used], weights[used]
     total = weights.sum()
     if values.size < 2:
-        return Spread(0.0, int(values.size))
+        return BetweenSegments(0.0, int(values.size))
     mean = weights @ values / total
     spread = weights @ (values - mean) ** 2 - (values.size - 1)
     scale = total - weights @ weights / total
-    return Spread(float(max(spread / scale, 0.0)) if scale > 0 else 0.0, int(values.size))
+    return BetweenSegments(float(max(spread / scale, 0.0)) if scale > 0 else 0.0, int(values.size))
 
 
-def credibility(spread: Spread, weights: np.ndarray) -> np.ndarray:
+def credibility(spread: BetweenSegments, weights: np.ndarray) -> np.ndarray:
     """Return Z, float64[S], from 0 to below 1."""
     z: np.ndarray = weights * spread.between / (1.0 + weights * spread.between)
     return z
 
 
-def between_by_column(
-    deviations: np.ndarray, errors: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def between_by_column(deviations: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each column's variance between segments, float64[q], and Z, float64[S, q].
 
     deviations  float64[S, q]: a segment's coefficient less its parent's

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from kyros_spark.fitting.segments.columns import Columns, SegmentRows
+from kyros_spark.fitting.segments.columns import SegmentColumns, SegmentRows
 from kyros_spark.kernels import cell_terms, segment_sums, small_fits
 from kyros_spark.kernels.compile import compiled, writable
 
@@ -27,7 +27,7 @@ def cells_of(rows: SegmentRows, law: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def joined(
-    rows: SegmentRows, cells: np.ndarray, columns: Columns
+    rows: SegmentRows, cells: np.ndarray, columns: SegmentColumns
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return places, dense columns, cells and begins of equal rows joined, where that is quick."""
     if columns.strides is None:

@@ -34,7 +34,7 @@ def fit_keys(
         combinations *= len(key.levels)
     if combinations > MOST_KEYS:
         raise TrainingDataError(
-            f"model {name}: expected less than 2^62 combinations of levels, found {combinations:g}; "
-            f"name fewer features in train.models.{name}.by"
+            f"model {name}: expected less than 2^62 combinations of levels, found "
+            f"{combinations:g}; name fewer features in train.models.{name}.by"
         )
     return keys

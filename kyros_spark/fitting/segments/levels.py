@@ -11,16 +11,17 @@ import numpy as np
 from kyros_spark.config import ModelSettings
 from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.irls import Stop
-from kyros_spark.fitting.segments.columns import Columns, SegmentRows, law_of
+from kyros_spark.fitting.segments.columns import SegmentColumns, SegmentRows, law_of
 from kyros_spark.fitting.segments.credibility import (
     between_by_column,
     between_variance,
     credibility,
 )
-from kyros_spark.fitting.segments.fits import SegmentFits, SegmentTask, fit_batch
+from kyros_spark.fitting.segments.fits import fit_batch
 from kyros_spark.fitting.segments.kernel_calls import means_of
 from kyros_spark.fitting.segments.reasons import FEW_CLAIMS, FEW_ROWS, NO_KEY
 from kyros_spark.fitting.segments.sources import SegmentSource
+from kyros_spark.fitting.segments.task import SegmentFits, SegmentTask
 from kyros_spark.model.segments import coarser, rows_of_keys
 
 NEWTON_STEPS = {"log": 1, "identity": 1, "logit": 8}  # to a level; only the last is not exact
@@ -59,6 +60,8 @@ class FittedLevel:
     weight    float64[S, q]: credibility of each coefficient; the constant's is the level's
     error     float64[S, q]: standard errors, of the shrunk coefficients where they are
     between   float64[q]: variance between the segments, 0 without credibility
+    parent_row int64[S]: the set of coefficients of each segment's parent
+    own       the fits before any credibility
     """
 
     numbers: np.ndarray
@@ -69,9 +72,10 @@ class FittedLevel:
     error: np.ndarray
     between: np.ndarray
     parent_row: np.ndarray
+    own: SegmentFits
 
 
-def task_of(columns: Columns, family: Family, settings: ModelSettings) -> SegmentTask:
+def task_of(columns: SegmentColumns, family: Family, settings: ModelSettings) -> SegmentTask:
     """Return how segments are fitted at first, before any credibility."""
     glm, shrinks = settings.glm, settings.credibility != "none"
     task = SegmentTask(
@@ -102,11 +106,11 @@ def fit_level(
     start = parents.of(numbers, kept)
     if settings.credibility == "ridge" and not settings.glm.alpha:
         deviations = fits.coefficients - start
-        between, _ = between_by_column(deviations, _scaled_errors(task.columns, fits))
+        between, _ = between_by_column(deviations, fits.errors * task.columns.unit)
         with np.errstate(divide="ignore"):
             ridge = np.minimum(within_of(task, within) / between, WIDEST)
-        _, fits = _fits(source, parents, kept, replace(task, ridge=ridge, to_parent=True))
-        return _as_level(numbers, fits, parents, kept, between)
+        _, shrunk = _fits(source, parents, kept, replace(task, ridge=ridge, to_parent=True))
+        return replace(_as_level(numbers, shrunk, parents, kept, between), own=fits)
     level = _as_level(numbers, fits, parents, kept, np.zeros(task.columns.size))
     if settings.credibility == "buhlmann_straub":
         return _shrunk(source, level, start, kept, task, within)
@@ -137,16 +141,8 @@ def _as_level(
 ) -> FittedLevel:
     return FittedLevel(
         numbers, fits, fits.coefficients, fits.is_fitted, np.ones_like(fits.errors), fits.errors,
-        between, parents.row_of(numbers, kept),
+        between, parents.row_of(numbers, kept), fits,
     )  # fmt: skip
-
-
-def _scaled_errors(columns: Columns, fits: SegmentFits) -> np.ndarray:
-    """Return standard errors of scaled coefficients, float64[S, q]."""
-    scale = np.ones(columns.size)
-    scale[columns.position[columns.layout.number_place]] = columns.layout.scale
-    errors: np.ndarray = fits.errors * scale
-    return errors
 
 
 def _shrunk(
@@ -159,7 +155,7 @@ def _shrunk(
 ) -> FittedLevel:
     """Return a level with its relativities, and then its segments' levels, shrunk."""
     fits, family = level.fits, task.family
-    errors = _scaled_errors(task.columns, fits)
+    errors = fits.errors * task.columns.unit
     errors[:, 0] = 0.0  # the constant is not shrunk by itself, but set so that the level is met
     between, z = between_by_column(fits.coefficients - start, errors)
     coefficients = start + z * (fits.coefficients - start)

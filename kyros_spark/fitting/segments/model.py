@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from kyros_spark.config import ModelSettings
 from kyros_spark.errors import TrainingDataError
 from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.glm_fit import GlmFit
-from kyros_spark.fitting.segments.columns import Columns, columns_of
+from kyros_spark.fitting.segments.columns import SegmentColumns, columns_of
 from kyros_spark.fitting.segments.levels import (
     FittedLevel,
     Parents,
@@ -62,7 +63,10 @@ def with_segments(
     arrays["table_start"] = np.concatenate([arrays["table_start"], ends]).astype(np.int64)
     arrays |= _arrays(columns, levels, parents)
     every = (*features, *keys)
-    training = parent.manifest.training | {"between": _between(columns, levels, settings)}
+    training = parent.manifest.training | {
+        "between": _between(columns, levels, settings),
+        "stability": _stability(columns, levels[-1], settings.glm.confidence),
+    }
     changed = {
         "features": every, "by": settings.by, "feature_spec_hash": spec_hash(every),
         "training": training,
@@ -87,7 +91,7 @@ def _with(parents: Parents, level: FittedLevel) -> Parents:
 
 
 def _arrays(
-    columns: Columns, levels: Sequence[FittedLevel], parents: Parents
+    columns: SegmentColumns, levels: Sequence[FittedLevel], parents: Parents
 ) -> dict[str, np.ndarray]:
     """Return the arrays of model/segments.py."""
     values = columns.outwards(parents.sets) @ columns.layout.unscaled().T
@@ -128,7 +132,7 @@ def _facts(level: FittedLevel) -> np.ndarray:
 
 
 def _between(
-    columns: Columns, levels: Sequence[FittedLevel], settings: ModelSettings
+    columns: SegmentColumns, levels: Sequence[FittedLevel], settings: ModelSettings
 ) -> list[dict[str, float]]:
     """Return, for each level of `by`, the variance between segments of each term that has one."""
     if settings.credibility == "none":
@@ -142,6 +146,29 @@ def _between(
         }
         for level in levels
     ]
+
+
+def _stability(
+    columns: SegmentColumns, level: FittedLevel, confidence: float
+) -> list[dict[str, float]]:
+    """Return, for each term, how its own estimates vary over the finest segments.
+
+    segments, their number; spread, the standard deviation of their coefficients;
+    share_excluding_1, of those whose interval excludes 1, or 0 without a log link
+    """
+    values = columns.outwards(level.own.coefficients) @ columns.layout.unscaled().T
+    errors = columns.outwards(level.own.errors)
+    reach = NormalDist().inv_cdf(0.5 + confidence / 2)
+    terms = []
+    for value, error in zip(values.T, errors.T, strict=True):
+        own = value[error > 0]
+        entry = {"segments": float(own.size)}
+        if own.size:
+            entry["share_excluding_1"] = float((np.abs(own) > reach * error[error > 0]).mean())
+        if own.size > 1:
+            entry["spread"] = float(own.std(ddof=1))
+        terms.append(entry)
+    return terms
 
 
 def _tell(name: str, levels: Sequence[FittedLevel], settings: ModelSettings) -> None:

@@ -1,4 +1,4 @@
-"""Why a segment takes its parent's coefficients: codes that travel in arrays, and their sentences."""
+"""Say why a segment takes its parent's coefficients: codes for arrays, and their sentences."""
 
 from __future__ import annotations
 

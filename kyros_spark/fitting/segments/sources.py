@@ -1,9 +1,9 @@
-"""Bring a model's rows together by segment, here or on the executors, and hand out batches of them.
+"""Bring a model's rows together by segment, here or on the executors, and hand out batches.
 
-A batch holds many segments: whatever is asked of the rows, the cost per segment is that of a loop in
-a kernel. On the executors rows are partitioned by ranges of a hash of the coarsest key, so that one
-key's rows are neighbours and partitions are alike in size; sorted, each stream of Arrow batches is
-cut between segments.
+A batch holds many segments: whatever is asked of the rows, the cost per segment is that of a loop
+in a kernel. On the executors rows are partitioned by ranges of a hash of the coarsest key, so that
+one key's rows are neighbours and partitions are alike in size; sorted, each stream of Arrow batches
+is cut between segments.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -27,7 +29,7 @@ from kyros_spark.aggregates.rows import DriverRows, ExecutorRows, RowSource
 from kyros_spark.fitting.design import Layout
 from kyros_spark.fitting.glm_rows import design_batch
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
-from kyros_spark.fitting.segments.columns import Columns, SegmentRows
+from kyros_spark.fitting.segments.columns import SegmentColumns, SegmentRows
 from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
 from kyros_spark.model.segments import coarser, key_strides
@@ -47,13 +49,16 @@ class SegmentSource(Protocol):
     """Rows by segment, at each level of `by`."""
 
     def map(self, kept: int, work: Work) -> list[np.ndarray]:
-        """Return numbers of the segments of the first `kept` keys, rising, and the work's arrays."""
+        """Return the numbers of the segments of `kept` keys, rising, and the work's arrays."""
 
 
 class LocalSegments:
     """Rows in this process, sorted by segment; one thread per core takes batches of them."""
 
-    def __init__(self, columns: Columns, keys: np.ndarray, rows: pa.Table, strides: np.ndarray):
+    def __init__(
+        self, columns: SegmentColumns, keys: np.ndarray, rows: pa.Table, strides: np.ndarray
+    ) -> None:
+        """Sort the rows. keys: int64[n], their segments' numbers."""
         self._columns, self._strides = columns, strides
         order = None
         if (keys[1:] < keys[:-1]).any():
@@ -64,11 +69,11 @@ class LocalSegments:
         self._rows = columns.rows(block, np.array([0, keys.size]))
 
     def map(self, kept: int, work: Work) -> list[np.ndarray]:
-        """Return numbers of the segments of the first `kept` keys, rising, and the work's arrays."""
+        """Return the numbers of the segments of `kept` keys, rising, and the work's arrays."""
         numbers, begins = _groups(coarser(self._keys, self._strides, kept))
-        rows = SegmentRows(*list(vars(self._rows).values())[:-1], begins)
+        rows = replace(self._rows, begins=begins)
         cuts = [0, *_cuts(begins, BATCH_ROWS // 4), numbers.size]
-        spans = [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if a < b]
+        spans = [(a, b) for a, b in pairwise(cuts) if a < b]
         tell = _Progress(numbers.size)
 
         def done(span: tuple[int, int]) -> list[np.ndarray]:
@@ -87,11 +92,12 @@ class LocalSegments:
 class SparkSegments:
     """Rows of a frame, partitioned by ranges of the hash of their coarsest key, and sorted."""
 
-    def __init__(self, columns: Columns, frame: DataFrame, strides: np.ndarray) -> None:
+    def __init__(self, columns: SegmentColumns, frame: DataFrame, strides: np.ndarray) -> None:
+        """Take a frame whose partitions hold whole coarsest segments, sorted by SEGMENT."""
         self._columns, self._frame, self._strides = columns, frame, strides
 
     def map(self, kept: int, work: Work) -> list[np.ndarray]:
-        """Return numbers of the segments of the first `kept` keys, rising, and the work's arrays."""
+        """Return the numbers of the segments of `kept` keys, rising, and the work's arrays."""
         columns, strides = self._columns, self._strides
 
         def done(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -118,7 +124,7 @@ class SparkSegments:
 @contextmanager
 def segment_source(
     rows: RowSource, layout: Layout, features: Sequence[Feature], keys: Sequence[Feature],
-    columns: Columns,
+    columns: SegmentColumns,
 ) -> Iterator[SegmentSource]:  # fmt: skip
     """Encode the rows as scoring does, and hold them by segment until the fits are done."""
     strides = key_strides(keys)
@@ -167,8 +173,9 @@ def _arrays(rows: pa.Table, layout: Layout, order: np.ndarray | None) -> list[np
 
 def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the different numbers of sorted rows, int64[S], and where they begin, int64[S + 1]."""
-    firsts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if keys.size else []
-    begins = np.append(np.array(firsts, np.int64), keys.size)
+    is_first = np.ones(keys.size, bool)
+    is_first[1:] = keys[1:] != keys[:-1]
+    begins = np.append(np.flatnonzero(is_first), keys.size)
     return keys[begins[:-1]], begins
 
 
@@ -178,9 +185,7 @@ def _cuts(begins: np.ndarray, rows: int) -> list[int]:
     return np.unique(np.searchsorted(begins, wanted)).tolist() if wanted.size else []
 
 
-def _whole_segments(
-    batches: Iterable[pa.RecordBatch], strides: np.ndarray
-) -> Iterator[pa.Table]:
+def _whole_segments(batches: Iterable[pa.RecordBatch], strides: np.ndarray) -> Iterator[pa.Table]:
     """Yield tables of whole coarsest segments, of BATCH_ROWS and more but for the last."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
@@ -217,4 +222,6 @@ class _Progress:
             event(f"segments: {self._done} done, {rate:.0f} a second")
         else:
             left = (self._total - self._done) / rate
-            event(f"segments: {self._done} of {self._total}, {rate:.0f} a second, {left:.0f} s left")
+            event(
+                f"segments: {self._done} of {self._total}, {rate:.0f} a second, {left:.0f} s left"
+            )

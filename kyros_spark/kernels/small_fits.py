@@ -4,6 +4,25 @@ The columns of the design have an order of their own here, q of them: first the 
 constant, then the numbers, then zeros up to a multiple of 4; the constant alone if there are no
 numbers), then one per level. n is the number of cells (see cell_terms.py), S that of segments. The
 steps, their halving and their end are those of fitting/irls.py.
+
+places       int32[n, factors]: for each factor, the column that is 1
+dense        float64[n, width]: the dense columns
+cells        float64[n, 3]; offset: float64[n], of a negative binomial only
+begins       int64[S + 1]: where each segment's cells begin
+candidates   int64[c]: the columns to solve for, in the order in which later ones are dropped
+held         uint8[S, q]: 1 for a column that a segment does not solve for
+numbers      float64[S, 2]: rows, and half the deviance's constant
+law          float64[4]: kind, power, alpha, whether a dispersion is estimated
+stop         float64[3]: most iterations, tolerance, most halvings
+ridge        float64[q]: the cost of b^2 / 2, times the segment's ridge_scale, float64[S]
+target       float64[S, q]: where the ridge is 0
+to_constant  float64[q]: the row that turns scaled coefficients into the unscaled constant
+totals       float64[S, 4], output: deviance, Pearson's chi-square, iterations, last step
+status       int64[S]: 0 to fit; output: see above
+coefficients float64[S, q], updated in place
+errors       float64[S, q], output: standard errors for a dispersion of 1, the constant's of the
+             unscaled design; only of active columns and without a ridge
+active       uint8[S, q], output
 """
 
 import math
@@ -46,27 +65,7 @@ def fit_segments(
     errors: np.ndarray,
     active: np.ndarray,
 ) -> None:
-    """Fit each segment whose status is 0, from its coefficients; columns not active keep theirs.
-
-    places       int32[n, factors]: for each factor, the column that is 1
-    dense        float64[n, width]: the dense columns
-    cells        float64[n, 3]; offset: float64[n], of a negative binomial only
-    begins       int64[S + 1]: where each segment's cells begin
-    candidates   int64[c]: the columns to solve for, in the order in which later ones are dropped
-    held         uint8[S, q]: 1 for a column that a segment does not solve for
-    numbers      float64[S, 2]: rows, and half the deviance's constant
-    law          float64[4]: kind, power, alpha, whether a dispersion is estimated
-    stop         float64[3]: most iterations, tolerance, most halvings
-    ridge        float64[q]: the cost of b^2 / 2, times the segment's ridge_scale, float64[S]
-    target       float64[S, q]: where the ridge is 0
-    to_constant  float64[q]: the row that turns scaled coefficients into the unscaled constant
-    totals       float64[S, 4], output: deviance, Pearson's chi-square, iterations, last step
-    status       int64[S]: 0 to fit; output: see above
-    coefficients float64[S, q], updated in place
-    errors       float64[S, q], output: standard errors for a dispersion of 1, the constant's of the
-                 unscaled design; only of active columns and without a ridge
-    active       uint8[S, q], output
-    """
+    """Fit each segment whose status is 0, from its coefficients; columns not active keep theirs."""
     columns = coefficients.shape[1]
     data = (places, dense, cells, offset, law)
     block = (np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK))

@@ -109,7 +109,7 @@ def test_every_segment_is_statsmodels_own_fit(family, link, numbers):
 
 
 def test_the_pooled_solver_finds_the_same_from_the_same_rows():
-    design, columns, block = problem("gamma", "log")
+    _, columns, block = problem("gamma", "log")
     fits, _ = fitted("gamma", "log", block, columns)
     for s in (0, SEGMENTS - 1):
         part = Block(*(v[s * ROWS : (s + 1) * ROWS] for v in vars(block).values()))
@@ -122,7 +122,7 @@ def test_the_pooled_solver_finds_the_same_from_the_same_rows():
 
 def odd_segments():
     """Return one segment of each odd kind behind an ordinary one, and what becomes of each."""
-    design, columns, block = problem()
+    _, columns, block = problem()
     label, places = block.label.copy(), block.places.copy()
     base = columns.layout.factor_start
     sets = [slice(s * ROWS, (s + 1) * ROWS) for s in range(SEGMENTS)]

@@ -29,13 +29,13 @@ def levels_apart(
     if family.is_binomial:
         levels |= np.asarray((counts > 0) & (observed >= exposure))
     levels[:, :width] = False
-    held = np.zeros(counts.shape, np.uint8)
+    held: np.ndarray = np.zeros(counts.shape, np.uint8)
     if task.ridge is not None:
         return held, np.zeros(len(counts), bool)
     if task.holds:
         held[levels] = 1
         return held, np.zeros(len(counts), bool)
-    return held, levels.any(axis=1)
+    return held, np.asarray(levels.any(axis=1))
 
 
 def refused(

@@ -61,7 +61,7 @@ def with_segments(
     arrays["table_value"] = np.concatenate([arrays["table_value"], np.zeros(sum(key_levels))])
     ends = arrays["table_start"][-1] + np.cumsum(key_levels)
     arrays["table_start"] = np.concatenate([arrays["table_start"], ends]).astype(np.int64)
-    arrays |= _arrays(columns, levels, parents)
+    arrays |= _arrays(columns, levels, parents, parent.arrays["table_value"])
     every = (*features, *keys)
     training = parent.manifest.training | {
         "between": _between(columns, levels, settings),
@@ -91,11 +91,15 @@ def _with(parents: Parents, level: FittedLevel) -> Parents:
 
 
 def _arrays(
-    columns: SegmentColumns, levels: Sequence[FittedLevel], parents: Parents
+    columns: SegmentColumns,
+    levels: Sequence[FittedLevel],
+    parents: Parents,
+    pooled: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Return the arrays of model/segments.py."""
     values = columns.outwards(parents.sets) @ columns.layout.unscaled().T
     values[:, 0] -= values[0, 0]
+    values[0, 1:] = pooled  # to the last bit, as the parent scores
     own = [level.has_own & (level.fits.reason != NO_KEY) for level in levels]
 
     def by_term(of_level: Sequence[np.ndarray]) -> np.ndarray:

@@ -187,7 +187,7 @@ def _tell(name: str, levels: Sequence[FittedLevel], settings: ModelSettings) -> 
         if without:
             event(
                 f"model {name}: {without} training rows have no {settings.by[kept - 1]}; they "
-                "train the parent alone, and such rows score by it",
+                "train its coarser segments alone, and such rows score by those",
                 level=30,
             )
     if not any((level.fits.reason != NO_KEY).any() for level in levels):

@@ -41,7 +41,9 @@ def book():
     effect = np.array([0.0, 0.4, -0.3])[area]
     claims = random.poisson(units * np.exp(level + effect - age / 50)).astype(float)
     claims[(region == 0) & (town == 0)] = 0.0
-    towns = [f"r{r}t{t}" if n % 50 else None for n, (r, t) in enumerate(zip(region, town))]
+    towns = [
+        f"r{r}t{t}" if n % 50 else None for n, (r, t) in enumerate(zip(region, town, strict=True))
+    ]
     return pa.table(
         {
             "area": np.array(AREA.levels)[area],
@@ -164,7 +166,10 @@ def test_credibility_meets_actual_over_expected_by_its_weight(models, book):
     _, model = models["buhlmann_straub"]
     units = np.exp(book.column("_offset").to_numpy())
     expected = np.exp(Scorer(model).raw(coded(model, book))) * units
-    labels = [f"{r} / {t}" for r, t in zip(*(book.column(n).to_pylist() for n in model.manifest.by))]
+    labels = [
+        f"{r} / {t}"
+        for r, t in zip(*(book.column(n).to_pylist() for n in model.manifest.by), strict=True)
+    ]
     predicted = {}
     for label, value in zip(labels, expected.tolist(), strict=True):
         predicted[label] = predicted.get(label, 0.0) + value

@@ -12,6 +12,7 @@ from kyros_spark.config.base import Section, Text, check_name
 from kyros_spark.config.families import check_link, check_own, with_logit
 from kyros_spark.config.quality import ChallengeSettings, Quality
 from kyros_spark.config.search import SearchSettings
+from kyros_spark.config.segments import Credibility, check_segments
 from kyros_spark.config.tracking import MlflowSettings
 
 # The extra parameter of a family, which a fit may choose.
@@ -80,6 +81,10 @@ class ModelSettings(Section):
     features: tuple[str, ...] | None = None
     max_levels: int = Field(default=200, ge=2)
     min_level_share: float = Field(default=0.0005, ge=0, lt=0.5)
+    by: tuple[str, ...] = ()  # features whose levels are segments, the coarsest first
+    min_rows: int = Field(default=100, ge=1)
+    min_claims: float = Field(default=10.0, ge=0)
+    credibility: Credibility = "none"
     parts: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     rebalance: bool | None = None
@@ -145,7 +150,8 @@ class ModelSettings(Section):
         """
         if self.family == "binomial":
             return False
-        by_itself = self.method == "glm" and self.family == "poisson" and not self.glm.alpha
+        plain = self.method == "glm" and not self.by  # a shrunk segment does not balance
+        by_itself = plain and self.family == "poisson" and not self.glm.alpha
         return not by_itself if self.rebalance is None else self.rebalance
 
     @property
@@ -176,6 +182,7 @@ class ModelSettings(Section):
                 f"{parameter}: profile is for method: glm; a composite fits nothing: give a number"
             )
         check_link(self.family, self.glm.link)
+        check_segments(self)
         check_own(self.family, self.rebalance, self.large_loss_load, self.interval, self.quality)
         if self.glm.solver == "mllib" and self.glm.l1_ratio:
             raise ValueError("glm.l1_ratio is for glm.solver: irls; MLlib has a ridge only")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kyros_spark.config.evaluate import EvaluateSettings
 from kyros_spark.config.explain import ExplainSettings
 from kyros_spark.config.features import PrepareSettings
-from kyros_spark.config.models import TrainSettings, unit_of, unit_text
+from kyros_spark.config.models import ModelSettings, TrainSettings, unit_of, unit_text
 from kyros_spark.config.predict import PredictSettings
 
 _OF_CLAIMS = ("claim_count", "claim_amount", "claim_excess")
@@ -27,6 +27,7 @@ def check_models(prepare: PrepareSettings, train: TrainSettings) -> None:
     for name, model in train.models.items():
         setting = f"train.models.{name}"
         _check_columns(setting, target_names(prepare), target=model.target, per=model.per)
+        _check_keys_of_segments(setting, prepare, model)
         unknown = [f for f in model.features or () if f not in prepare.features]
         if unknown:
             raise ValueError(
@@ -92,3 +93,14 @@ def _check_columns(setting: str, known: set[str], **columns: str) -> None:
             raise ValueError(
                 f"{setting}.{key}: expected one of {', '.join(sorted(known))}, found '{column}'"
             )
+
+
+def _check_keys_of_segments(setting: str, prepare: PrepareSettings, model: ModelSettings) -> None:
+    """Refuse segments by what is no feature with levels, or may not rate."""
+    usable = [n for n, f in prepare.features.items() if f.kind != "numeric" and f.may_rate]
+    unknown = [name for name in model.by if name not in usable]
+    if unknown:
+        raise ValueError(
+            f"{setting}.by: expected features of prepare.features with levels or bins that may "
+            f"rate ({', '.join(usable) or 'there are none'}), found {', '.join(unknown)}"
+        )

@@ -15,6 +15,7 @@ import numpy as np
 
 from kyros_spark.config import OWN_PARAMETERS, GlmSettings, ModelSettings
 from kyros_spark.errors import TrainingDataError
+from kyros_spark.fitting.design import Layout
 from kyros_spark.fitting.equations import Equations, LevelSums
 from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.glm_statistics import Coefficient, coefficients_of, statistics_of
@@ -40,6 +41,7 @@ class GlmFit:
     power      the variance power, estimated for a profiled Tweedie
     theta      the negative binomial's parameter (variance mu + mu^2 / theta)
     rows_held  where the rows were held during the fit
+    layout     of the design; None if MLlib fitted it
     """
 
     intercept: float
@@ -53,6 +55,7 @@ class GlmFit:
     theta: float | None = None
     rows_held: str = ""
     converged: bool = True
+    layout: Layout | None = None
 
 
 def fit_rows(
@@ -202,4 +205,5 @@ def _as_fit(
         power=family.power,
         theta=family.theta,
         rows_held=rows_held,
+        layout=layout,
     )

@@ -59,7 +59,7 @@ def glm_rows(
     _check_size(features)
     names = [feature.name for feature in features]
     columns = [*names, LABEL, WEIGHT, OFFSET]
-    design = rows.changed(columns, lambda batch: _design(batch, features))
+    design = rows.changed(columns, lambda batch: design_batch(batch, features))
     count, centre, scale = _moments(design, features)
     layout = layout_of(features, centre, scale)
     if isinstance(design, DriverRows):
@@ -98,7 +98,7 @@ def _is_small(rows: int, width: int) -> bool:
     return rows <= LOCAL_ROWS and rows * (width + 3) <= LOCAL_CELLS
 
 
-def _design(batch: pa.RecordBatch, features: Sequence[Feature]) -> pa.RecordBatch:
+def design_batch(batch: pa.RecordBatch, features: Sequence[Feature]) -> pa.RecordBatch:
     """Return level codes and numbers as scoring encodes them, with label, weight and offset."""
     columns = {}
     for feature in features:

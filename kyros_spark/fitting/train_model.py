@@ -15,11 +15,14 @@ from kyros_spark.config import ModelSettings, PrepareSettings, TrainSettings
 from kyros_spark.errors import ConfigError, TrainingDataError
 from kyros_spark.fitting.boosting import fit_boosting
 from kyros_spark.fitting.glm import fit_glm
+from kyros_spark.fitting.glm_fit import GlmFit
 from kyros_spark.fitting.importance import total_gain
 from kyros_spark.fitting.leakage import check_leakage, one_way_d2
 from kyros_spark.fitting.relativities import training_record
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT, modelled, of_split
 from kyros_spark.fitting.sample import DRAW, drawn
+from kyros_spark.fitting.segments.keys import fit_keys
+from kyros_spark.fitting.segments.model import with_segments
 from kyros_spark.fitting.spec import fit_features, spec_hash
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.glm import glm_model
@@ -47,7 +50,7 @@ def train_model(
         FitError: the solver did not converge to a model.
     """
     names = chosen_features(name, settings, features)
-    keep = list(dict.fromkeys([*names, "exposure", "split"]))
+    keep = list(dict.fromkeys([*names, *settings.by, "exposure", "split"]))
     keep += [DRAW] if settings.boosting.rows else []
     rows = modelled(rows_of(prepared), settings, keep)
     columns = [*keep, LABEL, WEIGHT, OFFSET]
@@ -70,7 +73,11 @@ def train_model(
         "feature_spec_hash": spec_hash(spec),
     }
     if settings.method == "glm":
-        return _glm(common, train_part, spec, settings, training)
+        model, fit = _glm(common, train_part, spec, settings, training)
+        if not settings.by:
+            return model
+        keys = fit_keys(name, train_part, features, settings)
+        return with_segments(model, fit, train_part, keys, settings)
     most = settings.boosting.rows
     parts = drawn(rows, keep, most) if most else of_split(rows, columns, ("train", "valid"))
     return _boosted(common, parts, spec, settings, training)
@@ -83,7 +90,7 @@ def chosen_features(name: str, settings: ModelSettings, features: PrepareSetting
         ConfigError: a named feature is not made by prepare, or may not be used by any model.
     """
     may_rate = [n for n, feature in features.features.items() if feature.may_rate]
-    chosen = list(settings.features or may_rate)
+    chosen = list(settings.features or (name for name in may_rate if name not in settings.by))
     unknown = [feature for feature in chosen if feature not in features.features]
     if unknown:
         raise ConfigError(
@@ -106,7 +113,7 @@ def _glm(
     spec: tuple[Feature, ...],
     settings: ModelSettings,
     training: Mapping[str, Any],
-) -> Model:
+) -> tuple[Model, GlmFit]:
     fit = fit_glm(train_part, spec, settings)
     mllib = settings.glm.solver == "mllib"
     manifest = Manifest(
@@ -119,7 +126,7 @@ def _glm(
         intercept=fit.intercept,
         training={**training, **training_record(fit)},
     )
-    return glm_model(manifest, fit.tables, fit.slopes)
+    return glm_model(manifest, fit.tables, fit.slopes), fit
 
 
 def _boosted(

@@ -6,6 +6,7 @@ from kyros_spark.errors import ModelFormatError
 from kyros_spark.model.category_sets import MAX_CATEGORIES
 from kyros_spark.model.covers import COVER_ARRAYS, cover_fault
 from kyros_spark.model.manifest import Manifest
+from kyros_spark.model.segments import SEGMENT_DTYPES, segments_fault
 
 FLOATS = ("float32", "float64")
 Dtypes = dict[str, tuple[str, ...]]
@@ -58,7 +59,7 @@ def _expected(manifest: Manifest, arrays: dict[str, np.ndarray]) -> Dtypes:
     if manifest.kind == "composite":
         return {}
     if manifest.kind == "glm":
-        return GLM_DTYPES
+        return GLM_DTYPES | (SEGMENT_DTYPES if manifest.by else {})
     expected = TREE_DTYPES | (OUTPUT_DTYPES if manifest.outputs else {})
     has_sets = not SET_DTYPES.keys().isdisjoint(arrays)
     if manifest.format_version < 2 and (has_sets or manifest.outputs):
@@ -76,6 +77,8 @@ def _check_tables(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
     _require(np.array_equal(start, expected), "table_start", "one entry a level or slope", start)
     _require(value.size == expected[-1], "table_value", f"{expected[-1]} values", value.size)
     _require(bool(np.isfinite(value).all()), "table_value", "finite values", "NaN or infinity")
+    if manifest.by and (fault := segments_fault(manifest, arrays)):
+        raise ModelFormatError(fault)
 
 
 def _check_trees(n_features: int, arrays: dict[str, np.ndarray]) -> None:

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Version 2 adds category sets, several outputs, divisor and sigmoid. Version 3 adds rebalance,
-# load, composites, interval, cuts, base_code and `unseen: other`. Version 4 adds covers.
-FORMAT_VERSION = 4
+# load, composites, interval, cuts, base_code and `unseen: other`. Version 4 adds covers. Version 5
+# adds segments.
+FORMAT_VERSION = 5
 OTHER_LEVEL = "(other)"
 MISSING_LEVEL = "(missing)"
 
@@ -141,7 +142,8 @@ class Manifest(_Closed):
     the library starts its sum from, on the scale of the link. `outputs` is empty for a model of one
     output. A model of several outputs has one intercept per output there, and takes no offset. A
     composite has no score of its own: its response is the product of its factors' responses *
-    rebalance + large_loss_load.
+    rebalance + large_loss_load. The last features of a GLM may be the keys of segments, ``by``;
+    each segment has an intercept and tables of its own (model/segments.py).
     """
 
     format_version: int = FORMAT_VERSION
@@ -163,6 +165,7 @@ class Manifest(_Closed):
     parts: tuple[Part, ...] = ()
     interval: PredictionInterval | None = None
     features: tuple[Feature, ...]
+    by: tuple[str, ...] = ()
     feature_spec_hash: str = ""
     training: dict[str, Any] = Field(default_factory=dict)
 
@@ -184,6 +187,19 @@ class Manifest(_Closed):
             raise ValueError("outputs: a model of several is neither rebalanced nor loaded")
         if self.link == "softmax" and not self.outputs:
             raise ValueError("link softmax: expected several outputs")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_are_features(self) -> "Manifest":
+        if not self.by:
+            return self
+        keys = self.features[len(self.features) - len(self.by) :]
+        if self.kind != "glm" or tuple(key.name for key in keys) != self.by:
+            raise ValueError("by: the last features of a glm, in their order")
+        if any(not key.levels or key.unseen == "missing" for key in keys):
+            raise ValueError("by: features with levels, of which an unseen one has a code")
+        if self.format_version < 5:
+            raise ValueError(f"format_version: {self.format_version} has no segments")
         return self
 
     @model_validator(mode="after")

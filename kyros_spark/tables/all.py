@@ -19,6 +19,7 @@ from kyros_spark.tables.profiles import PROFILES
 from kyros_spark.tables.rejects import REJECTS
 from kyros_spark.tables.relativities import RELATIVITIES
 from kyros_spark.tables.runs import RUNS
+from kyros_spark.tables.segments import SEGMENTS
 
 # Every name, also of a table that the settings no longer declare but an earlier run wrote.
 TABLE_NAMES = (
@@ -30,6 +31,7 @@ TABLE_NAMES = (
     FEATURE_LOG.name,
     MODELS.name,
     RELATIVITIES.name,
+    SEGMENTS.name,
     "predictions",
     "explanations",
     EXPLANATION_SUMMARY.name,
@@ -52,6 +54,7 @@ def all_tables(config: Config) -> tuple[Table, ...]:
         FEATURE_LOG,
         MODELS,
         RELATIVITIES,
+        SEGMENTS,
         predictions(sources.policies),
         explanations(sources.policies),
         EXPLANATION_SUMMARY,

@@ -8,6 +8,10 @@ RELATIVITIES = Table(
     columns=(
         Column("model_name", "string", "the model"),
         Column("model_version", "int", "its version"),
+        Column(
+            "segment_by", "string", "the features whose levels are a segment; NULL for the whole"
+        ),
+        Column("segment", "string", "the segment that the row is of; NULL for the whole"),
         Column("feature", "string", "the feature; (intercept) for the constant"),
         Column("level", "string", "the level; NULL for a number, whose effect is per unit"),
         Column("is_base", "boolean", "the level that all others are relative to"),
@@ -28,9 +32,13 @@ RELATIVITIES = Table(
         Column("rows", "bigint", "training rows of the level, or all rows for a number"),
         Column("exposure", "double", "sum of the model's unit: exposure or claims"),
         Column("observed", "double", "sum of the model's target: claims or amount"),
+        Column("credibility", "double", "of a segment: the weight of its own value; else NULL"),
+        Column("segments", "int", "finest segments with an estimate of their own; else NULL"),
+        Column("spread", "double", "standard deviation of the coefficient over those segments"),
+        Column("share_excluding_1", "double", "share of those segments whose interval excludes 1"),
         BATCH_ID,
         RUN_ID,
     ),
-    key=("model_name", "model_version", "feature", "level"),
+    key=("model_name", "model_version", "segment_by", "segment", "feature", "level"),
     partition_by=(),
 )

@@ -103,6 +103,11 @@ def _check(manifest: Manifest, arrays: dict[str, np.ndarray]) -> None:
         reason = f"a composite: export its parts, {parts}"
     elif manifest.outputs:
         reason = f"{len(manifest.outputs)} outputs, where the export writes one"
+    elif manifest.by:
+        reason = (
+            f"segments by {', '.join(manifest.by)}, each with coefficients of its own; export a "
+            "model without `by`"
+        )
     elif "set_feature" in arrays:
         reason = "splits by categories, which ONNX Runtime's trees compare as numbers"
     if reason:

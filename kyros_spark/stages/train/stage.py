@@ -8,12 +8,10 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import Config, ModelSettings, TrainSettings
-from kyros_spark.delta.where import combinations
 from kyros_spark.errors import ConfigError, UsageError
 from kyros_spark.fitting.checks import check_model_settings
 from kyros_spark.fitting.leakage import suspects
 from kyros_spark.fitting.left_out import account_in
-from kyros_spark.fitting.relativities import relativities
 from kyros_spark.publishing.publish import publish
 from kyros_spark.registry import Entry
 from kyros_spark.registry.declared import with_declared
@@ -22,6 +20,7 @@ from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
 from kyros_spark.stages.graph import training_label
 from kyros_spark.stages.train.candidates import Candidate, candidates_of, pin_parts
+from kyros_spark.stages.train.coefficients import segment_counts, write_coefficients
 from kyros_spark.stages.train.failures import attempt, check, check_parts, failure_details
 from kyros_spark.stages.train.fit import (
     TrainingContext,
@@ -30,7 +29,6 @@ from kyros_spark.stages.train.fit import (
     fit_candidate,
 )
 from kyros_spark.stages.train.training_rows import PreparedRuns, training_rows
-from kyros_spark.tables.relativities import RELATIVITIES
 
 _METRICS = ("test_deviance", "test_null_deviance", "test_d2", "train_balance", "test_balance")
 
@@ -148,7 +146,7 @@ def _register(
         changed = {entry.fingerprint: entry for entry in registered.changed}
         entries = {c.name: changed.get(c.fingerprint, c.entry) for c in candidates.values()}
         glms = [entries[name] for name, model in settings.models.items() if model.method == "glm"]
-        _write_relativities(portfolio, run, [entry for entry in glms if entry is not None])
+        write_coefficients(portfolio, run, [entry for entry in glms if entry is not None])
     run.rows_out = len(trained)
     run.details = {
         c.name: _details(c, entry, settings)
@@ -159,27 +157,6 @@ def _register(
     with run.phase("account"):
         publish(portfolio, run, registered.changed, settings.mlflow)
     check(candidates.values(), registered)
-
-
-def _write_relativities(portfolio: Portfolio, run: Run, entries: list[Entry]) -> None:
-    """Write the relativities of these GLMs' versions, from the models' own files.
-
-    Of kept ones too: a run may have been killed between registering and here.
-    """
-    rows: list[dict[str, Any]] = []
-    for entry in entries:
-        manifest = portfolio.registry.load(entry)[0].manifest
-        rows += relativities(manifest, entry.version, run.batch, run.run_id)
-    if rows:
-        versions = sorted({(row["model_name"], row["model_version"]) for row in rows})
-        where = combinations(["model_name", "model_version"], versions)
-        run.outputs["relativities"] = portfolio.tables.replace_rows(
-            RELATIVITIES,
-            rows,
-            run.run_id,
-            where,
-            batch=None,  # of a model, whatever its batches
-        )
 
 
 def _details(candidate: Candidate, entry: Entry, settings: TrainSettings) -> dict[str, Any]:
@@ -198,4 +175,6 @@ def _details(candidate: Candidate, entry: Entry, settings: TrainSettings) -> dic
         details |= {"one_way_d2": strengths, "suspect": suspects(strengths, settings)}
         if aliased := training.get("aliased"):
             details["aliased"] = aliased
+        if candidate.settings.by:
+            details["segments"] = segment_counts(candidate.trained.model)
     return details

@@ -85,6 +85,7 @@ def model_columns(name: str, model: ModelSettings, prepare: PrepareSettings) -> 
     columns += [EXCESS] if model.large_loss_load else []
     columns += [DRAW] if model.boosting.rows else []
     columns += chosen_features(name, model, prepare) if model.method != "composite" else []
+    columns += model.by
     return list(dict.fromkeys(columns))
 
 

@@ -1,0 +1,86 @@
+"""Call the kernels of small fits, each with the one list of argument types it is compiled for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from kyros_spark.fitting.segments.columns import SegmentColumns, SegmentRows
+from kyros_spark.kernels import cell_terms, segment_sums, small_fits
+from kyros_spark.kernels.compile import compiled, writable
+
+
+def cells_of(rows: SegmentRows, law: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cells of rows, float64[n, 3], and half the deviance's constant, float64[S]."""
+    cells, constant = np.empty((rows.label.size, 3)), np.empty(rows.label.size)
+    _compiled(cell_terms.write_cells)(
+        rows.label, rows.weight, rows.offset, int(law[0]), law[1], law[2], cells, constant
+    )
+    sums, is_filled = np.zeros(rows.count), rows.begins[:-1] < rows.begins[1:]
+    if is_filled.any():
+        sums[is_filled] = np.add.reduceat(constant, rows.begins[:-1][is_filled])
+    return cells, sums
+
+
+def joined(
+    rows: SegmentRows, cells: np.ndarray, columns: SegmentColumns
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return places, dense columns, cells and begins of equal rows joined, where that is quick."""
+    if columns.strides is None:
+        return rows.places, rows.dense, cells, rows.begins
+    places, begins = rows.places.copy(), np.empty_like(rows.begins)
+    table = np.full(columns.most_cells, -1)
+    collapse = _compiled(segment_sums.collapse)
+    count = collapse(places, cells, rows.begins, columns.strides, table, begins)
+    return places[:count], rows.dense[:count], cells[:count], begins
+
+
+def sums_of_segments(rows: SegmentRows, size: int) -> tuple[np.ndarray, ...]:
+    """Return rows, exposure, observed, float64[S, q] each, and ends, float64[S, 6, width]."""
+    sums = tuple(np.zeros((rows.count, size)) for _ in range(3))
+    ends = np.empty((rows.count, 6, rows.dense.shape[1]))
+    _compiled(segment_sums.segment_sums)(*vars(rows).values(), *sums, ends)
+    return (*sums, ends)
+
+
+def means_of(rows: SegmentRows, coefficients: np.ndarray, law: np.ndarray) -> np.ndarray:
+    """Return the sums of means, slopes and variances at coefficients: float64[S, 3]."""
+    sums = np.zeros((rows.count, 3))
+    _compiled(segment_sums.segment_means)(
+        rows.places, rows.dense, rows.weight, rows.offset, rows.begins, coefficients, law, sums
+    )
+    return sums
+
+
+def fit_segments(*arguments: np.ndarray) -> None:
+    """Fit segments: see kernels/small_fits.py."""
+    _compiled(small_fits.fit_segments)(*arguments)
+
+
+@functools.cache
+def _signatures() -> dict[Callable[..., Any], Sequence[Any]]:
+    vector, matrix, cube = writable("f8"), writable("f8", 2), writable("f8", 3)
+    places, indices, flags = writable("i4", 2), writable("i8"), writable("u1", 2)
+    real, whole = types.float64, types.int64
+    return {
+        cell_terms.write_cells: (vector, vector, vector, whole, real, real, matrix, vector),
+        segment_sums.segment_sums: (
+            places, matrix, vector, vector, vector, indices, matrix, matrix, matrix, cube,
+        ),
+        segment_sums.segment_means: (
+            places, matrix, vector, vector, indices, matrix, vector, matrix,
+        ),
+        segment_sums.collapse: (places, matrix, indices, indices, indices, indices),
+        small_fits.fit_segments: (
+            places, matrix, matrix, vector, indices, indices, flags, matrix, vector, vector,
+            vector, vector, matrix, vector, matrix, indices, matrix, matrix, flags,
+        ),
+    }  # fmt: skip
+
+
+def _compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    return compiled(kernel, *_signatures()[kernel])

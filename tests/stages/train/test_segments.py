@@ -25,6 +25,11 @@ def with_example(portfolio, **more):
     portfolio.set("predict", {"models": ["by_fuel"]})
 
 
+def of_whole(portfolio, spark):
+    rows = portfolio.read(spark, "relativities")
+    return rows.where("model_name = 'by_fuel' AND segment IS NULL")
+
+
 def test_the_pages_example_gives_the_table_below_it(portfolio, spark):
     with_example(portfolio)
     details = portfolio.must("train")["details"]["by_fuel"]
@@ -38,7 +43,7 @@ def test_the_pages_example_gives_the_table_below_it(portfolio, spark):
     assert spark.sql(query).columns == header
     assert sorted(rows) == sorted(cells)
     assert sum(details["segments"].values()) == len(rows)
-    whole = portfolio.read(spark, "relativities").where("segment IS NULL AND level = '30-<50'")
+    whole = of_whole(portfolio, spark).where("level = '30-<50'")
     assert whole.first()["segments"] is not None
     _predicts_unseen_and_missing_keys_by_the_parent(portfolio, spark)
 
@@ -49,7 +54,7 @@ def _predicts_unseen_and_missing_keys_by_the_parent(portfolio, spark):
     predicted = portfolio.read(spark, "predictions", SECOND).where("model_name = 'by_fuel'")
     by_policy = {row["policy_id"]: row["prediction"] for row in predicted.collect()}
     drivers = portfolio.read(spark, "prepared", SECOND).collect()
-    relativities = portfolio.read(spark, "relativities").where("segment IS NULL").collect()
+    relativities = of_whole(portfolio, spark).collect()
     terms = {(row["feature"], row["level"]): row["coefficient"] for row in relativities}
     version = portfolio.read(spark, "models").where("model_name = 'by_fuel'").first()
     factor = version["metrics"]["rebalance"]

@@ -15,7 +15,7 @@ class PredictSettings(Section):
     models: tuple[str, ...] = ()
     products: dict[str, tuple[str, ...]] = {}
     kernel: Literal["auto", "avx512vbmi", "portable", "numpy"] = "auto"
-    read: Literal["auto", "spark", "direct"] = "auto"
+    read: Literal["auto", "spark", "direct"] = "spark"
     rows_per_arrow_batch: int = Field(default=20000, ge=100)
     rows_per_micro_batch: int = Field(default=10_000_000, ge=1)
     unseen_warning_share: float = Field(default=0.01, ge=0, le=1)

@@ -26,7 +26,6 @@ from kyros_spark.delta.reach import check_files, check_rows
 from kyros_spark.delta.where import Where
 from kyros_spark.storage.traffic import count_written
 from kyros_spark.storage.whole_files import remove_quietly
-from kyros_spark.tables.contract import Column
 
 _MOST_REWRITTEN = 64 << 20  # bytes of files rewritten in part, which this process holds as rows
 
@@ -231,34 +230,6 @@ class FileCommit:
                 "numAddedChangeFiles": 0,
             }
         delta_log.report(self.spark, self.transaction, numbers)
-
-
-def begin(
-    spark: SparkSession, location: str, name: str, new: Iterable[Column]
-) -> FileCommit | None:
-    """Open a commit on the table in a folder; None where this process cannot write its files.
-
-    That takes open-source Delta in a JVM that this process reaches, and a plain table.
-    new: columns that the commit adds to the table.
-    """
-    if not delta_log.is_reachable(spark):
-        return None
-    transaction = delta_log.transaction(spark, location)
-    if int(transaction.readVersion()) < 0:
-        return None
-    layout = delta_log.layout_of(transaction)
-    added = [delta_log.column(spark, column) for column in new]
-    layout = layout.with_columns(added) if added else layout
-    if not layout.is_plain():
-        return None
-    rules = checks.compiled(layout.constraints(), layout.schema())
-    if rules is None:
-        return None
-    if added:
-        metadata = delta_log.action(spark, "metaData", layout.metadata)
-        transaction.updateMetadata(metadata, False)
-    folder = delta_log.folder(spark, location)
-    return FileCommit(spark, name, transaction, folder, layout, rules, changes_columns=bool(added))
 
 
 def _may_match(where: Where, add: Mapping[str, Any]) -> bool:

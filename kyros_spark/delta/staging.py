@@ -36,6 +36,8 @@ from kyros_spark.tables.contract import Table
 
 # VACUUM of the target removes unpublished files after seven days: older work begins anew.
 RESUMABLE_FOR = timedelta(days=6)
+# Lets tasks add files to a commit, and returns what their rows add up to.
+TaskFiles = Callable[[FileCommit], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -117,50 +119,43 @@ class StagedWrite:
             return [], "are too old to be trusted"
         return sorted(micro_batches, key=lambda micro_batch: micro_batch.number), ""
 
-    def write(self, number: int, rows: DataFrame, run_id: str) -> None:
+    def write(self, number: int, rows: DataFrame | TaskFiles, run_id: str) -> dict[str, Any] | None:
         """Commit a micro-batch, once: Delta skips a number that it has committed already.
 
         Numbers must rise; Delta skips any number below the last one.
+        rows: a DataFrame, or what lets tasks add files to a commit; only the latter's totals are
+        kept and returned, unless another run has committed the same micro-batch meanwhile.
 
         Raises:
             ConcurrentRunError: another run of the same work committed meanwhile.
             TableConstraintError: a row breaks a constraint of the table.
+            NotCertain: tasks cannot write files of such a table.
         """
-        metadata = json.dumps({"part": number, "run_id": run_id})
-        self._make(metadata, run_id)
-        once = {"txnAppId": self._work, "txnVersion": str(number)}
-        self._tables.append(self._staging, rows, metadata, once, self._rows_per_file)
-
-    def write_files(
-        self, number: int, write: Callable[[FileCommit], dict[str, Any]], run_id: str
-    ) -> dict[str, Any] | None:
-        """Commit a micro-batch of files that tasks write, once; return their totals.
-
-        None where another run of the same work has committed it meanwhile.
-        write: adds the files to the commit, and returns what they add up to.
-
-        Raises:
-            ConcurrentRunError: another run of the same work committed meanwhile.
-        """
-        totals: list[dict[str, Any]] = []
-
-        def written(commit: FileCommit) -> str:
-            totals.append(write(commit))
-            return json.dumps({"part": number, "run_id": run_id, "totals": totals[0]})
-
-        self._make(json.dumps({"part": number, "run_id": run_id}), run_id)
-        if not self._tables.append_by_tasks(self._staging, written, (self._work, number)):
-            raise NotCertain(f"table {self._staging.name} is not plain")
-        return totals[0] if totals else None
-
-    def _make(self, metadata: str, run_id: str) -> None:
-        """Create the staging table unless it is there."""
+        metadata = {"part": number, "run_id": run_id}
         if not folder_exists(self._tables.spark, self._log):
             if self._tables.version(self._target.name) is None:
                 # The target comes first: Delta creates no table around another one.
                 self._tables.create(self._target, run_id)
             self._tables.check(self._target)
-            self._tables.create(self._staging, metadata)
+            self._tables.create(self._staging, json.dumps(metadata))
+        if callable(rows):
+            return self._write_files(rows, metadata)
+        once = {"txnAppId": self._work, "txnVersion": str(number)}
+        text = json.dumps(metadata)
+        self._tables.append(self._staging, rows, text, once, self._rows_per_file)
+        return None
+
+    def _write_files(self, write: TaskFiles, metadata: dict[str, Any]) -> dict[str, Any] | None:
+        totals: list[dict[str, Any]] = []
+
+        def written(commit: FileCommit) -> str:
+            totals.append(write(commit))
+            return json.dumps({**metadata, "totals": totals[0]})
+
+        once = (self._work, int(metadata["part"]))
+        if not self._tables.append_by_tasks(self._staging, written, once):
+            raise NotCertain(f"table {self._staging.name} is not plain")
+        return totals[0] if totals else None
 
     def rows(self) -> DataFrame:
         """Return the rows gathered so far."""

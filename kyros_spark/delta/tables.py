@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from kyros_spark.delta.arrow_rows import arrow_as_table, rows_as_arrow
 from kyros_spark.delta.failures import translate_concurrency_errors
-from kyros_spark.delta.file_commit import FileCommit, TooLarge, begin
+from kyros_spark.delta.file_commit import FileCommit, TooLarge
 from kyros_spark.delta.frame_writer import FrameWriter, Written
 from kyros_spark.delta.frames import arrow_as_frame, rows_as_frame
+from kyros_spark.delta.open_commit import begin
 from kyros_spark.delta.reach import check_given
 from kyros_spark.delta.where import Where
 from kyros_spark.tables.contract import Table

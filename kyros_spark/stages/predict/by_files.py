@@ -71,7 +71,7 @@ class FilePredictor:
             write = partial(self._write, parts)
 
             def write_part(number: int) -> Totals | None:
-                return staged.write_files(number, partial(write, number), run.run_id)
+                return staged.write(number, partial(write, number), run.run_id)
 
             written, totals = gathered(run, staged, len(parts), write_part, where)
             run.outputs["predictions"] = written

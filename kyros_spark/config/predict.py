@@ -29,3 +29,7 @@ class PredictSettings(Section):
         for reference in self.models:
             check_name("predict.models", reference.partition("@")[0])
         return self
+
+    def by_files(self, driver_may: bool) -> bool:
+        """Return whether tasks are to read the files; driver_may: the driver may hold the rows."""
+        return self.read == "direct" or (self.read == "auto" and not driver_may)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,15 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from kyros_spark import profiler
 from kyros_spark.delta.part_files import NewFiles, PartFile
 from kyros_spark.delta.row_groups import RowGroups, batches
-from kyros_spark.errors import KyrosError
+from kyros_spark.errors import KyrosError, PlatformError
 from kyros_spark.model.predicted_column import ROWS
 from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.prediction_pass import PredictedBatch, PredictionPass
 from kyros_spark.scoring.prediction_values import Totals, summed
 
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 _ROWS_PER_ROW_GROUP = 1_000_000  # of all outputs' files together, whose pages a task holds
 
 
@@ -66,24 +67,20 @@ class FilePrediction:
 
     def __call__(self, task: FileTask) -> Done:
         """Predict the row groups of a task."""
-        with profiler.profiled("predict-worker"):
-            outputs = self.predict.outputs
-            most = max(_ROWS_PER_ROW_GROUP // len(outputs), self.rows_per_batch)
-            written = [
-                PartFile(self.files, partition, task.number, most)
-                for partition in self.files.partitions
-            ]
-            try:
-                totals = summed(list(self._written(task, written)))
-                adds = [file.end() for file in written]
-            except BaseException as error:
-                for file in written:
-                    file.abandon()
-                if not isinstance(error, KyrosError):
-                    raise
-                return Done((), {}, fault=(type(error).__name__, str(error)))
-            sizes = sum(part.size * part.rows // max(sum(part.counts), 1) for part in task.parts)
-            return Done(tuple(add for add in adds if add is not None), totals, sizes)
+        most = max(_ROWS_PER_ROW_GROUP // len(self.predict.outputs), self.rows_per_batch)
+        written = [
+            PartFile(self.files, partition, task.number, most)
+            for partition in self.files.partitions
+        ]
+        try:
+            totals = summed(list(self._written(task, written)))
+            adds = [file.end() for file in written]
+        except BaseException as error:
+            for file in written:
+                file.abandon()
+            return Done((), {}, fault=_fault(self.files, error))
+        sizes = sum(part.size * part.rows // max(sum(part.counts), 1) for part in task.parts)
+        return Done(tuple(add for add in adds if add is not None), totals, sizes)
 
     def _written(self, task: FileTask, written: list[PartFile]) -> Iterator[Totals]:
         """Write the files batch by batch; yield the totals of each batch."""
@@ -115,6 +112,19 @@ class FilePrediction:
                 constant = pa.scalar(constants.get(field.name), field.type)
                 arrays.append(pa.repeat(constant, count))
         return pa.RecordBatch.from_arrays(arrays, schema=self.files.schema)
+
+
+def _fault(files: NewFiles, error: BaseException) -> tuple[str, str]:
+    """Return our own error's class and message; raise any other, for which Spark tries again."""
+    if isinstance(error, KyrosError):
+        return type(error).__name__, str(error)
+    if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
+        message = (
+            f"table {files.table}: expected a folder that tasks can write, found {files.folder} to "
+            f"be none ({error}); give Spark's user the right to write there"
+        )
+        return PlatformError.__name__, message
+    raise error
 
 
 class _Timed:

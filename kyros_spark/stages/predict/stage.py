@@ -114,7 +114,7 @@ def _predict(scoring_input: ScoringInput, run: Run, chosen: list[Entry]) -> None
     run.in_python = report.spent
     fit = rows_fit(spark, config, plan, scoring_input.row_count)
     totals = None
-    if config.predict.read == "direct" or (config.predict.read == "auto" and not fit):
+    if config.predict.by_files(driver_may=fit):
         totals = _by_files(scoring_input, run, plan, report)
     if totals is None and fit:
         totals = _in_driver(scoring_input, run, plan, report)

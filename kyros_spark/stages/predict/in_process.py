@@ -13,6 +13,7 @@ from kyros_spark.aggregates.rows import BATCH_ROWS
 from kyros_spark.config import Config
 from kyros_spark.model.predicted_column import ROWS
 from kyros_spark.runs.run import Run
+from kyros_spark.scoring.arrow_features import as_doubles
 from kyros_spark.scoring.arrow_hash import row_hashes
 from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.prediction_values import Columns, totals_of, unseen, values
@@ -38,7 +39,7 @@ def predicted_rows(
     names = [feature.name for feature in plan.features]
     hashes = [row_hashes(map(batch.column, names), batch.num_rows) for batch in batches]
     totals = {ROWS: rows.num_rows, **unseen(plan.features, batches)}
-    exposure, parts = rows["exposure"].to_numpy(), []
+    exposure, parts = as_doubles(rows["exposure"]), []
     shared = {**{name: rows[name] for name in key}, "exposure": rows["exposure"]}
     shared["input_hash"] = pa.chunked_array(hashes)
     constants = {"predicted_at": datetime.now(UTC), "batch_id": run.batch, "run_id": run.run_id}

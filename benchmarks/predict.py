@@ -67,6 +67,7 @@ def _measured(size, settings, turns, paths):
                 record = _turn(run, spark, settings.parent)
             except NoPath as reason:
                 record = {"cannot": str(reason), "processor": float("inf")}
+            _say(f"{size.name}, turn {turn + 1}, {name}: {record['processor']:.1f} CPU s")
             if record["processor"] <= best.get(name, record)["processor"]:
                 best[name] = record
     for name, record in best.items():

@@ -12,6 +12,7 @@ from benchmarks import (
     fuzz_models,
     growth,
     iteration,
+    predict,
     segments,
     stages,
     storm,
@@ -22,7 +23,7 @@ BENCHMARKS = {
     "engine": engine.main, "stages": stages.main, "train": train.main, "storm": storm.main,
     "case": case.main, "growth": growth.main, "iteration": iteration.main,
     "books": books.main, "fuzz-inputs": fuzz_inputs.main, "fuzz-models": fuzz_models.main,
-    "explain": explain.main, "segments": segments.main,
+    "explain": explain.main, "segments": segments.main, "predict": predict.main,
 }  # fmt: skip
 
 

@@ -52,6 +52,7 @@ OPENS = {
     ("stages.clean.extract", "read"): "the extract reader",
     ("stages.clean.source_files", "read"): "lists the extract's files",
     ("stages.clean.source_files", "sql"): "asks a Delta source for its version",
+    ("config.predict", "read"): "the setting of this name",
     ("config.load", "read"): "settings lie at any address that Spark reads",
     ("storage.files", "read"): "a model file's bytes, from any address",
     ("model.importers.mllib_tables", "read_table"): "the Parquet inside a saved MLlib model",

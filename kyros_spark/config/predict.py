@@ -15,6 +15,7 @@ class PredictSettings(Section):
     models: tuple[str, ...] = ()
     products: dict[str, tuple[str, ...]] = {}
     kernel: Literal["auto", "avx512vbmi", "portable", "numpy"] = "auto"
+    read: Literal["auto", "spark", "direct"] = "spark"
     rows_per_arrow_batch: int = Field(default=20000, ge=100)
     rows_per_micro_batch: int = Field(default=10_000_000, ge=1)
     unseen_warning_share: float = Field(default=0.01, ge=0, le=1)
@@ -28,3 +29,7 @@ class PredictSettings(Section):
         for reference in self.models:
             check_name("predict.models", reference.partition("@")[0])
         return self
+
+    def by_files(self, driver_may: bool) -> bool:
+        """Return whether tasks are to read the files; driver_may: the driver may hold the rows."""
+        return self.read == "direct" or (self.read == "auto" and not driver_may)

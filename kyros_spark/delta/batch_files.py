@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -45,7 +46,10 @@ def read_batch(tables: DeltaTables, name: str, version: int, batch: str) -> Data
     if files is None or len(files.addresses) > _MOST_FILES or any(map(_is_glob, files.addresses)):
         return tables.read(name, version, [batch])
     in_files = StructType([field for field in files.columns if field.name != "batch_id"])
-    rows = tables.spark.read.schema(in_files).parquet(*files.addresses)
+    try:
+        rows = tables.spark.read.schema(in_files).parquet(*files.addresses)
+    except PySparkException:  # a file is gone: Delta's reader names it
+        return tables.read(name, version, [batch])
     # The batch is in the name of the files' folder, not in the files.
     return rows.withColumn("batch_id", F.lit(batch)).select(*files.columns.names)
 

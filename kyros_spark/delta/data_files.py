@@ -6,7 +6,7 @@ import io
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,12 +15,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
+from kyros_spark.config import is_remote
+from kyros_spark.delta.checks import compiled
 from kyros_spark.delta.layout import TableLayout
+from kyros_spark.delta.part_files import NewFiles, Partition
+from kyros_spark.delta.statistics import FileStatistics
+from kyros_spark.storage.files import local_path
 from kyros_spark.storage.traffic import count_read, count_written
 from kyros_spark.storage.whole_files import new_file, read_whole
 
 _INDEXED = 32  # columns with statistics where the table does not name them: Delta's own default
-_LONGEST_TEXT = 32  # characters that Delta keeps of a smallest value
 
 
 class DataFiles:
@@ -72,14 +76,15 @@ class DataFiles:
                 writer.write_table(rows.replace_schema_metadata(self._schema.metadata))
             size = out.tell()
         count_written(size)
-        jvm: Any = self._spark._jvm  # type: ignore[attr-defined]
+        statistics = FileStatistics(self._indexed())
+        statistics.add(rows)
         return {
-            "path": str(jvm.org.apache.hadoop.fs.Path(path).toUri().toString()),
+            "path": self._uri(path),
             "partitionValues": {name: _text(value) for name, value in values.items()},
             "size": size,
             "modificationTime": int(time.time() * 1000),
             "dataChange": True,
-            "stats": json.dumps(self._statistics(rows)),
+            "stats": json.dumps(statistics.to_json()),
         }
 
     def _folder_of(self, name: str, value: Any) -> str:
@@ -87,27 +92,36 @@ class DataFiles:
         utils = jvm.org.apache.spark.sql.catalyst.catalog.ExternalCatalogUtils
         return str(utils.getPartitionPathString(name, _text(value)))
 
-    def _statistics(self, rows: pa.Table) -> dict[str, Any]:
-        """Return what Delta keeps of a file: its rows, and bounds of the columns that filter."""
-        least, most, nulls = dict[str, Any](), dict[str, Any](), dict[str, int]()
-        for name in self._indexed():
-            column = rows[name]
-            nulls[name] = column.null_count
-            if column.null_count == rows.num_rows or not _has_bounds(column.type):
-                continue
-            bounds = pc.min_max(column).as_py()
-            if isinstance(bounds["min"], str):
-                least[name] = bounds["min"][:_LONGEST_TEXT]
-                if len(bounds["max"]) <= _LONGEST_TEXT:
-                    most[name] = bounds["max"]
-            else:
-                least[name], most[name] = map(_text_of_date, (bounds["min"], bounds["max"]))
-        return {
-            "numRecords": rows.num_rows,
-            "minValues": least,
-            "maxValues": most,
-            "nullCount": nulls,
-        }
+    def described(
+        self, table: str, partitions: Sequence[Mapping[str, str]], repeated: Sequence[str]
+    ) -> NewFiles | None:
+        """Return what tasks must know to write files of these partitions.
+
+        None where they cannot: on another file system, or where a constraint is of other columns
+        than the files'. repeated: columns of few different values.
+        """
+        layout, names = self._layout, self._schema.names
+        if is_remote(self._folder) or compiled(layout.constraints(), self._schema) is None:
+            return None
+        folders = ("/".join(self._folder_of(*value) for value in v.items()) for v in partitions)
+        return NewFiles(
+            table=table,
+            folder=str(local_path(self._folder)),
+            schema=self._schema,
+            partitions=tuple(
+                Partition(values, folder, self._uri(folder))
+                for values, folder in zip(partitions, folders, strict=True)
+            ),
+            indexed=tuple(self._indexed()),
+            repeated=tuple(repeated),
+            constraints=layout.constraints(),
+            required=tuple(name for name in layout.required() if name in names),
+            token=str(uuid.uuid4()),
+        )
+
+    def _uri(self, path: str) -> str:
+        jvm: Any = self._spark._jvm  # type: ignore[attr-defined]
+        return str(jvm.org.apache.hadoop.fs.Path(path).toUri().toString()) if path else ""
 
     def _indexed(self) -> list[str]:
         named = self._layout.properties.get("delta.dataSkippingStatsColumns")
@@ -143,15 +157,6 @@ class DataFiles:
         if field.name not in rows.column_names:  # it was added to the table later
             return pa.nulls(rows.num_rows, field.type)
         return rows[field.name].cast(field.type)
-
-
-def _has_bounds(kind: pa.DataType) -> bool:
-    # Not those of doubles, which may hold NaN, nor those that Delta rounds.
-    return bool(pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_date(kind))
-
-
-def _text_of_date(value: Any) -> Any:
-    return value if isinstance(value, int) else value.isoformat()
 
 
 def _text(value: Any) -> str | None:

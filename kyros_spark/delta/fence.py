@@ -58,5 +58,10 @@ def refuse_passed(transaction: Any, location: str, number: int) -> None:
 
 def action(spark: SparkSession, number: int) -> Any:
     """Return the entry of the log that carries a number, for a commit made action by action."""
-    content = {"appId": APP, "version": number, "lastUpdated": int(time.time() * 1000)}
+    return application_action(spark, APP, number)
+
+
+def application_action(spark: SparkSession, app: str, number: int) -> Any:
+    """Return the entry of the log that carries an application's number."""
+    content = {"appId": app, "version": number, "lastUpdated": int(time.time() * 1000)}
     return delta_log.action(spark, "txn", content)

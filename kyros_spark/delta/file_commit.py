@@ -8,7 +8,7 @@ when it is due, the checkpoint. What Delta's writer would check of the rows, `ch
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,10 +21,11 @@ from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.data_files import DataFiles
 from kyros_spark.delta.layout import TableLayout
 from kyros_spark.delta.log_files import active_files
+from kyros_spark.delta.part_files import NewFiles
 from kyros_spark.delta.reach import check_files, check_rows
 from kyros_spark.delta.where import Where
+from kyros_spark.storage.traffic import count_written
 from kyros_spark.storage.whole_files import remove_quietly
-from kyros_spark.tables.contract import Column
 
 _MOST_REWRITTEN = 64 << 20  # bytes of files rewritten in part, which this process holds as rows
 
@@ -52,6 +53,7 @@ class FileCommit:
 
     def __post_init__(self) -> None:
         self._files = DataFiles(self.spark, self.folder, self.layout)
+        self._of_tasks: NewFiles | None = None
 
     @property
     def version(self) -> int:
@@ -80,6 +82,27 @@ class FileCommit:
             )
             self.adds += self._files.write(rows, rows_per_file)
             self.rows += rows.num_rows
+
+    def files_of_tasks(
+        self, partitions: Sequence[Mapping[str, str]], repeated: Sequence[str]
+    ) -> NewFiles | None:
+        """Return what tasks must know to write files for this commit, or None if they cannot.
+
+        repeated: columns of few different values.
+        """
+        self._of_tasks = self._files.described(self.name, partitions, repeated)
+        return self._of_tasks
+
+    def take(self, adds: Sequence[Mapping[str, Any]], batch: str) -> None:
+        """Add files that tasks have written. batch: the only one that they may be of.
+
+        Raises:
+            OtherBatchError: a file is of another batch.
+        """
+        check_files(self.name, (add["partitionValues"] for add in adds), batch)
+        self.adds += map(dict, adds)
+        self.rows += sum(map(_rows_of, adds))
+        count_written(sum(add["size"] for add in adds))
 
     def read_all(self) -> pa.Table:
         """Return all rows of the table, whose files the commit replaces.
@@ -132,11 +155,20 @@ class FileCommit:
         self.copied += stays.num_rows
         self.adds += self._files.write(stays)
 
-    def end(self, run_id: str, mode: str, where: str | None, number: int | None = None) -> int:
+    def end(
+        self,
+        metadata: str,
+        mode: str,
+        where: str | None,
+        number: int | None = None,
+        once: tuple[str, int] | None = None,
+    ) -> int:
         """Commit, and return the version; without anything to change, the present one.
 
+        metadata: the commit's user metadata: the run id, or a JSON text that holds it.
         mode: Append or Overwrite, as Delta's history has it.
         number: the fencing number that the commit carries, if a lease guards the table.
+        once: an application's id and the version of its transaction that this commit is.
 
         Raises:
             ConcurrentRunError: a driver with a later lease has written to the table.
@@ -150,8 +182,10 @@ class FileCommit:
         if number is not None:
             fence.refuse_passed(self.transaction, self.folder, number)
             fencing = [fence.action(self.spark, number)]
+        if once is not None:
+            fencing.append(fence.application_action(self.spark, *once))
         partition_by = self.layout.partition_by
-        operation = delta_log.write_operation(self.spark, mode, partition_by, where, run_id)
+        operation = delta_log.write_operation(self.spark, mode, partition_by, where, metadata)
         self._report_metrics(mode)
         actions = delta_log.sequence(self.spark, [*fencing, *removed, *added])
         return int(self.transaction.commit(actions, operation))
@@ -160,6 +194,8 @@ class FileCommit:
         """Remove the files written so far; call it only where no commit was tried."""
         for address in self._files.written:
             remove_quietly(self.spark, address)
+        if self._of_tasks is not None:
+            self._of_tasks.remove()
 
     def _active(self) -> list[dict[str, Any]]:
         files = active_files(self.spark, self.folder, self.version)
@@ -194,34 +230,6 @@ class FileCommit:
                 "numAddedChangeFiles": 0,
             }
         delta_log.report(self.spark, self.transaction, numbers)
-
-
-def begin(
-    spark: SparkSession, location: str, name: str, new: Iterable[Column]
-) -> FileCommit | None:
-    """Open a commit on the table in a folder; None where this process cannot write its files.
-
-    That takes open-source Delta in a JVM that this process reaches, and a plain table.
-    new: columns that the commit adds to the table.
-    """
-    if not delta_log.is_reachable(spark):
-        return None
-    transaction = delta_log.transaction(spark, location)
-    if int(transaction.readVersion()) < 0:
-        return None
-    layout = delta_log.layout_of(transaction)
-    added = [delta_log.column(spark, column) for column in new]
-    layout = layout.with_columns(added) if added else layout
-    if not layout.is_plain():
-        return None
-    rules = checks.compiled(layout.constraints(), layout.schema())
-    if rules is None:
-        return None
-    if added:
-        metadata = delta_log.action(spark, "metaData", layout.metadata)
-        transaction.updateMetadata(metadata, False)
-    folder = delta_log.folder(spark, location)
-    return FileCommit(spark, name, transaction, folder, layout, rules, changes_columns=bool(added))
 
 
 def _may_match(where: Where, add: Mapping[str, Any]) -> bool:

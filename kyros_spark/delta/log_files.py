@@ -13,7 +13,9 @@ from pyspark.sql import SparkSession
 
 from kyros_spark.storage.whole_files import read_whole
 
-_ADD = ("path", "partitionValues", "size", "modificationTime", "dataChange", "stats")
+_ADD = (
+    "path", "partitionValues", "size", "modificationTime", "dataChange", "stats", "deletionVector",
+)  # fmt: skip
 _MOST_COMMITS = 200  # behind the last checkpoint; beyond it, Delta itself is asked
 
 
@@ -91,7 +93,11 @@ def _checkpoint_adds(
     rows = file.read(columns=[f"add.{name}" for name in _ADD if name in present])
     adds = rows["add"].combine_chunks() if rows.num_rows else pa.array([])
     return [
-        {**add, "partitionValues": dict(add["partitionValues"] or ()), "dataChange": True}
+        {
+            **{key: value for key, value in add.items() if value is not None},
+            "partitionValues": dict(add["partitionValues"] or ()),
+            "dataChange": True,
+        }
         for add in adds.to_pylist()
         if add is not None and add.get("path") is not None
     ]

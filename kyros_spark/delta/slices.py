@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame
@@ -11,6 +13,7 @@ from kyros_spark.delta.tables import DeltaTables
 
 _NOT_PLAIN = {"deletionVectors", "columnMapping"}  # a file's content then differs from the table's
 _GLOB = frozenset("*?[]{}\\")
+File = TypeVar("File")
 
 
 def slices(tables: DeltaTables, name: str, version: int, batch: str, rows: int) -> list[DataFrame]:
@@ -26,7 +29,7 @@ def slices(tables: DeltaTables, name: str, version: int, batch: str, rows: int) 
     if _NOT_PLAIN & tables.features(name):
         return [whole]
     counts = whole.groupBy(F.col("_metadata.file_path").alias("path")).count().collect()
-    groups = _groups(sorted((row["path"], row["count"]) for row in counts), rows)
+    groups = grouped(sorted((row["path"], row["count"]) for row in counts), rows)
     if len(groups) < 2:
         return [whole]
     schema = whole.drop("batch_id").schema
@@ -38,14 +41,17 @@ def slices(tables: DeltaTables, name: str, version: int, batch: str, rows: int) 
     ]
 
 
-def _groups(files: list[tuple[str, int]], rows: int) -> list[list[str]]:
-    """Group files (path, row count), in their order, into groups of about ``rows`` rows."""
-    groups: list[list[str]] = []
+def grouped(files: Sequence[tuple[File, int]], rows: int) -> list[list[File]]:
+    """Group files, given with their row counts, in their order into groups of about ``rows`` rows.
+
+    A file is never divided.
+    """
+    groups: list[list[File]] = []
     room = 0
-    for path, count in files:
+    for file, count in files:
         if not groups or count > room:
             groups.append([])
             room = rows
-        groups[-1].append(path)
+        groups[-1].append(file)
         room -= count
     return groups

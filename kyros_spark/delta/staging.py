@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +24,8 @@ from pyspark.sql import functions as F
 
 from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.failures import translate_concurrency_errors
+from kyros_spark.delta.file_commit import FileCommit
+from kyros_spark.delta.listed_files import NotCertain
 from kyros_spark.delta.reach import check_files
 from kyros_spark.delta.tables import DeltaTables, Written
 from kyros_spark.delta.where import Where
@@ -35,15 +36,21 @@ from kyros_spark.tables.contract import Table
 
 # VACUUM of the target removes unpublished files after seven days: older work begins anew.
 RESUMABLE_FOR = timedelta(days=6)
+# Lets tasks add files to a commit, and returns what their rows add up to.
+TaskFiles = Callable[[FileCommit], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """A committed micro-batch: its number, the run that wrote it, its row count."""
+    """A committed micro-batch: its number, the run that wrote it, its row count.
+
+    totals: what its writer added up, if it did.
+    """
 
     number: int
     run_id: str
     rows: int
+    totals: dict[str, Any] | None = None
 
 
 class StagedWrite:
@@ -112,24 +119,43 @@ class StagedWrite:
             return [], "are too old to be trusted"
         return sorted(micro_batches, key=lambda micro_batch: micro_batch.number), ""
 
-    def write(self, number: int, rows: DataFrame, run_id: str) -> None:
+    def write(self, number: int, rows: DataFrame | TaskFiles, run_id: str) -> dict[str, Any] | None:
         """Commit a micro-batch, once: Delta skips a number that it has committed already.
 
         Numbers must rise; Delta skips any number below the last one.
+        rows: a DataFrame, or what lets tasks add files to a commit; only the latter's totals are
+        kept and returned, unless another run has committed the same micro-batch meanwhile.
 
         Raises:
             ConcurrentRunError: another run of the same work committed meanwhile.
             TableConstraintError: a row breaks a constraint of the table.
+            NotCertain: tasks cannot write files of such a table.
         """
-        metadata = json.dumps({"part": number, "run_id": run_id})
-        once = {"txnAppId": self._work, "txnVersion": str(number)}
+        metadata = {"part": number, "run_id": run_id}
         if not folder_exists(self._tables.spark, self._log):
             if self._tables.version(self._target.name) is None:
                 # The target comes first: Delta creates no table around another one.
                 self._tables.create(self._target, run_id)
             self._tables.check(self._target)
-            self._tables.create(self._staging, metadata)
-        self._tables.append(self._staging, rows, metadata, once, self._rows_per_file)
+            self._tables.create(self._staging, json.dumps(metadata))
+        if callable(rows):
+            return self._write_files(rows, metadata)
+        once = {"txnAppId": self._work, "txnVersion": str(number)}
+        text = json.dumps(metadata)
+        self._tables.append(self._staging, rows, text, once, self._rows_per_file)
+        return None
+
+    def _write_files(self, write: TaskFiles, metadata: dict[str, Any]) -> dict[str, Any] | None:
+        totals: list[dict[str, Any]] = []
+
+        def written(commit: FileCommit) -> str:
+            totals.append(write(commit))
+            return json.dumps({**metadata, "totals": totals[0]})
+
+        once = (self._work, int(metadata["part"]))
+        if not self._tables.append_by_tasks(self._staging, written, once):
+            raise NotCertain(f"table {self._staging.name} is not plain")
+        return totals[0] if totals else None
 
     def rows(self) -> DataFrame:
         """Return the rows gathered so far."""
@@ -149,18 +175,21 @@ class StagedWrite:
         adds = list(self._gathered_files())
         gathered = {add["path"] for add in adds}
         check_files(name, (add["partitionValues"] for add in adds), batch)
-        with _transaction(self._tables, name, run_id) as (transaction, jvm, parse):
-            current = _files(jvm, transaction, parse(where.sql()))
+        spark: Any = self._tables.spark
+        with self._tables.stamped(run_id):
+            transaction = delta_log.transaction(spark, self._tables.location(name))
+            current = _files(spark, transaction, where.sql())
             # If all are there already, a killed run has published them.
             if not gathered <= {file.path() for file in current}:
                 replaced = [file for file in current if file.path() not in gathered]
                 check_files(name, map(_partition_of, replaced), batch)
                 actions = [file.remove() for file in replaced]
-                action = jvm.org.apache.spark.sql.delta.actions.Action
-                actions += [action.fromJson(json.dumps({"add": add})) for add in adds]
-                manual = getattr(jvm.org.apache.spark.sql.delta, "DeltaOperations$ManualUpdate$")
+                actions += [delta_log.action(spark, "add", add) for add in adds]
+                classes = spark._jvm.org.apache.spark.sql.delta
+                manual = getattr(classes, "DeltaOperations$ManualUpdate$")
                 with translate_concurrency_errors(name):
-                    transaction.commit(_sequence(jvm, actions), getattr(manual, "MODULE$"))
+                    actions = delta_log.sequence(spark, actions)
+                    transaction.commit(actions, getattr(manual, "MODULE$"))
         rows = sum(json.loads(add.get("stats") or "{}").get("numRecords", 0) for add in adds)
         version = self._tables.version(name)
         assert version is not None
@@ -200,7 +229,8 @@ def can_stage(tables: DeltaTables, name: str) -> bool:
 def _micro_batch(commit: Row) -> MicroBatch:
     metadata = json.loads(commit["userMetadata"])
     rows = int(commit["operationMetrics"].get("numOutputRows", "0"))
-    return MicroBatch(int(metadata["part"]), str(metadata["run_id"]), rows)
+    totals = metadata.get("totals")
+    return MicroBatch(int(metadata["part"]), str(metadata["run_id"]), rows, totals)
 
 
 def _partition_of(file: Any) -> dict[str, str | None]:
@@ -209,27 +239,8 @@ def _partition_of(file: Any) -> dict[str, str | None]:
     return values
 
 
-@contextmanager
-def _transaction(tables: DeltaTables, name: str, run_id: str) -> Iterator[tuple[Any, Any, Any]]:
-    """Open a Delta transaction on a table; its commit carries the run id.
-
-    Yields the transaction, the JVM, and the function that parses a SQL condition.
-    """
-    spark: Any = tables.spark
-    parse = spark._jsparkSession.sessionState().sqlParser().parseExpression
-    with tables.stamped(run_id):
-        yield delta_log.transaction(spark, tables.location(name)), spark._jvm, parse
-
-
-def _files(jvm: Any, transaction: Any, predicate: Any) -> list[Any]:
+def _files(spark: Any, transaction: Any, predicate: str) -> list[Any]:
     """Return the table's files that may hold rows of a predicate on partition columns."""
-    files = transaction.filterFiles(_sequence(jvm, [predicate]), False)
-    return list(jvm.scala.jdk.javaapi.CollectionConverters.asJava(files))
-
-
-def _sequence(jvm: Any, values: Iterable[Any]) -> Any:
-    """Return values as a Scala sequence."""
-    java_list = jvm.java.util.ArrayList()
-    for value in values:
-        java_list.add(value)
-    return jvm.scala.jdk.javaapi.CollectionConverters.asScala(java_list).toSeq()
+    predicates = delta_log.sequence(spark, [delta_log.condition(spark, predicate)])
+    files = transaction.filterFiles(predicates, False)
+    return list(spark._jvm.scala.jdk.javaapi.CollectionConverters.asJava(files))

@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from kyros_spark.delta.arrow_rows import arrow_as_table, rows_as_arrow
 from kyros_spark.delta.failures import translate_concurrency_errors
-from kyros_spark.delta.file_commit import FileCommit, TooLarge, begin
+from kyros_spark.delta.file_commit import FileCommit, TooLarge
 from kyros_spark.delta.frame_writer import FrameWriter, Written
 from kyros_spark.delta.frames import arrow_as_frame, rows_as_frame
+from kyros_spark.delta.open_commit import begin
 from kyros_spark.delta.reach import check_given
 from kyros_spark.delta.where import Where
 from kyros_spark.tables.contract import Table
@@ -112,6 +113,61 @@ class DeltaTables(FrameWriter):
             frame = arrow_as_frame(self.spark, table, batches)
             written = self.replace(table, frame, run_id, where, rows_per_file, batch=batch)
         return written
+
+    def replace_by_tasks(
+        self,
+        table: Table,
+        run_id: str,
+        where: Where,
+        write: Callable[[FileCommit], None],
+        *,
+        batch: str,
+    ) -> Written | None:
+        """Replace the rows that match ``where`` by files that tasks write, in one commit.
+
+        None where the table is not for files of ours: nothing was done then.
+        write: adds the files to the commit.
+
+        Raises:
+            OtherBatchError, TableSchemaError, ConcurrentRunError: as for ``replace_rows``.
+        """
+
+        def write_all(commit: FileCommit) -> None:
+            commit.remove(where, batch)
+            write(commit)
+
+        check_given(table, batch)
+        return self._by_files(table, run_id, write_all, where)
+
+    def append_by_tasks(
+        self,
+        table: Table,
+        write: Callable[[FileCommit], str],
+        once: tuple[str, int],
+    ) -> bool:
+        """Append files that tasks write, in one commit, unless this one was made before.
+
+        False where the table is not for files of ours: nothing was done then.
+        write: adds the files to the commit, and returns its user metadata.
+        once: an application's id, and the number of the commit among its own.
+
+        Raises:
+            ConcurrentRunError: another commit of the same application came between.
+        """
+        self.hold(once[0])
+        commit = begin(self.spark, self.location(table.name), table.name, ())
+        if commit is None:
+            return False
+        if int(commit.transaction.txnVersion(once[0])) >= once[1]:
+            return True
+        try:
+            metadata = write(commit)
+        except BaseException:
+            commit.abandon()
+            raise
+        with translate_concurrency_errors(table.name):
+            self._seen[table.name] = commit.end(metadata, "Append", None, self.fence(), once)
+        return True
 
     def rewrite_rows(
         self,

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 SEED = 42  # of Spark's function xxhash64
-_P1 = np.uint64(0x9E3779B185EBCA87)
-_P2 = np.uint64(0xC2B2AE3D27D4EB4F)
-_P3 = np.uint64(0x165667B19E3779F9)
-_P4 = np.uint64(0x85EBCA77C2B2AE63)
-_P5 = np.uint64(0x27D4EB2F165667C5)
+P1 = np.uint64(0x9E3779B185EBCA87)
+P2 = np.uint64(0xC2B2AE3D27D4EB4F)
+P3 = np.uint64(0x165667B19E3779F9)
+P4 = np.uint64(0x85EBCA77C2B2AE63)
+P5 = np.uint64(0x27D4EB2F165667C5)
 _LANE_BYTES = 32
 
 
@@ -57,17 +57,17 @@ def hash_texts(
 
 
 def _hash_word32(words: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-    return _mixed(_add_word32(hashes + _P5 + np.uint64(4), words.astype(np.uint64)))
+    return _mixed(_add_word32(hashes + P5 + np.uint64(4), words.astype(np.uint64)))
 
 
 def _hash_word64(words: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-    return _mixed(_add_word64(hashes + _P5 + np.uint64(8), words))
+    return _mixed(_add_word64(hashes + P5 + np.uint64(8), words))
 
 
 def _hash_bytes(text: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     """Return the hashes of texts of one size, uint8[n, size]."""
     size, done = text.shape[1], 0
-    result = hashes + _P5
+    result = hashes + P5
     if size >= _LANE_BYTES:
         done = size // _LANE_BYTES * _LANE_BYTES
         result = _hash_lanes(_words(text[:, :done], np.uint64), hashes)
@@ -80,20 +80,20 @@ def _hash_bytes(text: np.ndarray, hashes: np.ndarray) -> np.ndarray:
         result = _add_word32(result, word.astype(np.uint64))
         done += 4
     for n in range(done, size):
-        result = _rotated(result ^ (text[:, n].astype(np.uint64) * _P5), 11) * _P1
+        result = _rotated(result ^ (text[:, n].astype(np.uint64) * P5), 11) * P1
     return _mixed(result)
 
 
 def _hash_lanes(words: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     """Return the hashes of blocks of 32 bytes, uint64[n, 4 x blocks], before their end is mixed."""
-    lanes: list[np.ndarray] = [hashes + _P1 + _P2, hashes + _P2, hashes, hashes - _P1]
+    lanes: list[np.ndarray] = [hashes + P1 + P2, hashes + P2, hashes, hashes - P1]
     for number, word in enumerate(words.T):
-        lanes[number % 4] = _rotated(lanes[number % 4] + word * _P2, 31) * _P1
+        lanes[number % 4] = _rotated(lanes[number % 4] + word * P2, 31) * P1
     result = np.zeros_like(hashes)
     for lane, bits in zip(lanes, (1, 7, 12, 18), strict=True):
         result = result + _rotated(lane, bits)
     for sums in lanes:
-        result = (result ^ (_rotated(sums * _P2, 31) * _P1)) * _P1 + _P4
+        result = (result ^ (_rotated(sums * P2, 31) * P1)) * P1 + P4
     return result
 
 
@@ -102,11 +102,11 @@ def _words(text: np.ndarray, dtype: type) -> np.ndarray:
 
 
 def _add_word64(hashes: np.ndarray, words: np.ndarray) -> np.ndarray:
-    return _rotated(hashes ^ (_rotated(words * _P2, 31) * _P1), 27) * _P1 + _P4
+    return _rotated(hashes ^ (_rotated(words * P2, 31) * P1), 27) * P1 + P4
 
 
 def _add_word32(hashes: np.ndarray, words: np.ndarray) -> np.ndarray:
-    return _rotated(hashes ^ (words * _P1), 23) * _P2 + _P3
+    return _rotated(hashes ^ (words * P1), 23) * P2 + P3
 
 
 def _rotated(values: np.ndarray, bits: int) -> np.ndarray:
@@ -114,6 +114,6 @@ def _rotated(values: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _mixed(hashes: np.ndarray) -> np.ndarray:
-    hashes = (hashes ^ (hashes >> np.uint64(33))) * _P2
-    hashes = (hashes ^ (hashes >> np.uint64(29))) * _P3
+    hashes = (hashes ^ (hashes >> np.uint64(33))) * P2
+    hashes = (hashes ^ (hashes >> np.uint64(29))) * P3
     return hashes ^ (hashes >> np.uint64(32))

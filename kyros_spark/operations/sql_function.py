@@ -9,13 +9,14 @@ from pyspark.sql import SparkSession
 from kyros_spark.config import Config
 from kyros_spark.errors import PlatformError, UsageError
 from kyros_spark.model.manifest import Feature
+from kyros_spark.model.predicted_column import PredictedColumn
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.scoring.udf import score_function
 from kyros_spark.spark.session import can_broadcast
 from kyros_spark.spark_version import has_sql_functions
 from kyros_spark.stages.predict.scoring_plan import ScoringPlan, scoring_plan
 from kyros_spark.tables.ddl import quoted, text
-from kyros_spark.transforms.predicted import PredictedColumn, value_sql
+from kyros_spark.transforms.predicted import value_sql
 
 
 def register_predict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from pyspark.sql import DataFrame
 
@@ -72,19 +73,37 @@ def in_micro_batches(
     a micro-batch that another run committed meanwhile, and an observation of a plan that never ran
     is waited for without end.
     """
+
+    def write(number: int) -> None:
+        staged.write(number, transform(parts[number]), run.run_id)
+
+    return gathered(run, staged, len(parts), write, where)[0]
+
+
+def gathered(
+    run: Run,
+    staged: StagedWrite,
+    count: int,
+    write: Callable[[int], dict[str, Any] | None],
+    where: Where,
+) -> tuple[Written, list[dict[str, Any] | None]]:
+    """Write the micro-batches that earlier runs have not, then publish all in one commit.
+
+    Returns the commit, and the totals of each micro-batch whose writer told them.
+    write: writes the micro-batch of a number, and returns its totals if it has them.
+    """
     before = staged.resume()
+    totals = [part.totals for part in before]
     if before:
-        event(f"{len(before)} of {len(parts)} micro-batches are there, going on behind them")
-    for number, part in enumerate(parts):
-        if number < len(before):
-            continue
+        event(f"{len(before)} of {count} micro-batches are there, going on behind them")
+    for number in range(len(before), count):
         with run.phase("write"):
-            staged.write(number, transform(part), run.run_id)
-        event(f"{run.stage} {run.batch}: micro-batch {number + 1} of {len(parts)} written")
+            totals.append(write(number))
+        event(f"{run.stage} {run.batch}: micro-batch {number + 1} of {count} written")
     with run.phase("show"):
         written = staged.publish(run.run_id, where, run.batch)
-    run.details["micro_batches"] = {"all": len(parts), "of_earlier_runs": len(before)}
+    run.details["micro_batches"] = {"all": count, "of_earlier_runs": len(before)}
     if before:
         run.details["went_on_from"] = sorted({part.run_id for part in before})
     run.afterwards.append(staged.discard)
-    return written
+    return written, totals

@@ -64,7 +64,7 @@ def bins_of(column: pa.Array, cuts: Sequence[float]) -> np.ndarray:
     return np.where(is_null(column), MISSING, bins)
 
 
-def as_doubles(column: pa.Array) -> np.ndarray:
+def as_doubles(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Return numbers as float64[n], each the nearest double; NaN for NULL."""
     if pa.types.is_decimal(column.type):  # Arrow's own cast may miss the last bit
         column = pc.cast(column, pa.string())
@@ -72,6 +72,8 @@ def as_doubles(column: pa.Array) -> np.ndarray:
         column = pc.cast(column, pa.float64(), safe=False)  # whole numbers above 2^53 are rounded
     if column.null_count:
         column = pc.fill_null(column, float("nan"))
+    if isinstance(column, pa.ChunkedArray):
+        return column.to_numpy()
     return column.to_numpy(zero_copy_only=False)
 
 

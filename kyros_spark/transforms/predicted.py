@@ -4,38 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from kyros_spark.model.manifest import Feature, PredictionInterval
+from kyros_spark.model.manifest import Feature
+from kyros_spark.model.predicted_column import UNSEEN, UNSEEN_LEVEL, PredictedColumn
 from kyros_spark.tables.ddl import number_text, quoted
 from kyros_spark.transforms.encode import input_hash, is_unseen
 from kyros_spark.transforms.interval import bounds
-
-# Names of the totals for a feature's unseen levels: their rows, and the last of them by name.
-UNSEEN, UNSEEN_LEVEL = "unseen_", "level_unseen_"
-
-
-@dataclass(frozen=True)
-class PredictedColumn:
-    """One model name of the result: its version, the outputs it multiplies, and its unit.
-
-    column        the column of its values until they are written; a plain name, because the
-                  model name may hold a class label of any characters
-    factor, load  a composite's own rebalance and large-loss load
-    interval      the model's prediction interval, if it has one
-    """
-
-    column: str
-    name: str
-    version: str
-    parts: tuple[str, ...]
-    per_exposure: bool
-    factor: float = 1.0
-    load: float = 0.0
-    interval: PredictionInterval | None = None
 
 
 def scored(

@@ -18,9 +18,10 @@ from kyros_spark.config import Config, TableSettings
 from kyros_spark.delta import frame_writer
 from kyros_spark.delta import log as delta_log
 from kyros_spark.delta import tables as delta_tables
-from kyros_spark.delta.file_commit import FileCommit, begin
+from kyros_spark.delta.file_commit import FileCommit
 from kyros_spark.delta.frames import rows_as_frame
 from kyros_spark.delta.log_files import active_files
+from kyros_spark.delta.open_commit import begin
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.delta.upkeep import vacuum
 from kyros_spark.delta.where import Among, Where, batch, combinations, where

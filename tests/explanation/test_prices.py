@@ -14,10 +14,10 @@ from kyros_spark.model.artefact import model_to_bytes
 from kyros_spark.model.glm import glm_model
 from kyros_spark.model.importers.recognise import import_model
 from kyros_spark.model.manifest import Feature, Manifest, Source
+from kyros_spark.model.predicted_column import PredictedColumn
 from kyros_spark.scoring.scoring_pass import ScoringModel, inputs_of, pass_models, scores
 from kyros_spark.stages.explain.prices import prices_of
 from kyros_spark.stages.predict.scoring_plan import ScoringPlan
-from kyros_spark.transforms.predicted import PredictedColumn
 from tests.scoring.boosters import boost, model_of, training_rows
 
 FUEL = Feature(name="fuel", kind="levels", levels=("petrol", "diesel"))

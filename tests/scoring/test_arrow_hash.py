@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from kyros_spark.kernels.row_hash import hash_texts
+from kyros_spark.kernels.row_hash import hash_flags, hash_numbers, hash_texts, seeds
 from kyros_spark.scoring.arrow_hash import row_hashes
 from kyros_spark.transforms.encode import input_hash
 
@@ -55,3 +55,17 @@ def test_the_driver_hashes_as_spark_does(spark, coded):
         ]
     assert row_hashes(columns, n).tolist() == expected
     assert len(set(expected)) > 0.9 * n
+
+
+@pytest.mark.parametrize("kind", ["f8", "f4"])
+def test_many_numbers_hash_by_the_compiled_loop_as_few_do_without(kind):
+    random = np.random.default_rng(7)
+    bits = random.integers(0, 2**63, 5_000, np.uint64) * 2 + random.integers(0, 2, 5_000, np.uint64)
+    numbers = bits.astype(f"u{kind[1]}").view(kind)  # any bits at all: NaN of many kinds, denormals
+    numbers[:7] = [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1.0]
+    missing = random.random(numbers.size) < 0.1
+    hashes = seeds(numbers.size)
+    for column in (numbers, numbers[::-1]):
+        hashes = hash_numbers(column, ~missing, hash_flags(missing, hashes))
+    columns = [pa.array(c, mask=missing, from_pandas=False) for c in (numbers, numbers[::-1])]
+    assert row_hashes(columns, numbers.size).tolist() == hashes.view(np.int64).tolist()

@@ -11,9 +11,9 @@ from kyros_spark.errors import ModelNotSupportedError
 from kyros_spark.explanation.price import Price, PricePart
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.manifest import Manifest
+from kyros_spark.model.predicted_column import PredictedColumn
 from kyros_spark.scoring.scoring_pass import ScoringModel
 from kyros_spark.stages.predict.scoring_plan import ScoringPlan
-from kyros_spark.transforms.predicted import PredictedColumn
 
 
 def prices_of(plan: ScoringPlan) -> tuple[Price, ...]:

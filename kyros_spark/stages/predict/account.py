@@ -8,11 +8,9 @@ from typing import Any
 
 from kyros_spark.config import Config
 from kyros_spark.log import event
+from kyros_spark.model.predicted_column import ROWS, UNSEEN, UNSEEN_LEVEL
 from kyros_spark.runs.run import Run
 from kyros_spark.stages.predict.scoring_plan import ScoringPlan
-from kyros_spark.transforms.predicted import UNSEEN, UNSEEN_LEVEL
-
-ROWS = "_rows"
 
 
 def tell_totals(run: Run, config: Config, plan: ScoringPlan, totals: Mapping[str, Any]) -> None:

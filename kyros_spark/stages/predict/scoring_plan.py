@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from kyros_spark.errors import ConfigError, ModelFileError
 from kyros_spark.model.artefact import Model
 from kyros_spark.model.manifest import Feature, Manifest, Part
+from kyros_spark.model.predicted_column import PredictedColumn
 from kyros_spark.registry import Entry, Registry
 from kyros_spark.scoring.udf import ScoringModel
-from kyros_spark.transforms.predicted import PredictedColumn
 
 
 @dataclass

@@ -10,9 +10,11 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from kyros_spark.config import Config
+from kyros_spark.delta.listed_files import NotCertain
 from kyros_spark.delta.where import Among, Where
 from kyros_spark.delta.where import batch as of_batch
 from kyros_spark.errors import ConfigError, UsageError
+from kyros_spark.model.predicted_column import ROWS
 from kyros_spark.registry import Entry
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.micro_batches import in_micro_batches, staged_write
@@ -21,7 +23,8 @@ from kyros_spark.runs.run import Run
 from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.udf import predictions
 from kyros_spark.spark.session import arrow_batch_rows, can_broadcast
-from kyros_spark.stages.predict.account import ROWS, tell_totals
+from kyros_spark.stages.predict.account import tell_totals
+from kyros_spark.stages.predict.by_files import FilePredictor, say_why_not
 from kyros_spark.stages.predict.in_process import columns_read, predicted_rows, rows_fit
 from kyros_spark.stages.predict.outdated_report import mark_report
 from kyros_spark.stages.predict.scoring_input import ScoringInput
@@ -75,8 +78,8 @@ def predict_work(
         versions = {f"model {entry.name}": f"{entry.version} {entry.sha256}" for entry in chosen}
         return Inputs({**rows, **versions}, chosen)
 
-    # How many rows a micro-batch has changes none of them.
-    own = config.predict.model_dump(mode="json", exclude={"rows_per_micro_batch"})
+    # How many rows a micro-batch has changes none of them, nor does who reads them.
+    own = config.predict.model_dump(mode="json", exclude={"rows_per_micro_batch", "read"})
     settings = own | scoring_input.settings()
     do = partial(_predict, scoring_input)
     return Work(portfolio, "predict", label, inputs, settings, do, is_ad_hoc=bool(models))
@@ -109,22 +112,52 @@ def _predict(scoring_input: ScoringInput, run: Run, chosen: list[Entry]) -> None
         scoring_input.check(run, plan.models)
     report = HostReport(spark)
     run.in_python = report.spent
-    if rows_fit(spark, config, plan, scoring_input.row_count):
-        with run.phase("score"):
-            rows = scoring_input.held(columns_read(plan, config))
-            predicted, totals = predicted_rows(plan, rows, config, run, report)
-        with run.phase("write"):
-            contract, where = predictions_table(config.sources.policies), _replaced(run, plan)
-            written = portfolio.tables.replace_arrow(
-                contract, predicted, run.run_id, where, batch=run.batch
-            )
-            run.outputs["predictions"] = written
-    else:
+    fit = rows_fit(spark, config, plan, scoring_input.row_count)
+    totals = None
+    if config.predict.by_files(driver_may=fit):
+        totals = _by_files(scoring_input, run, plan, report)
+    if totals is None and fit:
+        totals = _in_driver(scoring_input, run, plan, report)
+    if totals is None:
         totals = _on_executors(scoring_input, run, plan, report)
     run.rows_out = run.outputs["predictions"].rows
     run.afterwards.append(partial(mark_report, portfolio, run))
     tell_totals(run, config, plan, totals)
     run.details["hosts"] = report.hosts()
+
+
+def _by_files(
+    scoring_input: ScoringInput, run: Run, plan: ScoringPlan, report: HostReport
+) -> dict[str, Any] | None:
+    """Let tasks read and write the files; return the totals, or None where Spark has to."""
+    portfolio = scoring_input.portfolio
+    try:
+        totals = FilePredictor(scoring_input, run, plan, report).predict(_replaced(run, plan))
+    except NotCertain as reason:
+        run.details["read"] = say_why_not(run, reason)
+        return None
+    run.details["read"] = {"by": "files"}
+    if totals is None:
+        with run.phase("count"):
+            totals = _count(portfolio, run, plan, scoring_input.rows())
+    return totals
+
+
+def _in_driver(
+    scoring_input: ScoringInput, run: Run, plan: ScoringPlan, report: HostReport
+) -> dict[str, Any]:
+    """Score and write a batch of few rows in this process, and return its totals."""
+    portfolio = scoring_input.portfolio
+    with run.phase("score"):
+        rows = scoring_input.held(columns_read(plan, portfolio.config))
+        predicted, totals = predicted_rows(plan, rows, portfolio.config, run, report)
+    with run.phase("write"):
+        contract = predictions_table(portfolio.config.sources.policies)
+        where = _replaced(run, plan)
+        run.outputs["predictions"] = portfolio.tables.replace_arrow(
+            contract, predicted, run.run_id, where, batch=run.batch
+        )
+    return totals
 
 
 def _on_executors(

@@ -14,6 +14,7 @@ _STAGES = {
     "prepare": "join claims to policies; compute exposure, targets, split and features",
     "train": "train the settings' models on their batches and register them",
     "predict": "apply registered models to a prepared batch",
+    "monitor": "compare a batch with the training batches and the one before; judge drift by rules",
     "explain": "say what each price of a batch is made of, feature by feature",
     "evaluate": "judge a batch's stored predictions: metrics, factors, lift, a report",
     "run": "run the stages in order for one or more batches",
@@ -24,7 +25,7 @@ _PROFILE = "sample driver and Python workers; leave stacks for a flame-graph vie
 _SETTING = "section.key=value"
 _SET = "override a setting, such as predict.kernel=portable; again for more"
 _JSON = "end with the result line on a terminal too, where words take its place"
-_RUN_STAGES = "by default clean,prepare,train,predict, and explain if the settings have it"
+_RUN_STAGES = "by default clean,prepare,train,predict,monitor, and explain if the settings have it"
 _POLICY = "explain this policy alone, in words, and write no table"
 _FUSE = "compute features on the way, without table prepared where nobody needs it"
 

@@ -25,7 +25,13 @@ from kyros_spark.config.models import (
     ModelSettings,
     TrainSettings,
 )
-from kyros_spark.config.monitor import EVERY_SEGMENT, OF_MODELS, DriftRule, MonitorSettings
+from kyros_spark.config.monitor import (
+    EVERY_SEGMENT,
+    OF_MODELS,
+    DriftRule,
+    MonitorSettings,
+    PrometheusSettings,
+)
 from kyros_spark.config.predict import PredictSettings
 from kyros_spark.config.quality import BoundSettings, ChallengeSettings
 from kyros_spark.config.reconcile import ReconcileSettings
@@ -71,6 +77,7 @@ __all__ = [
     "PeriodSettings",
     "PredictSettings",
     "PrepareSettings",
+    "PrometheusSettings",
     "RangeSettings",
     "ReconcileSettings",
     "RuleSettings",

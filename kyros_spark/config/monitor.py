@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from kyros_spark.config.base import Section, Text, check_batch
+from kyros_spark.log import without_credentials
 
 # Of columns of prepared, of predictions, and of both; of what claims say of a model.
 OfFeatures = Literal["missing_share", "unseen_share"]
@@ -17,6 +19,7 @@ OfModels = Literal["actual_expected", "gini_drop", "calibration", "interval_widt
 DriftMetric = Literal[OfFeatures, OfColumns, OfModels]
 OF_MODELS = frozenset(get_args(OfModels))
 EVERY_SEGMENT = "*"
+_PLAIN_ADDRESS = re.compile(r"^https?://[^\s/?#@]+/?\Z")
 
 
 class DriftRule(Section):
@@ -72,6 +75,37 @@ DEFAULT_RULES = (
 )
 
 
+class PrometheusSettings(Section):
+    """Where the metrics of every stage go; any of the three, or none.
+
+    textfile         a folder that node_exporter reads
+    pushgateway      the address of a Pushgateway, without user and password
+    port             served while the process lives, on ``address``
+    timeout_seconds  how long a gateway may take before it is left alone
+    """
+
+    textfile: str | None = None
+    pushgateway: str | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    address: str = "127.0.0.1"
+    timeout_seconds: float = Field(default=5.0, gt=0, le=60)
+
+    @field_validator("pushgateway")
+    @classmethod
+    def _check_address(cls, value: str | None) -> str | None:
+        if value is not None and not _PLAIN_ADDRESS.match(value):
+            raise ValueError(
+                "expected http://HOST:PORT or https://HOST:PORT without user and password, found "
+                f"{without_credentials(value)!r}"
+            )
+        return value
+
+    @property
+    def is_used(self) -> bool:
+        """Tell whether metrics go anywhere."""
+        return any(way is not None for way in (self.textfile, self.pushgateway, self.port))
+
+
 class MonitorSettings(Section):
     """What batches are compared with, by which measures, and what is said of it.
 
@@ -91,6 +125,7 @@ class MonitorSettings(Section):
     max_slices: int = Field(default=50, ge=1, le=10_000)
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=1)
     rules: tuple[DriftRule, ...] = DEFAULT_RULES
+    prometheus: PrometheusSettings = PrometheusSettings()
 
     @field_validator("baseline")
     @classmethod

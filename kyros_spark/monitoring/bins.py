@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class ColumnBins:
     def coarse_names(self) -> list[str]:
         """Return the names of the coarse bins, the missing values last."""
         ends = ["", *(f"{self.cuts[n]:.6g}" for n in self.coarse), ""]
-        named = [f"{low}-<{high}" for low, high in zip(ends[:-1], ends[1:], strict=True)]
+        named = [f"{low}-<{high}" for low, high in pairwise(ends)]
         return [*named, MISSING_LEVEL]
 
     def full(self, histogram: Histogram) -> Histogram:
@@ -118,13 +119,17 @@ def bins_from_json(document: Mapping[str, Any]) -> ColumnBins:
 
 
 def first_bins(name: str, spread: Spread | None) -> ColumnBins:
-    """Return bins of a number without its ends, which a pass over the rows has yet to tell."""
-    return ColumnBins(name, True, spread.cuts(FINE) if spread is not None else ())
+    """Return bins of a number without its ends, which a pass over the rows has yet to tell.
+
+    A number of at most FINE values has a bin for each of them.
+    """
+    if spread is None:
+        return ColumnBins(name, True)
+    is_few = len(spread.values) <= FINE
+    return ColumnBins(name, True, spread.values[1:] if is_few else spread.cuts(FINE))
 
 
-def frozen(
-    first: ColumnBins, histogram: Histogram, count: int
-) -> tuple[ColumnBins, Histogram]:
+def frozen(first: ColumnBins, histogram: Histogram, count: int) -> tuple[ColumnBins, Histogram]:
     """Return the bins of a number with its ends and ``count`` coarse ones, and the baseline there.
 
     histogram: of the baseline, over the bins of `first_bins`.

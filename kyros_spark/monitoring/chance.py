@@ -6,7 +6,7 @@ for little. SciPy, which xgboost and scikit-learn bring along, computes the dist
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from kyros_spark.errors import PlatformError
 from kyros_spark.monitoring.histogram import Histogram
 
-LEAST_EXPECTED = 5.0  # rows that a bin of the chi-square test has to be expected to hold (Cochran)
+LEAST_EXPECTED = 5.0  # rows that chance has to give a bin for a test by chi-square (Cochran)
 RARE = "(rare)"
 
 Key = TypeVar("Key")
@@ -123,7 +123,7 @@ def pooled(current: Histogram, baseline: Histogram) -> tuple[Histogram, Histogra
 
 
 def _freedom(current: Histogram, baseline: Histogram) -> int:
-    used: Sequence[bool] = (current.weight > 0) | (baseline.weight > 0)
+    used = (current.weight > 0) | (baseline.weight > 0)
     return int(np.count_nonzero(used)) - 1
 
 

@@ -52,9 +52,7 @@ class Comparison:
             self.absent[name] = "not a finite number"
 
 
-def compared(
-    bins: ColumnBins, current: Histogram | None, baseline: Histogram | None
-) -> Comparison:
+def compared(bins: ColumnBins, current: Histogram | None, baseline: Histogram | None) -> Comparison:
     """Return the measures of a column of a batch against those of another."""
     result = Comparison()
     reason = ""
@@ -89,10 +87,11 @@ def _missing(result: Comparison, current: Histogram, baseline: Histogram) -> Non
 
 def _all_rows(result: Comparison, current: Histogram, baseline: Histogram) -> None:
     """Put what counts a missing value as a bin of its own."""
-    index = distances.stability_index(current, baseline)
+    pooled = chance.pooled(current, baseline)
+    index = distances.stability_index(*pooled)
     result.put("population_stability_index", index)
-    result.put("psi_by_chance", chance.chance_of_index(current, baseline))
-    result.p_values["psi"] = chance.index_p_value(index, current, baseline)
+    result.put("psi_by_chance", chance.chance_of_index(*pooled))
+    result.p_values["psi"] = chance.index_p_value(index, *pooled)
     result.put("js_distance", distances.jensen_shannon(current, baseline))
     result.put("tv_distance", distances.total_variation(current, baseline))
     result.put("l_infinity_distance", distances.largest_difference(current, baseline))
@@ -136,7 +135,7 @@ def _levels(result: Comparison, current: Histogram, baseline: Histogram) -> None
     }
     share = sum(sizes.values()) / float(current.weight.sum())
     result.put("unseen_share", share)
-    # The share of levels that nobody has seen is that of those seen once (Good, Biometrika 40, 1953).
+    # Levels that nobody has seen have the share of those seen once (Good, Biometrika 40, 1953).
     by_chance = np.count_nonzero(baseline.rows == 1) / max(baseline.row_count, 1)
     result.p_values["unseen"] = _excess(share, by_chance, current, baseline)
     largest = sorted(sizes, key=lambda name: (-sizes[name], name))

@@ -18,7 +18,8 @@ def stability_index(current: Histogram, baseline: Histogram) -> float:
 
     A share below that of half a row (0.5 / effective rows of its side) counts as that: a bin that
     one side lacks weighs as much as one row that might have fallen into it or not. A fixed floor
-    such as 1e-6 would give an empty bin more weight the more rows there are.
+    such as 1e-6 would give an empty bin more weight the more rows there are. Bins that hold hardly
+    a row by chance are to be pooled first (`chance.pooled`).
     """
     p, q = (np.maximum(s.shares, LEAST_ROWS / s.effective_rows) for s in (current, baseline))
     used = (current.weight > 0) | (baseline.weight > 0)

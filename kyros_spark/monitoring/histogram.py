@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -80,22 +80,24 @@ class Histogram:
     def chosen(self, bins: np.ndarray) -> Histogram:
         """Return some of the bins, bool[bins]."""
         names = tuple(name for name, keep in zip(self.bins, bins, strict=True) if keep)
-        return replace(self, bins=names, **{n: getattr(self, n)[bins] for n in ARRAYS})
+        return self._with(names, {name: getattr(self, name)[bins] for name in ARRAYS})
 
     def over(self, bins: Sequence[str]) -> Histogram:
         """Return the same sums over other bins, which hold all of these; the others are empty."""
         places = {name: n for n, name in enumerate(bins)}
         at = np.array([places[name] for name in self.bins], np.int64)
-        arrays = {}
-        for name in ARRAYS:
-            arrays[name] = np.zeros(len(bins))
-            arrays[name][at] = getattr(self, name)
-        return replace(self, bins=tuple(bins), **arrays)
+        arrays = {name: np.zeros(len(bins)) for name in ARRAYS}
+        for name, sums in arrays.items():
+            sums[at] = getattr(self, name)
+        return self._with(tuple(bins), arrays)
 
     def joined(self, groups: np.ndarray, names: Sequence[str]) -> Histogram:
         """Return the bins joined: bin k to group groups[k], int64[bins], of these names."""
         arrays = {n: np.bincount(groups, getattr(self, n), len(names)) for n in ARRAYS}
-        return replace(self, bins=tuple(names), **arrays)
+        return self._with(tuple(names), arrays)
+
+    def _with(self, bins: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> Histogram:
+        return Histogram(bins, **arrays, least=self.least, most=self.most)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON takes it; ``histogram_from_json`` reads it."""

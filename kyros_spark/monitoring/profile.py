@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import overload
 
 import numpy as np
@@ -61,7 +60,8 @@ class FeaturePlan:
 
     def state(self) -> Histograms:
         """Return sums of no rows."""
-        return Histograms(self._binned, self.most * max([1, *self._slice_counts]))
+        most = max([self.most, *(len(b.names) for b in self.bins.values() if b.is_number)])
+        return Histograms(self._binned, most * max([1, *map(len, self.segments.values())]))
 
     def profile(self, sums: Histograms) -> Profile:
         """Return the histograms by subject, each over all of its column's bins."""
@@ -70,17 +70,12 @@ class FeaturePlan:
             column, segment = json.loads(part)
             bins = self.bins[column]
             if not segment:
-                is_too_many = histogram is None or len(histogram.bins) > self.most
-                result[Subject(column)] = (
-                    None if is_too_many or histogram is None else bins.full(histogram)
-                )
+                if not bins.is_number and histogram is not None:
+                    histogram = histogram if len(histogram.bins) <= self.most else None
+                result[Subject(column)] = bins.full(histogram) if histogram is not None else None
             elif histogram is not None:
                 result |= self._sliced(column, segment, histogram)
         return result
-
-    @property
-    def _slice_counts(self) -> list[int]:
-        return [len(levels) for levels in self.segments.values()]
 
     def _binned(self, batch: pa.RecordBatch) -> Iterator[Binned]:
         weight = as_doubles(batch.column(EXPOSURE))
@@ -96,8 +91,8 @@ class FeaturePlan:
             for segment, of_rows in slices.items():
                 if segment != column:
                     pairs = np.where(of_rows < 0, -1, of_rows * len(names) + codes)
-                    part, both = json.dumps([column, segment]), _Pairs(names)
-                    yield Binned(part, both, pairs, weight, values)
+                    both = _Pairs(len(self.segments[segment]), names)
+                    yield Binned(json.dumps([column, segment]), both, pairs, weight, values)
 
     def _sliced(self, column: str, segment: str, histogram: Histogram) -> Profile:
         """Return the histograms of each level of a segment from that of all pairs."""
@@ -119,8 +114,8 @@ class FeaturePlan:
 class _Pairs(Sequence[str]):
     """The names of pairs of a slice and a bin, each made only where it is asked for."""
 
-    def __init__(self, bins: Sequence[str]) -> None:
-        self._bins = bins
+    def __init__(self, slices: int, bins: Sequence[str]) -> None:
+        self._slices, self._bins = slices, bins
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -131,7 +126,7 @@ class _Pairs(Sequence[str]):
         return f"{number}:{self._bins[code]}"
 
     def __len__(self) -> int:
-        return len(self._bins)
+        return self._slices * len(self._bins)
 
 
 def _slice_codes(column: pa.Array, levels: Sequence[str]) -> np.ndarray:

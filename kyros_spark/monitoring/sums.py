@@ -54,7 +54,7 @@ class Histograms:
                 continue
             sums = _sums(binned)
             present = np.flatnonzero(sums[0])
-            names = [binned.bins[n] for n in present]
+            names = [binned.bins[n] for n in present.tolist()]
             part.add(names, sums[:, present], *_ends(binned))
 
     def merge(self, other: bytes) -> None:
@@ -106,7 +106,7 @@ class _Part:
         more = len(self.places) - self.sums.shape[1]
         if more > 0:
             self.sums = np.concatenate([self.sums, np.zeros((len(ARRAYS), more))], axis=1)
-        np.add.at(self.sums, (slice(None), at), sums)  # a text may read like the missing mark
+        np.add.at(self.sums.T, at, sums.T)  # a text may read like the missing mark
         self.least = _chosen(min, self.least, least)
         self.most_value = _chosen(max, self.most_value, most)
 
@@ -136,7 +136,7 @@ def _sums(binned: Binned) -> np.ndarray:
     total = np.zeros(size)
     if binned.values is not None:
         given = np.where(np.isfinite(binned.values), binned.values, 0.0)
-        total = np.bincount(codes, weight * given, size)
+        total += np.bincount(codes, weight * given, size)
     return np.array([rows, by_bin, squared, total])
 
 

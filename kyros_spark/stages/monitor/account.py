@@ -9,7 +9,15 @@ from typing import Any
 from kyros_spark.config import MonitorSettings
 from kyros_spark.errors import DriftError
 from kyros_spark.log import event
-from kyros_spark.monitoring.rules import Alarm, DriftRow, alarms, corrected, unjudged, worst
+from kyros_spark.monitoring.rules import (
+    BASELINE,
+    Alarm,
+    DriftRow,
+    alarms,
+    corrected,
+    unjudged,
+    worst,
+)
 from kyros_spark.runs.run import Run
 from kyros_spark.stages.monitor.previous import subject_columns
 
@@ -39,9 +47,7 @@ def judge(
     return broken
 
 
-def drift_rows(
-    run: Run, rows: Sequence[DriftRow], broken: Sequence[Alarm]
-) -> list[dict[str, Any]]:
+def drift_rows(run: Run, rows: Sequence[DriftRow], broken: Sequence[Alarm]) -> list[dict[str, Any]]:
     """Return the rows of table drift."""
     now = datetime.now(UTC)
     by_row: dict[int, list[Alarm]] = {}
@@ -69,6 +75,25 @@ def _row(run: Run, row: DriftRow, broken: Sequence[Alarm], now: datetime) -> dic
         "batch_id": run.batch,
         "run_id": run.run_id,
     }
+
+
+def scores(rows: Sequence[DriftRow]) -> dict[str, Any]:
+    """Return what the details say of drift and of A/E, for metrics and for `health`."""
+    drift: dict[str, dict[str, float]] = {"features": {}, "models": {}}
+    ratios: dict[str, list[float | None]] = {}
+    for row in rows:
+        subject, values = row.subject, row.comparison.values
+        if row.drift_type != BASELINE or subject.slice_key:
+            continue
+        if (index := values.get("population_stability_index")) is not None:
+            kind, name = (
+                ("models", subject.model) if subject.model else ("features", subject.column)
+            )
+            drift[kind][name] = round(index, 6)
+        if "actual_expected" in values:
+            ends = (values.get(name) for name in ("actual_expected", "lower", "upper"))
+            ratios[subject.model] = [None if end is None else round(end, 6) for end in ends]
+    return {"drift": drift, "actual_expected": ratios}
 
 
 def refuse(run: Run, broken: Sequence[Alarm]) -> None:

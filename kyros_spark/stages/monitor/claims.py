@@ -187,9 +187,7 @@ def _level(
     return result
 
 
-def _order(
-    result: Comparison, sums: ModelSums, test: ModelSums | None, no_baseline: bool
-) -> None:
+def _order(result: Comparison, sums: ModelSums, test: ModelSums | None, no_baseline: bool) -> None:
     """Put what rests on the order of the predictions: Gini, its change, and calibration."""
     if no_baseline:
         reason = "the baseline has no predictions of this version, which order by"

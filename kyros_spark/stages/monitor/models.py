@@ -44,9 +44,7 @@ class MeasuredModel:
         return Subject(PREDICTION, model=self.name, version=self.version)
 
 
-def measure_models(
-    of: MonitoredBatch, settings: MonitorSettings, run: Run
-) -> list[MeasuredModel]:
+def measure_models(of: MonitoredBatch, settings: MonitorSettings, run: Run) -> list[MeasuredModel]:
     """Return each model that predicted the batch, with its predictions' distribution."""
     if of.predicted is None:
         return []

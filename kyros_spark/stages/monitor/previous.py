@@ -75,9 +75,7 @@ def previous_batch(of: MonitoredBatch) -> PreviousBatch:
     return previous
 
 
-def profile_row(
-    subject: Subject, bins: ColumnBins, histogram: Histogram | None
-) -> dict[str, Any]:
+def profile_row(subject: Subject, bins: ColumnBins, histogram: Histogram | None) -> dict[str, Any]:
     """Return a row of table profile_metrics, without batch and run."""
     row: dict[str, Any] = {
         **subject_columns(subject),

@@ -12,7 +12,7 @@ from kyros_spark.log import event
 from kyros_spark.runs.execute import Inputs, Work, execute
 from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import Run
-from kyros_spark.stages.monitor.account import drift_rows, judge, refuse
+from kyros_spark.stages.monitor.account import drift_rows, judge, refuse, scores
 from kyros_spark.stages.monitor.batch import MonitoredBatch, monitored_batch
 from kyros_spark.stages.monitor.claims import compare_claims
 from kyros_spark.stages.monitor.features import MeasuredFeatures, compare_features, measure
@@ -46,7 +46,7 @@ def monitor_work(portfolio: Portfolio, batch: str | None) -> Work[MonitoredBatch
         monitored = monitored_batch(portfolio, label)
         return Inputs(monitored.identity(), monitored)
 
-    own = settings.model_dump(mode="json")
+    own = settings.model_dump(mode="json", exclude={"prometheus"})
     own["evaluate"] = config.evaluate.model_dump(mode="json", include={"confidence", "judged"})
     do = partial(_monitor, settings)
     return Work(portfolio, "monitor", label, inputs, own, do)
@@ -69,7 +69,7 @@ def _monitor(settings: MonitorSettings, run: Run, monitored: MonitoredBatch) -> 
         ]
     before = monitored.previous[1].details if monitored.previous is not None else None
     broken = judge(run, settings, rows, before)
-    run.details |= _summary(monitored, features, models)
+    run.details |= _summary(monitored, features, models) | scores(rows)
     with run.phase("write"):
         _write(monitored, run, features, models, drift_rows(run, rows, broken))
     refuse(run, broken)

@@ -78,7 +78,7 @@ class Alarm:
         measure = shown(self.rule, self.row)
         return (
             f"{self.rule.severity}: {self.row.subject.label}: {self.rule.metric} {measure} against "
-            f"{self.row.against}, expected at most {self.rule.threshold:g}{so_far}{new}"
+            f"batch {self.row.against}, expected at most {self.rule.threshold:g}{so_far}{new}"
         )
 
     def to_json(self) -> dict[str, Any]:

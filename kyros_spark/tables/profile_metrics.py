@@ -22,7 +22,6 @@ PROFILE_METRICS = Table(
         Column("exposure", "double", "policy-years"),
         Column("bins", f"array<struct<{_BIN}>>", "sums by level, or by range of a number"),
         Column("cuts", "array<double>", "the left ends of a number's ranges but the first"),
-        Column("baseline", "string", "digest of the baseline that froze the bins"),
         BATCH_ID,
         RUN_ID,
     ),

@@ -35,7 +35,7 @@ def judge(
     corrected(rows)
     in_turn = (before or {}).get(_BEYOND, {})
     broken = list(alarms(rows, settings.rules, settings.false_alarm_rate, in_turn))
-    due = [alarm for alarm in broken if alarm.is_due]
+    due = _worst_of_each(broken)
     run.details["verdict"] = worst(alarm.rule.severity for alarm in due) or "ok"
     run.details["alarms"] = [alarm.to_json() for alarm in due]
     run.details[_BEYOND] = {alarm.key: alarm.in_turn for alarm in broken}
@@ -45,6 +45,19 @@ def judge(
         event(f"monitor {run.batch}: rule {name} lets the batch pass unjudged: no row of table "
               "drift has its measure", level=30)  # fmt: skip
     return broken
+
+
+def _worst_of_each(broken: Sequence[Alarm]) -> list[Alarm]:
+    """Return the alarms to tell: of several of one measure of a row, the most severe."""
+    by_measure: dict[tuple[int, str], list[Alarm]] = {}
+    for alarm in broken:
+        if alarm.is_due:
+            by_measure.setdefault((id(alarm.row), alarm.rule.metric), []).append(alarm)
+    chosen = []
+    for alarms_of_one in by_measure.values():
+        severity = worst(alarm.rule.severity for alarm in alarms_of_one)
+        chosen.append(next(a for a in alarms_of_one if a.rule.severity == severity))
+    return chosen
 
 
 def drift_rows(run: Run, rows: Sequence[DriftRow], broken: Sequence[Alarm]) -> list[dict[str, Any]]:

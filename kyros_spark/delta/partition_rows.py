@@ -1,9 +1,11 @@
-"""Read columns of one partition of a plain table from its files, texts as codes, without Spark."""
+"""Read columns of partitions of a plain table from its files, texts as codes, without Spark."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -11,51 +13,53 @@ import pyarrow.parquet as pq
 
 from kyros_spark.config import is_remote
 from kyros_spark.delta import log as delta_log
+from kyros_spark.delta.layout import TableLayout
 from kyros_spark.delta.log_files import active_files
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.storage.files import local_path
 from kyros_spark.storage.traffic import count_read
 
 
-def partition_rows(
-    tables: DeltaTables,
-    name: str,
-    version: int,
-    partition: Mapping[str, str],
-    columns: Sequence[str],
-) -> pa.Table | None:
-    """Return columns of the rows of a partition as Arrow, or None where only Spark can read them.
+@dataclass(frozen=True)
+class PlainTable:
+    """The files of one version of a plain table on this machine. files: as the log adds them."""
 
-    partition: values of columns that the table is partitioned by, the batch among them.
-    columns: others than those.
-    """
-    layout = tables.layout(name)
-    if layout is None or not layout.is_plain() or not set(partition) <= set(layout.partition_by):
-        return None
-    schema = layout.schema()
-    texts = [n for n in columns if pa.types.is_string(schema.field(n).type)]
-    # Spark names a file that is damaged; whatever is wrong with the log, Delta names it.
-    with suppress(Exception):
-        addresses = list(_addresses(tables, name, version, partition))
-        if not any(map(is_remote, addresses)):
-            parts = [_rows(address, list(columns), texts) for address in addresses]
+    folder: str
+    layout: TableLayout
+    files: Sequence[Mapping[str, Any]]
+
+    def rows(self, partition: Mapping[str, str], columns: Sequence[str]) -> pa.Table | None:
+        """Return columns of the rows of a partition as Arrow, or None where only Spark can.
+
+        partition: values of columns that the table is partitioned by.
+        columns: others than those.
+        """
+        schema = self.layout.schema()
+        texts = [n for n in columns if pa.types.is_string(schema.field(n).type)]
+        chosen = [
+            f"{self.folder}/{unquote(file['path'])}"
+            for file in self.files
+            if all(file["partitionValues"].get(c) == value for c, value in partition.items())
+        ]
+        # Spark names a file that is damaged.
+        with suppress(OSError, KeyError, ValueError, pa.ArrowException):
+            parts = [_rows(address, list(columns), texts) for address in chosen]
             return pa.concat_tables(parts).unify_dictionaries() if parts else None
+        return None
+
+
+def plain_table(tables: DeltaTables, name: str, version: int) -> PlainTable | None:
+    """Return the files of a version of a table; None where only Spark can read them."""
+    layout = tables.layout(name)
+    if layout is None or not layout.is_plain():
+        return None
+    with suppress(Exception):  # whatever is wrong with the log, Delta names it
+        folder = delta_log.folder(tables.spark, tables.location(name))
+        files = active_files(tables.spark, folder, version)
+        # ":/" is in the path of a file of another table, as a shallow clone has it.
+        if files is not None and not any(":/" in file["path"] for file in files):
+            return None if is_remote(folder) else PlainTable(folder, layout, files)
     return None
-
-
-def _addresses(
-    tables: DeltaTables, name: str, version: int, partition: Mapping[str, str]
-) -> Iterator[str]:
-    folder = delta_log.folder(tables.spark, tables.location(name))
-    files = active_files(tables.spark, folder, version)
-    if files is None:
-        raise LookupError(name)
-    for file in files:
-        values = file["partitionValues"]
-        if all(values.get(column) == value for column, value in partition.items()):
-            if ":/" in file["path"]:  # a file of another table, as in a shallow clone
-                raise LookupError(name)
-            yield f"{folder}/{unquote(file['path'])}"
 
 
 def _rows(address: str, columns: list[str], texts: list[str]) -> pa.Table:

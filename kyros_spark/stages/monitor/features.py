@@ -23,7 +23,7 @@ from kyros_spark.runs.run import LastRun, Run
 from kyros_spark.stages.monitor.batch import MonitoredBatch, definitions, written_by
 from kyros_spark.stages.monitor.kept import kept
 from kyros_spark.stages.monitor.previous import PreviousBatch
-from kyros_spark.stages.monitor.rows import prepared_rows
+from kyros_spark.stages.monitor.rows import BatchRows
 from kyros_spark.tables.prepared import targets
 from kyros_spark.transforms.definitions import definition_hash
 
@@ -82,7 +82,8 @@ def profile_batch(of: MonitoredBatch, measured: MeasuredFeatures, prepared: Last
     segments = {n: levels for n, levels in baseline.plan.segments.items() if n in bins}
     # Of targets it is only asked whether they are known.
     plan = FeaturePlan(bins | counted, segments, baseline.plan.most)
-    rows = prepared_rows(of.portfolio, {of.batch: prepared}, plan.columns)
+    batch = BatchRows(of.portfolio, "prepared", {of.batch: prepared}, prepared.rows_out)
+    rows = batch.select(plan.columns)
     profile = plan.profile(rows.aggregate(plan.columns, plan.state))
     for subject, histogram in profile.items():
         if subject.column not in known:
@@ -106,7 +107,8 @@ def feature_baseline(
         measured = [definitions(portfolio, batch, run) for batch, run in runs.items()]
         same = [n for n in names if all(m.get(n) == hashes[n] for m in measured)]
         is_number = {name: features[name].is_number for name in same}
-        rows = prepared_rows(portfolio, runs, ["exposure", *same])
+        policies = sum(run.rows_out for run in runs.values())
+        rows = BatchRows(portfolio, "prepared", runs, policies).select(["exposure", *same])
         return frozen_baseline(key, rows, is_number, settings)
 
     read = partial(baseline_from_json, key)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from kyros_spark.aggregates.rows import RowSource
 from kyros_spark.config import MonitorSettings
 from kyros_spark.digest import digest
 from kyros_spark.monitoring.baseline import FORMAT
@@ -19,7 +21,7 @@ from kyros_spark.runs.run import LastRun, Run
 from kyros_spark.stages.monitor.batch import MonitoredBatch, written_by
 from kyros_spark.stages.monitor.kept import kept
 from kyros_spark.stages.monitor.previous import PreviousBatch
-from kyros_spark.stages.monitor.rows import prediction_rows
+from kyros_spark.stages.monitor.rows import SCORES, BatchRows
 
 _WIDTH = "interval_width_ratio"
 
@@ -49,33 +51,37 @@ def measure_models(of: MonitoredBatch, settings: MonitorSettings, run: Run) -> l
     if of.predicted is None:
         return []
     with run.phase("predictions"):
-        return [
-            _measured(of, settings, of.predicted, name, str(version))
-            for name, version in of.predicted.details.get("models", {}).items()
-        ]
+        before = {batch: of.portfolio.ledger.last_run("predict", batch) for batch in of.baseline}
+        there = {batch: predicted for batch, predicted in before.items() if predicted is not None}
+        policies = sum(r.rows_out for r in of.baseline.values() if r is not None)
+        own = BatchRows(of.portfolio, "predictions", {of.batch: of.predicted}, of.rows)
+        baseline = BatchRows(of.portfolio, "predictions", there, policies)
+        models = of.predicted.details.get("models", {}).items()
+        measured = []
+        for name, version in models:
+            reason = of.no_baseline or _why_none(before, name, str(version))
+            if reason:
+                measured.append(MeasuredModel(name, str(version), no_baseline=reason))
+                continue
+            identity = {batch: written_by(r, "predictions") for batch, r in there.items()}
+            key = digest([FORMAT, "scores", identity, name, version, settings.bins])
+            compute = partial(_frozen, baseline, name, settings.bins)
+            bins, scores = kept(of.portfolio, key, _from_json, compute, _to_json)
+            now = scores if of.is_baseline else scores_of(_of_model(own, name), bins)
+            measured.append(MeasuredModel(name, str(version), bins, now, scores))
+        return measured
 
 
-def _measured(
-    of: MonitoredBatch, settings: MonitorSettings, predicted: LastRun, name: str, version: str
-) -> MeasuredModel:
-    runs = {batch: of.portfolio.ledger.last_run("predict", batch) for batch in of.baseline}
-    reason = of.no_baseline or _why_none(of, runs, name, version)
-    if reason:
-        return MeasuredModel(name, version, no_baseline=reason)
-    identity = {b: written_by(r, "predictions") for b, r in runs.items() if r is not None}
-    key = digest([FORMAT, "scores", identity, name, version, settings.bins])
-    bins, baseline = kept(
-        of.portfolio, key, _from_json, lambda: _frozen(of, settings, runs, name), _to_json
-    )
-    if of.is_baseline:
-        return MeasuredModel(name, version, bins, baseline, baseline)
-    rows = prediction_rows(of.portfolio, {of.batch: predicted}, name, of.rows)
-    return MeasuredModel(name, version, bins, scores_of(rows, bins), baseline)
+def _of_model(batches: BatchRows, name: str) -> RowSource:
+    return batches.select(SCORES, model_name=name)
 
 
-def _why_none(
-    of: MonitoredBatch, runs: Mapping[str, LastRun | None], name: str, version: str
-) -> str:
+def _frozen(baseline: BatchRows, name: str, count: int) -> tuple[ColumnBins, Scores]:
+    return frozen_scores(_of_model(baseline, name), count)
+
+
+def _why_none(runs: Mapping[str, LastRun | None], name: str, version: str) -> str:
+    """Return why the baseline has no predictions by a model's version; "" where it has."""
     for batch, predicted in runs.items():
         again = f"run: kyros predict --batch {batch}"
         if predicted is None:
@@ -87,15 +93,6 @@ def _why_none(
                 f"{theirs}; {again}"
             )
     return ""
-
-
-def _frozen(
-    of: MonitoredBatch, settings: MonitorSettings, runs: Mapping[str, LastRun | None], name: str
-) -> tuple[ColumnBins, Scores]:
-    predicted = {batch: run for batch, run in runs.items() if run is not None}
-    count = sum(prepared.rows_out for prepared in of.baseline.values() if prepared is not None)
-    rows = prediction_rows(of.portfolio, predicted, name, count)
-    return frozen_scores(rows, settings.bins)
 
 
 def compare_models(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
+from functools import cached_property, reduce
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.aggregates.rows import DriverRows, ExecutorRows, RowSource, collected
-from kyros_spark.delta.partition_rows import partition_rows
+from kyros_spark.delta.partition_rows import PlainTable, plain_table
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun
 from kyros_spark.tables.ddl import quoted
@@ -18,43 +18,45 @@ from kyros_spark.tables.ddl import quoted
 SCORES = ("exposure", "prediction", "lower", "upper")
 
 
-def prepared_rows(
-    portfolio: Portfolio, batches: Mapping[str, LastRun], columns: Sequence[str]
-) -> RowSource:
-    """Return columns of prepared batches, each as its run left it."""
-    parts = {batch: run.outputs["prepared"] for batch, run in batches.items()}
-    count = sum(run.rows_out for run in batches.values())
-    tables, whole = portfolio.tables, list[pa.Table]()
-    if 0 < count <= portfolio.config.spark.local_rows:
-        for batch, version in parts.items():
-            rows = partition_rows(tables, "prepared", version, {"batch_id": batch}, columns)
-            whole += [] if rows is None else [rows]
-        if len(whole) == len(parts):
-            return DriverRows(pa.concat_tables(whole).unify_dictionaries())
-    names = [quoted(name) for name in columns]
-    frames = [tables.read("prepared", v, [b]).select(*names) for b, v in parts.items()]
-    frame = reduce(DataFrame.unionByName, frames)
-    return collected(frame) if count <= portfolio.config.spark.local_rows else ExecutorRows(frame)
+class BatchRows:
+    """The rows of a table that runs wrote, one batch each."""
 
+    def __init__(
+        self, portfolio: Portfolio, table: str, runs: Mapping[str, LastRun], policies: int
+    ) -> None:
+        """Take the runs by batch, and the number of policies, which decides where rows are held."""
+        self._portfolio, self._table = portfolio, table
+        self._versions = {batch: run.outputs[table] for batch, run in runs.items()}
+        self._is_few = 0 < policies <= portfolio.config.spark.local_rows
 
-def prediction_rows(
-    portfolio: Portfolio, predicted: Mapping[str, LastRun], model: str, count: int
-) -> RowSource:
-    """Return a model's predictions of batches, with exposure and intervals.
+    def select(self, columns: Sequence[str], **partition: str) -> RowSource:
+        """Return columns of the rows, or of a partition of each batch, such as a model's."""
+        held = self._held(columns, partition) if self._is_few else None
+        if held is not None:
+            return DriverRows(held)
+        tables, names = self._portfolio.tables, [quoted(name) for name in columns]
+        frames = [tables.read(self._table, v, [b]) for b, v in self._versions.items()]
+        frame = reduce(DataFrame.unionByName, frames)
+        for name, value in partition.items():
+            frame = frame.where(F.col(name) == value)
+        frame = frame.select(*names)
+        return collected(frame) if self._is_few else ExecutorRows(frame)
 
-    count: the number of policies.
-    """
-    tables, whole = portfolio.tables, list[pa.Table]()
-    parts = {batch: run.outputs["predictions"] for batch, run in predicted.items()}
-    is_few = count <= portfolio.config.spark.local_rows
-    if is_few:
-        for batch, version in parts.items():
-            partition = {"batch_id": batch, "model_name": model}
-            rows = partition_rows(tables, "predictions", version, partition, SCORES)
-            whole += [] if rows is None else [rows]
-        if len(whole) == len(parts):
-            return DriverRows(pa.concat_tables(whole))
-    of_model = F.col("model_name") == model
-    frames = [tables.read("predictions", v, [b]).where(of_model) for b, v in parts.items()]
-    frame = reduce(DataFrame.unionByName, [part.select(*SCORES) for part in frames])
-    return collected(frame) if is_few else ExecutorRows(frame)
+    def _held(self, columns: Sequence[str], partition: Mapping[str, str]) -> pa.Table | None:
+        parts = [
+            table.rows({"batch_id": batch, **partition}, columns) if table is not None else None
+            for batch, table in self._plain.items()
+        ]
+        known = [part for part in parts if part is not None]
+        if not known or len(known) < len(parts):
+            return None
+        return pa.concat_tables(known).unify_dictionaries()
+
+    @cached_property
+    def _plain(self) -> dict[str, PlainTable | None]:
+        """Return the tables as their log has them: looked up once, however many are selected."""
+        tables = {
+            version: plain_table(self._portfolio.tables, self._table, version)
+            for version in set(self._versions.values())
+        }
+        return {batch: tables[version] for batch, version in self._versions.items()}

@@ -12,6 +12,7 @@ from benchmarks import (
     fuzz_models,
     growth,
     iteration,
+    monitor,
     stages,
     storm,
     train,
@@ -21,7 +22,7 @@ BENCHMARKS = {
     "engine": engine.main, "stages": stages.main, "train": train.main, "storm": storm.main,
     "case": case.main, "growth": growth.main, "iteration": iteration.main,
     "books": books.main, "fuzz-inputs": fuzz_inputs.main, "fuzz-models": fuzz_models.main,
-    "explain": explain.main,
+    "explain": explain.main, "monitor": monitor.main,
 }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from kyros_spark.config.monitor import (
     DriftRule,
     MonitorSettings,
     PrometheusSettings,
+    WebhookSettings,
 )
 from kyros_spark.config.predict import PredictSettings
 from kyros_spark.config.quality import BoundSettings, ChallengeSettings
@@ -90,6 +91,7 @@ __all__ = [
     "TableSettings",
     "ThresholdSettings",
     "TrainSettings",
+    "WebhookSettings",
     "columns_of",
     "is_remote",
     "load_config",

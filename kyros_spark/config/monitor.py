@@ -19,6 +19,7 @@ OfModels = Literal["actual_expected", "gini_drop", "calibration", "interval_widt
 DriftMetric = Literal[OfFeatures, OfColumns, OfModels]
 OF_MODELS = frozenset(get_args(OfModels))
 EVERY_SEGMENT = "*"
+_VARIABLE = re.compile(r"^[A-Z_][A-Z0-9_]{0,127}\Z")
 _PLAIN_ADDRESS = re.compile(r"^https?://[^\s/?#@]+/?\Z")
 
 
@@ -106,6 +107,32 @@ class PrometheusSettings(Section):
         return any(way is not None for way in (self.textfile, self.pushgateway, self.port))
 
 
+class WebhookSettings(Section):
+    """Where broken rules are posted: an address that only an environment variable holds.
+
+    url_env   the variable's name
+    severity  the least severity that is posted
+    """
+
+    url_env: str
+    severity: Literal["warning", "critical"] = "warning"
+    timeout_seconds: float = Field(default=5.0, gt=0, le=60)
+
+    @field_validator("url_env")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        if not _VARIABLE.match(value):
+            raise ValueError(
+                "expected the name of an environment variable, such as KYROS_WEBHOOK, in capital "
+                "letters, found something else; the address itself is a secret: put it there"
+            )
+        return value
+
+    def takes(self, severity: str) -> bool:
+        """Tell whether a rule of a severity is posted."""
+        return self.severity == "warning" or severity == "critical"
+
+
 class MonitorSettings(Section):
     """What batches are compared with, by which measures, and what is said of it.
 
@@ -126,6 +153,7 @@ class MonitorSettings(Section):
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=1)
     rules: tuple[DriftRule, ...] = DEFAULT_RULES
     prometheus: PrometheusSettings = PrometheusSettings()
+    webhook: WebhookSettings | None = None
 
     @field_validator("baseline")
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.digest import digest
-from kyros_spark.log import event
+from kyros_spark.log import about, event
 from kyros_spark.runs.failures import translate_failures
 from kyros_spark.runs.heartbeat import FOLDER, heartbeat
 from kyros_spark.runs.metrics import samples
@@ -83,8 +83,13 @@ def execute(
     Raises:
         KyrosError: the work failed; the failure is in the ledger.
     """
-    portfolio, run = work.portfolio, Run(work.stage, work.batch, run_id or new_run_id())
-    in_pipeline = skipped is not None
+    run = Run(work.stage, work.batch, run_id or new_run_id())
+    with about(run.log_fields):
+        return _executed(work, run, skipped)
+
+
+def _executed(work: Work[Any], run: Run, skipped: list[Run] | None) -> Run:
+    portfolio, in_pipeline = work.portfolio, skipped is not None
     meter = Meter(portfolio.spark)
     try:
         with translate_failures(run):

@@ -16,6 +16,7 @@ from kyros_spark.stages.clean import stage as clean_stage
 STEPS = [
     ("clean", FIRST), ("prepare", FIRST), ("clean", SECOND), ("prepare", SECOND),
     ("train", FIRST), ("predict", FIRST), ("predict", SECOND),
+    ("monitor", FIRST), ("monitor", SECOND),
 ]  # fmt: skip
 
 
@@ -42,7 +43,9 @@ def test_a_changed_setting_is_told_with_all_that_rests_on_it_and_run_does_just_t
     portfolio.set("train.models.boosted.boosting.rounds", 11)
     found = told(portfolio)
     stale = {step for step, (state, _) in found.items() if state == "stale"}
-    assert stale == {("train", FIRST), ("predict", FIRST), ("predict", SECOND)}
+    assert stale == {("train", FIRST)} | {
+        (stage, batch) for stage in ("predict", "monitor") for batch in (FIRST, SECOND)
+    }
     assert found["train", FIRST] == ("stale", ["settings"])
     assert {step for step, status in ran(portfolio).items() if status == "done"} == stale
     assert {state for state, _ in told(portfolio).values()} == {"current"}

@@ -34,9 +34,9 @@ def test_a_second_run_of_the_same_line_skips_every_stage(portfolio, tables_as_be
     tables_as_before(portfolio.base)
     line = portfolio.must(f"run --batch {FIRST} --batch {SECOND} --run-id again")
     assert set(statuses(line).values()) == {"skipped"} and line["status"] == "skipped"
-    assert len(statuses(line)) == 7
+    assert len(statuses(line)) == 9
     told = runs(portfolio, spark, "again")
-    assert len(told) == 7 and {row["status"] for row in told} == {"skipped"}
+    assert len(told) == 9 and {row["status"] for row in told} == {"skipped"}
 
 
 def test_a_changed_model_trains_that_model_only_and_changed_back_it_is_champion_again(
@@ -51,10 +51,11 @@ def test_a_changed_model_trains_that_model_only_and_changed_back_it_is_champion_
         ("prepare", FIRST): "skipped",
         ("train", FIRST): "done",
         ("predict", FIRST): "done",
+        ("monitor", FIRST): "done",
     }
     after = snapshot(portfolio.base)
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"models", "relativities", "predictions"}
+    assert changed == {"models", "relativities", "predictions", "profile_metrics"}
     models = {
         (r["model_name"], r["model_version"]): r["status"] for r in all_models(portfolio, spark)
     }
@@ -180,7 +181,7 @@ def test_a_batch_is_written_by_one_commit_a_table(finished, spark):
 
 def test_the_ledger_tells_inputs_versions_code_and_memory(finished, spark):
     rows = {(r["stage"], r["batch_id"]): r for r in finished.read(spark, "runs").collect()}
-    assert len(rows) == 7
+    assert len(rows) == 9
     for row in rows.values():
         assert row["status"] == "done" and row["portfolio"] == "tiny"
         assert len(row["settings_hash"]) == len(row["fingerprint"]) == len(row["code_hash"]) == 64

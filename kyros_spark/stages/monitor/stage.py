@@ -18,6 +18,7 @@ from kyros_spark.stages.monitor.claims import compare_claims
 from kyros_spark.stages.monitor.features import MeasuredFeatures, compare_features, measure
 from kyros_spark.stages.monitor.models import MeasuredModel, compare_models, measure_models
 from kyros_spark.stages.monitor.previous import previous_batch, profile_row
+from kyros_spark.stages.monitor.webhook import post
 from kyros_spark.tables.drift import DRIFT
 from kyros_spark.tables.profile_metrics import PROFILE_METRICS
 
@@ -46,7 +47,7 @@ def monitor_work(portfolio: Portfolio, batch: str | None) -> Work[MonitoredBatch
         monitored = monitored_batch(portfolio, label)
         return Inputs(monitored.identity(), monitored)
 
-    own = settings.model_dump(mode="json", exclude={"prometheus"})
+    own = settings.model_dump(mode="json", exclude={"prometheus", "webhook"})
     own["evaluate"] = config.evaluate.model_dump(mode="json", include={"confidence", "judged"})
     do = partial(_monitor, settings)
     return Work(portfolio, "monitor", label, inputs, own, do)
@@ -72,6 +73,7 @@ def _monitor(settings: MonitorSettings, run: Run, monitored: MonitoredBatch) -> 
     run.details |= _summary(monitored, features, models) | scores(rows)
     with run.phase("write"):
         _write(monitored, run, features, models, drift_rows(run, rows, broken))
+    post(settings.webhook, monitored.portfolio.config.portfolio, run, broken)
     refuse(run, broken)
 
 

@@ -141,6 +141,7 @@ class MonitorSettings(Section):
     segments           features by whose levels drift is measured too
     max_levels         a feature of more levels is not measured
     max_slices         levels of a segment that are looked at, the largest of the baseline
+    require            what every model has to predict with, or else monitor fails
     false_alarm_rate   how often a batch that has not drifted may break any rule by chance
     """
 
@@ -152,6 +153,7 @@ class MonitorSettings(Section):
     max_slices: int = Field(default=50, ge=1, le=10_000)
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=1)
     rules: tuple[DriftRule, ...] = DEFAULT_RULES
+    require: tuple[Literal["interval", "input_hash", "covers"], ...] = ()
     prometheus: PrometheusSettings = PrometheusSettings()
     webhook: WebhookSettings | None = None
 

@@ -15,6 +15,7 @@ from kyros_spark.runs.run import Run
 from kyros_spark.stages.monitor.account import drift_rows, judge, refuse, scores
 from kyros_spark.stages.monitor.batch import MonitoredBatch, monitored_batch
 from kyros_spark.stages.monitor.claims import compare_claims
+from kyros_spark.stages.monitor.confidence import check_confidence
 from kyros_spark.stages.monitor.features import MeasuredFeatures, compare_features, measure
 from kyros_spark.stages.monitor.models import MeasuredModel, compare_models, measure_models
 from kyros_spark.stages.monitor.previous import previous_batch, profile_row
@@ -70,11 +71,13 @@ def _monitor(settings: MonitorSettings, run: Run, monitored: MonitoredBatch) -> 
         ]
     before = monitored.previous[1].details if monitored.previous is not None else None
     broken = judge(run, settings, rows, before)
+    refuse_models = check_confidence(monitored, settings, run, models)
     run.details |= _summary(monitored, features, models) | scores(rows)
     with run.phase("write"):
         _write(monitored, run, features, models, drift_rows(run, rows, broken))
     post(settings.webhook, monitored.portfolio.config.portfolio, run, broken)
     refuse(run, broken)
+    refuse_models()
 
 
 def _summary(

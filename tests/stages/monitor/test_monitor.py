@@ -103,3 +103,14 @@ def test_a_feature_that_was_defined_otherwise_is_left_out_by_name(portfolio, spa
     assert row["population_stability_index"] is None and row["verdict"] is None
     # Predictions of the preparation before are not those of this batch.
     assert line["details"]["models"] == {}
+
+
+def test_models_without_what_is_required_are_named_and_refused(portfolio, spark):
+    portfolio.set("monitor.require", ["interval", "input_hash", "covers"])
+    outcome = portfolio.kyros(f"monitor --batch {SECOND}")
+    assert (outcome.code, outcome.line["error"]["type"]) == (4, "DriftError")
+    lacking = outcome.line["details"]["lacking"]
+    assert "pure_premium" not in lacking  # it has an interval, and is a product of GLMs
+    assert lacking["frequency"] == ["interval"] and lacking["product"] == ["interval"]
+    assert "frequency: interval" in outcome.line["error"]["message"]
+    assert drift(portfolio, spark, SECOND)  # what was measured is kept

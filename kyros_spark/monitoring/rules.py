@@ -119,16 +119,22 @@ def distance(rule: DriftRule, row: DriftRow) -> float | None:
 
 
 def corrected(rows: Sequence[DriftRow]) -> None:
-    """Replace the p-values of all rows of a drift type by those corrected for their number."""
-    for drift_type in (BASELINE, CONSECUTIVE):
-        p_values = {
-            (n, kind): p_value
-            for n, row in enumerate(rows)
-            if row.drift_type == drift_type
-            for kind, p_value in row.comparison.p_values.items()
-        }
+    """Replace the p-values of all rows of a drift type by those corrected for their number (Holm).
+
+    All rows, the features within segments, and claims within segments are a family each, so that
+    thousands of slices do not hide what the few rows of another family say. The families share the
+    rate of false alarms equally.
+    """
+    families: dict[tuple[str, str], dict[tuple[int, str], float]] = {}
+    for n, row in enumerate(rows):
+        for kind, p_value in row.comparison.p_values.items():
+            of_claims = "claims" if kind == "actual_expected" else "features"
+            family = of_claims if row.subject.slice_key else "whole"
+            families.setdefault((row.drift_type, family), {})[n, kind] = p_value
+    for (drift_type, _), p_values in families.items():
+        sharing = sum(other == drift_type for other, _ in families)
         for (n, kind), p_value in holm(p_values).items():
-            rows[n].comparison.p_values[kind] = p_value
+            rows[n].comparison.p_values[kind] = min(1.0, sharing * p_value)
 
 
 def alarms(

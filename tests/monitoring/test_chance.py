@@ -52,14 +52,14 @@ STRICT = MonitorSettings(
 
 
 def test_random_halves_give_false_alarms_at_most_at_the_declared_rate():
-    """Of 100 pairs, at a rate of 5 % with no least effect at all: 11 has a probability of 0.4 %."""
+    """Of 60 pairs, at a rate of 5 % with no least effect at all: 9 or more has a probability of 0.3 %."""
     table = portfolio(6000, seed=1)
     rng, alarmed = np.random.default_rng(2), 0
-    for _ in range(100):
+    for _ in range(60):
         order = rng.permutation(6000)
         halves = [table.take(pa.array(half)) for half in (order[:3000], order[3000:])]
         alarmed += bool(judged(frozen(halves[0], STRICT), halves[1], STRICT))
-    assert alarmed <= 11
+    assert alarmed < 9
 
 
 def changed(table, name, change):

@@ -48,16 +48,31 @@ def judge(
 
 
 def _worst_of_each(broken: Sequence[Alarm]) -> list[Alarm]:
-    """Return the alarms to tell: of several of one measure of a row, the most severe."""
+    """Return the alarms to tell: of several of one measure of a row, the most severe.
+
+    Where a column has moved as a whole, it is not told again for each level of a segment.
+    """
     by_measure: dict[tuple[int, str], list[Alarm]] = {}
     for alarm in broken:
         if alarm.is_due:
             by_measure.setdefault((id(alarm.row), alarm.rule.metric), []).append(alarm)
     chosen = []
+    whole = {_measure(alarm) for alarm in broken if alarm.is_due and not _is_sliced(alarm)}
     for alarms_of_one in by_measure.values():
+        if _is_sliced(alarms_of_one[0]) and _measure(alarms_of_one[0]) in whole:
+            continue
         severity = worst(alarm.rule.severity for alarm in alarms_of_one)
         chosen.append(next(a for a in alarms_of_one if a.rule.severity == severity))
     return chosen
+
+
+def _is_sliced(alarm: Alarm) -> bool:
+    return alarm.row.subject.slice_key != ""
+
+
+def _measure(alarm: Alarm) -> tuple[str, str, str, str]:
+    subject = alarm.row.subject
+    return subject.column, subject.model, alarm.rule.metric, alarm.row.drift_type
 
 
 def drift_rows(run: Run, rows: Sequence[DriftRow], broken: Sequence[Alarm]) -> list[dict[str, Any]]:

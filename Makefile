@@ -82,7 +82,7 @@ build/asl/.done: conf/stepfunctions/package-lock.json
 
 # Debian's own packages, unpacked without root; where apt has others, whatever it has of that name.
 test-monitor: setup build/prometheus/.done  ## Test metrics and alerts against Prometheus and its servers, on loopback
-	@KYROS_PROMETHEUS=$(CURDIR)/build/prometheus/usr/bin $(BIN)/python -m pytest -m monitor tests/deploy tests/runs
+	@KYROS_PROMETHEUS=$(CURDIR)/build/prometheus/usr/bin $(BIN)/python -m pytest -m monitor tests/deploy
 
 build/prometheus/.done: conf/prometheus/packages
 	@command -v apt-get >/dev/null || { \

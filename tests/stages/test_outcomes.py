@@ -203,11 +203,13 @@ def test_the_ledger_tells_inputs_versions_code_and_memory(finished, spark):
 def contracts(finished):
     config = load_config(str(finished.config_file()))
     from kyros_spark.tables.claims import claims
+    from kyros_spark.tables.drift import DRIFT
     from kyros_spark.tables.feature_log import FEATURE_LOG
     from kyros_spark.tables.models import MODELS
     from kyros_spark.tables.policies import policies
     from kyros_spark.tables.predictions import predictions
     from kyros_spark.tables.prepared import prepared
+    from kyros_spark.tables.profile_metrics import PROFILE_METRICS
     from kyros_spark.tables.profiles import PROFILES
     from kyros_spark.tables.rejects import REJECTS
     from kyros_spark.tables.relativities import RELATIVITIES
@@ -216,7 +218,7 @@ def contracts(finished):
     source = config.sources.policies
     return [
         policies(source), claims(config.sources.claims), REJECTS, PROFILES, prepared(source, config.prepare),
-        FEATURE_LOG, MODELS, RELATIVITIES, predictions(source), RUNS,
+        FEATURE_LOG, MODELS, RELATIVITIES, predictions(source), PROFILE_METRICS, DRIFT, RUNS,
     ]  # fmt: skip
 
 

@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-matrix test-cluster test-s3 test-airflow test-asl test-wheel audit lint bench docs wheel sql \
-  clean distclean
+.PHONY: help setup demo test test-matrix test-cluster test-s3 test-airflow test-asl test-monitor \
+  test-wheel audit lint bench docs wheel sql clean distclean
 
 PYTHON ?=
 WORKERS ?= 2
@@ -78,6 +78,24 @@ build/asl/.done: conf/stepfunctions/package-lock.json
 	@command -v npm >/dev/null || { echo "test-asl: expected npm (Node.js), found none" >&2; exit 2; }
 	@mkdir -p build/asl && cp conf/stepfunctions/package*.json build/asl
 	@npm ci --silent --no-audit --no-fund --prefix build/asl
+	@touch $@
+
+# Debian's own packages, unpacked without root; where apt has others, whatever it has of that name.
+test-monitor: setup build/prometheus/.done  ## Test metrics and alerts against Prometheus and its servers, on loopback
+	@KYROS_PROMETHEUS=$(CURDIR)/build/prometheus/usr/bin $(BIN)/python -m pytest -m monitor tests/deploy
+
+build/prometheus/.done: conf/prometheus/packages
+	@command -v apt-get >/dev/null || { \
+	  echo "test-monitor: expected apt-get (Debian, Ubuntu), found none" >&2; exit 2; }
+	@rm -rf build/prometheus && mkdir -p build/prometheus && cd build/prometheus && \
+	for package in $$(cat ../../conf/prometheus/packages); do \
+	  apt-get -qq download "$$package" 2>log.txt || apt-get -qq download "$${package%%=*}" 2>>log.txt || { \
+	    cat log.txt >&2; echo "test-monitor: $$package could not be downloaded; the reason is above." \
+	      "Are apt's lists there (apt-get update)?" >&2; exit 2; }; done && \
+	for file in *.deb; do dpkg -x "$$file" . && echo "test-monitor: $$file"; done
+	@# Its templates are looked for under /usr: a path of the same length, from the folder it runs in.
+	@LC_ALL=C sed -i 's#/usr/share/prometheus/alertmanager#usr/share/prometheus//alertmanager#g' \
+	  build/prometheus/usr/bin/prometheus-alertmanager
 	@touch $@
 
 test-wheel: setup wheel  ## Install the wheel alone beside the platform's pyspark, and use it

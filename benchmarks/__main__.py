@@ -12,6 +12,7 @@ from benchmarks import (
     fuzz_models,
     growth,
     iteration,
+    monitor,
     predict,
     segments,
     stages,
@@ -24,6 +25,7 @@ BENCHMARKS = {
     "case": case.main, "growth": growth.main, "iteration": iteration.main,
     "books": books.main, "fuzz-inputs": fuzz_inputs.main, "fuzz-models": fuzz_models.main,
     "explain": explain.main, "segments": segments.main, "predict": predict.main,
+    "monitor": monitor.main,
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kyros_spark.stages.clean.stage import clean
     from kyros_spark.stages.evaluate.stage import evaluate
     from kyros_spark.stages.explain.stage import explain
+    from kyros_spark.stages.monitor.stage import monitor
     from kyros_spark.stages.pipeline import run
     from kyros_spark.stages.predict.stage import predict
     from kyros_spark.stages.prepare.stage import prepare
@@ -38,6 +39,7 @@ __all__ = [
     "get_session",
     "import_model",
     "load_config",
+    "monitor",
     "predict",
     "prepare",
     "promote",
@@ -59,6 +61,7 @@ _HOMES = {
     "predict": "stages.predict.stage",
     "evaluate": "stages.evaluate.stage",
     "explain": "stages.explain.stage",
+    "monitor": "stages.monitor.stage",
     "import_model": "operations.import_model",
     "promote": "operations.promote",
     "explain_change": "operations.explain_change",

@@ -43,7 +43,11 @@ class GateError(KyrosError):
 
 
 class ThresholdError(GateError):
-    """A model is outside the thresholds of evaluate; the evaluation that says so is kept."""
+    """A batch or model is outside its thresholds; the tables that say so are kept."""
+
+
+class DriftError(ThresholdError):
+    """A batch breaks a rule of monitor that fails; what was measured is kept."""
 
 
 class ModelFormatError(DataContractError):

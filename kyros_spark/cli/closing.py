@@ -22,8 +22,10 @@ def _of_stage(line: Mapping[str, Any]) -> str:
     counts = [f"{line['rows_in']:,} rows in", f"{line['rows_out']:,} out"]
     counts += [f"{line['rows_rejected']:,} rejected"] if line.get("rows_rejected") else []
     counts += [f"{line['rows_duplicate']:,} duplicates"] if line.get("rows_duplicate") else []
-    report = line.get("details", {}).get("report")
-    end = f"; report: {report}" if report else ""
+    details = line.get("details", {})
+    end = f"; report: {details['report']}" if details.get("report") else ""
+    alarms = [f"\n  {_alarm(alarm)}" for alarm in details.get("alarms", ())]
+    end += f"; drift: {details['verdict']}{''.join(alarms)}" if "verdict" in details else ""
     return f"{step}: done in {line['seconds']:.1f} s, {', '.join(counts)}{end}"
 
 
@@ -56,8 +58,18 @@ def _of_batch(batch: str, summary: Mapping[str, Any]) -> Iterator[str]:
     if summary.get("unseen_levels"):
         unseen = (f"{name} {count:,} rows" for name, count in summary["unseen_levels"].items())
         yield f"  levels that training never saw: {', '.join(unseen)}"
+    for alarm in summary.get("alarms", ()):
+        yield f"  drift, {_alarm(alarm)}"
     for model, (ratio, lower, upper) in summary.get("actual_expected", {}).items():
         interval = "" if lower is None else f"  [{100 * lower:.1f}, {100 * upper:.1f}]"
         yield f"  actual/expected of {model}: {100 * ratio:.1f} %{interval}"
     if "report" in summary:
         yield f"  report: {summary['report']}"
+
+
+def _alarm(alarm: Mapping[str, Any]) -> str:
+    of_model = f" of {alarm['model']}" if alarm.get("model") else ""
+    within = f" where {alarm['segment']} is {alarm['level']}" if alarm.get("segment") else ""
+    new = f" (new: {', '.join(alarm['new_levels'])})" if alarm.get("new_levels") else ""
+    measure = f"{alarm['metric']} {alarm['value']:.4g}, expected at most {alarm['threshold']:g}"
+    return f"{alarm['severity']}: {alarm['column']}{of_model}{within}{new}: {measure}"

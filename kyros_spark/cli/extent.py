@@ -10,8 +10,12 @@ from pathlib import Path
 from kyros_spark.config import Config, SourceSettings
 
 # Commands that read a few rows, or small tables alone.
-_SHORT = ("card", "doctor", "export", "models", "plan", "profile", "promote", "sql", "status")
-_SIZED = ("clean", "prepare", "train", "predict", "explain", "evaluate", "run", "benchmark")
+_SHORT = (
+    "card", "doctor", "export", "health", "models", "plan", "profile", "promote", "sql", "status"
+)  # fmt: skip
+_SIZED = (
+    "clean", "prepare", "train", "predict", "monitor", "explain", "evaluate", "run", "benchmark"
+)  # fmt: skip
 # Bytes of a command's files up to which Java's fast compiler is ahead.
 SMALL_FILES = 64 << 20
 # Compressed files hold about so many times their bytes.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any, NoReturn
 
-from kyros_spark.cli import commands, explain_command, upkeep_commands
+from kyros_spark.cli import commands, explain_command
 from kyros_spark.cli.sql.options import add_sql_options
+from kyros_spark.cli.upkeep_parser import add_upkeep
 from kyros_spark.environment import package_version
 from kyros_spark.errors import UsageError
 
@@ -15,6 +17,7 @@ _STAGES = {
     "prepare": "join claims to policies; compute exposure, targets, split and features",
     "train": "train the settings' models on their batches and register them",
     "predict": "apply registered models to a prepared batch",
+    "monitor": "compare a batch with the training batches and the one before; judge drift by rules",
     "explain": "say what each price of a batch is made of, feature by feature",
     "evaluate": "judge a batch's stored predictions: metrics, factors, lift, a report",
     "run": "run the stages in order for one or more batches",
@@ -25,7 +28,7 @@ _PROFILE = "sample driver and Python workers; leave stacks for a flame-graph vie
 _SETTING = "section.key=value"
 _SET = "override a setting, such as predict.kernel=portable; again for more"
 _JSON = "end with the result line on a terminal too, where words take its place"
-_RUN_STAGES = "by default clean,prepare,train,predict, and explain if the settings have it"
+RUN_STAGES = "by default clean,prepare,train,predict,monitor, and explain if the settings have it"
 _POLICY = "explain this policy alone, in words, and write no table"
 _FUSE = "compute features on the way, without table prepared where nobody needs it"
 
@@ -51,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", metavar="FOLDER", help=_PROFILE)
         if name == "run":
             command.add_argument("--batch", action="append", default=[], help="again for more")
-            command.add_argument("--stages", help=_RUN_STAGES)
+            command.add_argument("--stages", help=RUN_STAGES)
             command.add_argument("--fuse", action="store_true", help=_FUSE)
             command.set_defaults(work=commands.run_chain)
             continue
@@ -79,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     demo.set_defaults(work=commands.run_demo)
     _add_profile(stages)
     _add_suggest(stages)
-    _add_upkeep(stages)
+    add_upkeep(partial(_add_portfolio_command, stages), RUN_STAGES)
     _add_doctor(stages)
     _add_session(stages)
     example = "example: kyros sql --config conf/demo.yaml -e 'SELECT count(*) FROM policies'"
@@ -99,40 +102,6 @@ def _add_profile(stages: Any) -> None:
     choice.add_argument("--batch", help="the batch to show")
     choice.add_argument("--diff", nargs=2, metavar=("A", "B"), help="what B has otherwise than A")
     command.set_defaults(work=commands.run_profile)
-
-
-def _add_upkeep(stages: Any) -> None:
-    help_text = (
-        "show of each stage and batch whether it is current, stale, missing or failed, and why"
-    )
-    example = "example: kyros status --config conf/demo.yaml"
-    command = _add_portfolio_command(stages, "status", help_text, example)
-    command.add_argument("--batch", action="append", default=[], help="again for more")
-    help_text = "some of them (default: those of run, and any other where it was ever tried)"
-    command.add_argument("--stages", help=help_text)
-    command.set_defaults(work=upkeep_commands.run_status)
-    help_text = "show what run would do, with which settings, and what it is likely to take"
-    example = "example: kyros plan --config conf/demo.yaml --set plan.price_per_hour=4.20"
-    command = _add_portfolio_command(stages, "plan", help_text, example)
-    command.add_argument("--batch", action="append", default=[], help="again for more")
-    command.add_argument("--stages", help=_RUN_STAGES)
-    command.set_defaults(work=upkeep_commands.run_plan)
-    help_text = "run one stage alone on pinned table versions, and compare with earlier times"
-    example = "example: kyros benchmark predict --config conf/demo.yaml --batch 2023 --rows 50000"
-    command = _add_portfolio_command(stages, "benchmark", help_text, example)
-    stages_timed = ("clean", "prepare", "train", "predict")
-    command.add_argument("stage", choices=stages_timed, help="the stage to time")
-    command.add_argument("--batch", help="the extract's id")
-    command.add_argument("--rows", type=int, help="about so many of the batch (default: all)")
-    command.add_argument(
-        "--repeat", type=int, default=3, choices=range(1, 101), metavar="TIMES",
-        help="1 to 100 (default: 3); the first warms Spark up and is shown apart",
-    )  # fmt: skip
-    command.set_defaults(work=upkeep_commands.run_benchmark)
-    help_text = "compact the small tables, remove files older than tables.keep_days that none names"
-    example = "example: kyros maintain --config conf/demo.yaml"
-    command = _add_portfolio_command(stages, "maintain", help_text, example)
-    command.set_defaults(work=upkeep_commands.run_maintain)
 
 
 def _add_suggest(stages: Any) -> None:

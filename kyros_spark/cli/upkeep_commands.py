@@ -1,4 +1,4 @@
-"""Run the commands that look after a portfolio: status, plan, benchmark, maintain.
+"""Run the commands that look after a portfolio: status, plan, benchmark, maintain, health.
 
 Each imports Spark and the stages itself, so that `--help` answers at once.
 """
@@ -70,3 +70,12 @@ def run_maintain(arguments: argparse.Namespace) -> dict[str, Any]:
     from kyros_spark.operations.maintain import maintain
 
     return maintain(*_open(arguments, "kyros maintain"))
+
+
+def run_health(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write how the portfolio is doing; exit code 4 where something critical is not in order."""
+    from kyros_spark.operations.health import health, lines
+
+    state = health(*_open(arguments, "kyros health"), arguments.max_age_hours)
+    sys.stdout.write("".join(f"{line}\n" for line in lines(state)))
+    return {"stage": "health", "status": "done", **state.to_json()}

@@ -25,6 +25,14 @@ from kyros_spark.config.models import (
     ModelSettings,
     TrainSettings,
 )
+from kyros_spark.config.monitor import (
+    EVERY_SEGMENT,
+    OF_MODELS,
+    DriftRule,
+    MonitorSettings,
+    PrometheusSettings,
+    WebhookSettings,
+)
 from kyros_spark.config.predict import PredictSettings
 from kyros_spark.config.quality import BoundSettings, ChallengeSettings
 from kyros_spark.config.reconcile import ReconcileSettings
@@ -42,6 +50,8 @@ from kyros_spark.config.tracking import MlflowSettings
 
 __all__ = [
     "BATCH_PATTERN",
+    "EVERY_SEGMENT",
+    "OF_MODELS",
     "OWN_PARAMETERS",
     "AgeSettings",
     "AmountSettings",
@@ -54,6 +64,7 @@ __all__ = [
     "ColumnSettings",
     "Config",
     "CoverSettings",
+    "DriftRule",
     "EvaluateSettings",
     "ExplainSettings",
     "FeatureSettings",
@@ -63,9 +74,11 @@ __all__ = [
     "Measure",
     "MlflowSettings",
     "ModelSettings",
+    "MonitorSettings",
     "PeriodSettings",
     "PredictSettings",
     "PrepareSettings",
+    "PrometheusSettings",
     "RangeSettings",
     "ReconcileSettings",
     "RuleSettings",
@@ -78,6 +91,7 @@ __all__ = [
     "TableSettings",
     "ThresholdSettings",
     "TrainSettings",
+    "WebhookSettings",
     "columns_of",
     "is_remote",
     "load_config",

@@ -6,6 +6,7 @@ from kyros_spark.config.evaluate import EvaluateSettings
 from kyros_spark.config.explain import ExplainSettings
 from kyros_spark.config.features import PrepareSettings
 from kyros_spark.config.models import ModelSettings, TrainSettings, unit_of, unit_text
+from kyros_spark.config.monitor import MonitorSettings
 from kyros_spark.config.predict import PredictSettings
 
 _OF_CLAIMS = ("claim_count", "claim_amount", "claim_excess")
@@ -66,6 +67,34 @@ def check_explain(prepare: PrepareSettings, explain: ExplainSettings | None) -> 
             f"explain.segments: expected features of prepare.features "
             f"({', '.join(prepare.features)}), found {', '.join(unknown)}"
         )
+
+
+def check_monitor(prepare: PrepareSettings, monitor: MonitorSettings) -> None:
+    """Refuse columns and segments that are not features, and segments that are numbers.
+
+    Raises:
+        ValueError: names the setting, the values it may take, and its value.
+    """
+    names = {
+        "monitor.features": (monitor.features or (), prepare.features),
+        "monitor.segments": (
+            monitor.segments,
+            [name for name, feature in prepare.features.items() if not feature.is_number],
+        ),
+    }
+    for setting, (given, known) in names.items():
+        if unknown := sorted(set(given) - set(known)):
+            raise ValueError(
+                f"{setting}: expected {'features with levels' if 'seg' in setting else 'features'} "
+                f"of prepare.features ({', '.join(known)}), found {', '.join(unknown)}"
+            )
+    columns = {*prepare.features, *target_names(prepare), _WITH_EXCESS, "prediction"}
+    for rule in monitor.rules:
+        if unknown := sorted(set(rule.columns) - columns):
+            raise ValueError(
+                f"monitor.rules, {rule.name}: expected columns among {', '.join(sorted(columns))}, "
+                f"found {', '.join(unknown)}"
+            )
 
 
 def check_products(predict: PredictSettings, train: TrainSettings | None) -> None:

@@ -21,10 +21,12 @@ from kyros_spark.config.evaluate import EvaluateSettings
 from kyros_spark.config.explain import ExplainSettings
 from kyros_spark.config.features import PrepareSettings
 from kyros_spark.config.models import TrainSettings
+from kyros_spark.config.monitor import MonitorSettings
 from kyros_spark.config.names import (
     check_evaluate,
     check_explain,
     check_models,
+    check_monitor,
     check_products,
 )
 from kyros_spark.config.plan import PlanSettings
@@ -106,6 +108,7 @@ class Config(Section):
     predict: PredictSettings = PredictSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     explain: ExplainSettings | None = None
+    monitor: MonitorSettings = MonitorSettings()
     budgets: BudgetSettings = BudgetSettings()
     plan: PlanSettings = PlanSettings()
     spark: SparkSettings = SparkSettings()
@@ -175,4 +178,5 @@ class Config(Section):
         check_products(self.predict, self.train)
         check_evaluate(self.prepare, self.evaluate)
         check_explain(self.prepare, self.explain)
+        check_monitor(self.prepare, self.monitor)
         return self

@@ -15,7 +15,7 @@ def batch_summaries(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
 
     Of clean: policies in and out, duplicates, rejected rows with their most frequent rules, rows
     that a rule repaired. Of predict: rows of unseen levels by feature. Of evaluate: A/E with its
-    interval by model, and the report.
+    interval by model, and the report. Of monitor: the verdict, and the rules that are broken.
     """
     summaries: dict[str, dict[str, Any]] = {}
     for run in runs:
@@ -53,4 +53,9 @@ def _of_evaluate(details: Mapping[str, Any]) -> dict[str, Any]:
     return {name: details[name] for name in names if name in details}
 
 
-_SUMMARISED_BY = {"clean": _of_clean, "predict": _of_predict, "evaluate": _of_evaluate}
+def _of_monitor(details: Mapping[str, Any]) -> dict[str, Any]:
+    return {"drift": details.get("verdict"), "alarms": list(details.get("alarms", ()))}
+
+
+_SUMMARISED_BY = {"clean": _of_clean, "predict": _of_predict, "monitor": _of_monitor,
+                  "evaluate": _of_evaluate}  # fmt: skip

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.digest import digest
-from kyros_spark.log import event
+from kyros_spark.log import about, event
 from kyros_spark.runs.failures import translate_failures
 from kyros_spark.runs.heartbeat import FOLDER, heartbeat
+from kyros_spark.runs.metrics import samples
 from kyros_spark.runs.portfolio import Portfolio
+from kyros_spark.runs.prometheus import export
 from kyros_spark.runs.resources import Meter, summary
 from kyros_spark.runs.run import AD_HOC, LastRun, Run, fingerprint, new_run_id
 from kyros_spark.storage.small_files import beside
@@ -80,8 +83,13 @@ def execute(
     Raises:
         KyrosError: the work failed; the failure is in the ledger.
     """
-    portfolio, run = work.portfolio, Run(work.stage, work.batch, run_id or new_run_id())
-    in_pipeline = skipped is not None
+    run = Run(work.stage, work.batch, run_id or new_run_id())
+    with about(run.log_fields):
+        return _executed(work, run, skipped)
+
+
+def _executed(work: Work[Any], run: Run, skipped: list[Run] | None) -> Run:
+    portfolio, in_pipeline = work.portfolio, skipped is not None
     meter = Meter(portfolio.spark)
     try:
         with translate_failures(run):
@@ -99,7 +107,9 @@ def execute(
             run.details[AD_HOC] = True
         error.kyros_run = run  # type: ignore[attr-defined]  # for the result line
         _record_failure(portfolio, run, in_pipeline)
+        _tell_metrics(portfolio, run)
         raise
+    _tell_metrics(portfolio, run)
     for tidy in run.afterwards:  # what a killed run would still have needed
         tidy()
     if not in_pipeline:
@@ -172,6 +182,16 @@ def _record_failure(portfolio: Portfolio, run: Run, in_pipeline: bool) -> None:
                 portfolio.tables.release()
     except Exception as error:  # a dead JVM or a full device: of the same cause
         event(f"the failure could not be written to the ledger: {error}")
+
+
+def _tell_metrics(portfolio: Portfolio, run: Run) -> None:
+    """Hand the run's metrics on where the settings say; nothing of it can fail the run."""
+    settings = portfolio.config.monitor.prometheus
+    if settings.is_used:
+        with suppress(Exception):  # a JVM that is gone answers for no ledger
+            predictions = portfolio.ledger.last_runs("predict").values()
+            name = portfolio.config.portfolio
+            export(settings, name, run.stage, samples(run, name, predictions))
 
 
 def _is_current(tables: DeltaTables, run: Run, last_run: LastRun) -> bool:

@@ -56,6 +56,11 @@ class Ledger:
         """Return the last run of the stage on the batch that ended well."""
         return self._all_last_runs().get((stage, batch))
 
+    def last_runs(self, stage: str) -> dict[str, LastRun]:
+        """Return, by batch, the last run of the stage that ended well."""
+        of_stage = self._all_last_runs().items()
+        return {batch: run for (of, batch), run in of_stage if of == stage}
+
     def _all_last_runs(self) -> dict[tuple[str, str], LastRun]:
         if self._last_runs is None:
             self._version = self._cache.now()

@@ -58,6 +58,12 @@ class Run:
         """Return the wall time so far, or of the whole run once it ended."""
         return round((self.ended or time.time()) - self.started, 3)
 
+    def log_fields(self) -> dict[str, Any]:
+        """Return what every line of the log says of the run: its models once they are known."""
+        models = self.details.get("models")
+        versions = {"models": dict(models)} if isinstance(models, Mapping) and models else {}
+        return {"run_id": self.run_id, "stage": self.stage, "batch": self.batch, **versions}
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a part of the run, and say that it began."""

@@ -32,6 +32,12 @@ STAGE_INPUTS: dict[str, tuple[StageInput, ...]] = {
         StageInput("prepare", ("prepared", "feature_log")),
         StageInput("train", ("models",), on="training"),
     ),
+    # Features are judged without predictions too; the baseline is that of the training batches.
+    "monitor": (
+        StageInput("prepare", ("prepared", "feature_log")),
+        StageInput("prepare", ("prepared",), on="training batches"),
+        StageInput("predict", ("predictions",)),
+    ),
     "explain": (
         StageInput("prepare", ("prepared", "feature_log")),
         StageInput("train", ("models",), on="training"),

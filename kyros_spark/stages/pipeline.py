@@ -1,7 +1,7 @@
 """run: the stages in order, for one or more batches; stops at the first failure.
 
-A batch that misses the thresholds of evaluate stops no other batch's evaluation, which it is no
-input of: the chain fails at its end.
+A batch that misses the thresholds of evaluate, or breaks a rule of monitor that fails, goes no
+further, but stops no other batch, which it is no input of: the chain fails at its end.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from kyros_spark.stages.clean.stage import clean_work
 from kyros_spark.stages.evaluate.stage import evaluate_work
 from kyros_spark.stages.explain.stage import explain_work
 from kyros_spark.stages.graph import check_run, training_label
+from kyros_spark.stages.monitor.stage import monitor_work
 from kyros_spark.stages.predict.stage import predict_work
 from kyros_spark.stages.prepare.stage import prepare_work
 from kyros_spark.stages.train.stage import train_work
 
-STAGES = ("clean", "prepare", "train", "predict")
+STAGES = ("clean", "prepare", "train", "predict", "monitor")
 OPTIONAL_STAGES = ("explain", "evaluate")  # run if they are asked for
 
 
@@ -90,7 +91,11 @@ def run(
     portfolio, skipped = Portfolio(spark, config), list[Run]()
     pipeline = PipelineRun()
     steps = steps_of(config, chosen, stages, fuse)
+    refused = set[str]()
     for number, step in enumerate(steps, start=1):
+        if step.batch in refused:
+            event(f"step {number} of {len(steps)}: {step.stage} {step.batch} is left out")
+            continue
         event(f"step {number} of {len(steps)}: {step.stage} {step.batch}")
         try:
             pipeline.runs.append(execute(step.work(portfolio), run_id, skipped))
@@ -100,6 +105,7 @@ def run(
                 event("unforeseen failure", level=40, cause=error, error=type(error).__name__)
             if not isinstance(error, ThresholdError):
                 break
+            refused.add(step.batch)
     try:
         _close(portfolio, skipped)
     except Exception as error:
@@ -124,6 +130,7 @@ def steps_of(
     trained_on = config.train.batches if config.train is not None and "train" in stages else ()
     needed = not fuse or {"evaluate", "explain"} & set(stages)
     prepared = batches if needed else set(batches) & set(trained_on)
+    prepared_in_order = [batch for batch in batches if batch in prepared]
     steps: list[Step] = []
     for batch in batches:
         steps.append(Step("clean", batch, partial(clean_work, batch=batch)))
@@ -131,9 +138,13 @@ def steps_of(
             steps.append(Step("prepare", batch, partial(prepare_work, batch=batch)))
     if set(trained_on) & set(batches):
         steps.append(Step("train", training_label(config), train_work))
+    if config.monitor.gates_features:  # before anything of the batch is predicted
+        steps += [Step("monitor", b, partial(monitor_work, batch=b)) for b in prepared_in_order]
     for batch in batches:
         fused = batch not in prepared
         steps.append(Step("predict", batch, partial(predict_work, batch=batch, fuse=fused)))
+    for batch in batches:
+        steps.append(Step("monitor", batch, partial(monitor_work, batch=batch)))
     for batch in batches:
         steps.append(Step("explain", batch, partial(explain_work, batch=batch)))
     for batch in batches:

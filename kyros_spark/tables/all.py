@@ -5,6 +5,7 @@ from __future__ import annotations
 from kyros_spark.config import Config
 from kyros_spark.tables.claims import claims
 from kyros_spark.tables.contract import Table
+from kyros_spark.tables.drift import DRIFT
 from kyros_spark.tables.evaluation_factors import EVALUATION_FACTORS
 from kyros_spark.tables.evaluation_lift import EVALUATION_LIFT
 from kyros_spark.tables.evaluation_metrics import EVALUATION_METRICS
@@ -15,6 +16,7 @@ from kyros_spark.tables.models import MODELS
 from kyros_spark.tables.policies import policies
 from kyros_spark.tables.predictions import predictions
 from kyros_spark.tables.prepared import prepared
+from kyros_spark.tables.profile_metrics import PROFILE_METRICS
 from kyros_spark.tables.profiles import PROFILES
 from kyros_spark.tables.rejects import REJECTS
 from kyros_spark.tables.relativities import RELATIVITIES
@@ -38,6 +40,8 @@ TABLE_NAMES = (
     EVALUATION_METRICS.name,
     EVALUATION_FACTORS.name,
     EVALUATION_LIFT.name,
+    PROFILE_METRICS.name,
+    DRIFT.name,
     RUNS.name,
 )
 
@@ -61,5 +65,7 @@ def all_tables(config: Config) -> tuple[Table, ...]:
         EVALUATION_METRICS,
         EVALUATION_FACTORS,
         EVALUATION_LIFT,
+        PROFILE_METRICS,
+        DRIFT,
         RUNS,
     )

@@ -16,6 +16,7 @@ from kyros_spark.stages.clean import stage as clean_stage
 STEPS = [
     ("clean", FIRST), ("prepare", FIRST), ("clean", SECOND), ("prepare", SECOND),
     ("train", FIRST), ("predict", FIRST), ("predict", SECOND),
+    ("monitor", FIRST), ("monitor", SECOND),
 ]  # fmt: skip
 
 
@@ -42,7 +43,9 @@ def test_a_changed_setting_is_told_with_all_that_rests_on_it_and_run_does_just_t
     portfolio.set("train.models.boosted.boosting.rounds", 11)
     found = told(portfolio)
     stale = {step for step, (state, _) in found.items() if state == "stale"}
-    assert stale == {("train", FIRST), ("predict", FIRST), ("predict", SECOND)}
+    assert stale == {("train", FIRST)} | {
+        (stage, batch) for stage in ("predict", "monitor") for batch in (FIRST, SECOND)
+    }
     assert found["train", FIRST] == ("stale", ["settings"])
     assert {step for step, status in ran(portfolio).items() if status == "done"} == stale
     assert {state for state, _ in told(portfolio).values()} == {"current"}
@@ -92,10 +95,10 @@ def test_plan_tells_steps_rows_and_micro_batches_time_and_cost_from_past_runs(po
     portfolio.set("predict.rows_per_micro_batch", 50)
     portfolio.set("predict.unseen_warning_share", 0.5)
     line = portfolio.must("plan")
-    assert [(s["stage"], s["batch"]) for s in line["steps"]] == STEPS[-2:]
+    assert [(s["stage"], s["batch"]) for s in line["steps"]] == STEPS[-4:]
     past = portfolio.read(spark, "runs").where("stage = 'predict' AND status = 'done'").collect()
     speed = sorted(row["rows_in"] / row["seconds"] for row in past)[len(past) // 2]
-    for step in line["steps"]:
+    for step in line["steps"][:2]:
         assert (step["rows"], step["micro_batches"]) == (POLICIES, 3)
         assert step["seconds"] == pytest.approx(POLICIES / speed, abs=0.06)
         assert step["cost"] == pytest.approx(step["seconds"] / 100, abs=1e-4)

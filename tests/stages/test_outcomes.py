@@ -34,9 +34,9 @@ def test_a_second_run_of_the_same_line_skips_every_stage(portfolio, tables_as_be
     tables_as_before(portfolio.base)
     line = portfolio.must(f"run --batch {FIRST} --batch {SECOND} --run-id again")
     assert set(statuses(line).values()) == {"skipped"} and line["status"] == "skipped"
-    assert len(statuses(line)) == 7
+    assert len(statuses(line)) == 9
     told = runs(portfolio, spark, "again")
-    assert len(told) == 7 and {row["status"] for row in told} == {"skipped"}
+    assert len(told) == 9 and {row["status"] for row in told} == {"skipped"}
 
 
 def test_a_changed_model_trains_that_model_only_and_changed_back_it_is_champion_again(
@@ -51,10 +51,11 @@ def test_a_changed_model_trains_that_model_only_and_changed_back_it_is_champion_
         ("prepare", FIRST): "skipped",
         ("train", FIRST): "done",
         ("predict", FIRST): "done",
+        ("monitor", FIRST): "done",
     }
     after = snapshot(portfolio.base)
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"models", "relativities", "predictions"}
+    assert changed == {"models", "relativities", "predictions", "profile_metrics"}
     models = {
         (r["model_name"], r["model_version"]): r["status"] for r in all_models(portfolio, spark)
     }
@@ -180,7 +181,7 @@ def test_a_batch_is_written_by_one_commit_a_table(finished, spark):
 
 def test_the_ledger_tells_inputs_versions_code_and_memory(finished, spark):
     rows = {(r["stage"], r["batch_id"]): r for r in finished.read(spark, "runs").collect()}
-    assert len(rows) == 7
+    assert len(rows) == 9
     for row in rows.values():
         assert row["status"] == "done" and row["portfolio"] == "tiny"
         assert len(row["settings_hash"]) == len(row["fingerprint"]) == len(row["code_hash"]) == 64
@@ -202,11 +203,13 @@ def test_the_ledger_tells_inputs_versions_code_and_memory(finished, spark):
 def contracts(finished):
     config = load_config(str(finished.config_file()))
     from kyros_spark.tables.claims import claims
+    from kyros_spark.tables.drift import DRIFT
     from kyros_spark.tables.feature_log import FEATURE_LOG
     from kyros_spark.tables.models import MODELS
     from kyros_spark.tables.policies import policies
     from kyros_spark.tables.predictions import predictions
     from kyros_spark.tables.prepared import prepared
+    from kyros_spark.tables.profile_metrics import PROFILE_METRICS
     from kyros_spark.tables.profiles import PROFILES
     from kyros_spark.tables.rejects import REJECTS
     from kyros_spark.tables.relativities import RELATIVITIES
@@ -215,7 +218,7 @@ def contracts(finished):
     source = config.sources.policies
     return [
         policies(source), claims(config.sources.claims), REJECTS, PROFILES, prepared(source, config.prepare),
-        FEATURE_LOG, MODELS, RELATIVITIES, predictions(source), RUNS,
+        FEATURE_LOG, MODELS, RELATIVITIES, predictions(source), PROFILE_METRICS, DRIFT, RUNS,
     ]  # fmt: skip
 
 

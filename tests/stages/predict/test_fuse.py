@@ -22,6 +22,7 @@ def test_a_fused_batch_has_the_same_predictions_and_is_never_prepared(portfolio,
     assert [(s["stage"], s["batch"], s["status"]) for s in line["steps"]] == [
         ("clean", FIRST, "skipped"), ("prepare", FIRST, "skipped"), ("clean", NEW, "done"),
         ("train", FIRST, "skipped"), ("predict", FIRST, "skipped"), ("predict", NEW, "done"),
+        ("monitor", FIRST, "skipped"), ("monitor", NEW, "done"),
     ]  # fmt: skip
     assert values(portfolio, spark, NEW) == values(portfolio, spark, SECOND)
     assert portfolio.read(spark, "prepared", NEW).count() == 0

@@ -1,0 +1,1 @@
+"""Measures of drift and the rules that judge them: pure, over sums that merge."""

@@ -87,11 +87,15 @@ test-monitor: setup build/prometheus/.done  ## Test metrics and alerts against P
 build/prometheus/.done: conf/prometheus/packages
 	@command -v apt-get >/dev/null || { \
 	  echo "test-monitor: expected apt-get (Debian, Ubuntu), found none" >&2; exit 2; }
-	@rm -rf build/prometheus && mkdir -p build/prometheus && cd build/prometheus && \
+	@rm -rf build/prometheus && mkdir -p build/prometheus/lists/partial build/prometheus/cache && \
+	cd build/prometheus && \
+	apt="apt-get -qq -o Dir::State::lists=$$PWD/lists -o Dir::Cache=$$PWD/cache -o APT::Sandbox::User="; \
+	$$apt update 2>log.txt || true; \
 	for package in $$(cat ../../conf/prometheus/packages); do \
-	  apt-get -qq download "$$package" 2>log.txt || apt-get -qq download "$${package%%=*}" 2>>log.txt || { \
+	  $$apt download "$$package" 2>>log.txt || $$apt download "$${package%%=*}" 2>>log.txt || { \
 	    cat log.txt >&2; echo "test-monitor: $$package could not be downloaded; the reason is above." \
-	      "Are apt's lists there (apt-get update)?" >&2; exit 2; }; done && \
+	      "Is the network up, and does apt reach Debian's packages?" >&2; exit 2; }; done && \
+	rm -rf lists cache && \
 	for file in *.deb; do dpkg -x "$$file" . && echo "test-monitor: $$file"; done
 	@# Its templates are looked for under /usr: a path of the same length, from the folder it runs in.
 	@LC_ALL=C sed -i 's#/usr/share/prometheus/alertmanager#usr/share/prometheus//alertmanager#g' \

@@ -67,8 +67,12 @@ _STUCK = threading.Event()  # set once a compiler exceeds its limit: it still ho
 
 
 @cache
-def compiled(function: Callable[..., Any], *arguments: types.Type) -> Callable[..., Any]:
+def compiled(
+    function: Callable[..., Any], *arguments: types.Type, patience: float = 1.0
+) -> Callable[..., Any]:
     """Compile `function` for these argument types; a repeated call returns the same code.
+
+    patience: how many times the usual limit it may take, for a function that inlines many others.
 
     Raises:
         CompileError: the compiler failed or exceeded its time limit.
@@ -79,14 +83,14 @@ def compiled(function: Callable[..., Any], *arguments: types.Type) -> Callable[.
             dispatcher._cache = _KernelCache(function)
         except Exception as error:  # a later numba may have moved its cache: do without it
             LOG.warning("kernels are compiled in every process: %s", error)
-    _run_with_limit(function.__name__, lambda: dispatcher.compile(tuple(arguments)))
+    limit = compile_seconds() * patience
+    _run_with_limit(function.__name__, limit, lambda: dispatcher.compile(tuple(arguments)))
     dispatcher.disable_compile()
     return dispatcher
 
 
-def _run_with_limit(name: str, work: Callable[[], Any]) -> None:
+def _run_with_limit(name: str, limit: float, work: Callable[[], Any]) -> None:
     """Do the work in a separate thread: a compiler cannot be interrupted, but can be abandoned."""
-    limit = compile_seconds()
     failure: list[BaseException] = []
 
     def attempt() -> None:

@@ -58,7 +58,9 @@ def means_of(rows: SegmentRows, coefficients: np.ndarray, law: np.ndarray) -> np
 
 def fit_segments(*arguments: np.ndarray) -> None:
     """Fit segments: see kernels/small_fits.py."""
-    _compiled(small_fits.fit_segments)(*arguments)
+    kernel = small_fits.fit_segments
+    # A whole fit in one function: 16 s of one core to compile, where others take 1.
+    compiled(kernel, *_signatures()[kernel], patience=5)(*arguments)
 
 
 @functools.cache

@@ -68,11 +68,14 @@ ODD = {
     "array<string>": [[], ["", None, "b"], None],
     "map<string,double>": [{}, {"": float("nan"), "é": -0.0, "n": None}, None],
     "map<string,bigint>": [{}, {"a'b": 2**53 + 1}, None],
+    "array<double>": [[], [float("nan"), -0.0, None], None],
+    "struct<statistic:double,pvalue:double>": [{"statistic": -0.0, "pvalue": None}, None],
     "map<string,string>": [{}, {"a": "", "b": None}, None],
 }  # fmt: skip
 REASON = {"rule": "r", "column": None, "expected": "é", "found": ""}
 SOUND = {"status": "done", "part": "all", "rule": "r", "prediction": 0.5, "exposure": 0.5,
-         "batch_id": "2023", "model_name": "m"}  # fmt: skip
+         "batch_id": "2023", "model_name": "m", "drift_type": "BASELINE"}  # fmt: skip
+STATUS = {"models": "champion", "segments": "fitted"}
 
 
 def odd_rows(table, sound=SOUND):
@@ -80,8 +83,8 @@ def odd_rows(table, sound=SOUND):
     kinds = {
         column.name: ODD.get(column.type, [[REASON, REASON], [], None]) for column in table.columns
     }
-    if table.name == "models":
-        sound = sound | {"status": "champion"}
+    if table.name in STATUS:
+        sound = sound | {"status": STATUS[table.name]}
     return [
         {name: sound.get(name, values[n % len(values)]) for name, values in kinds.items()}
         for n in range(8)
@@ -185,7 +188,7 @@ def test_its_commit_reads_like_one_of_the_dataframe_writer(contract, tables, spa
 
 
 BROKEN = {"status": "bogus", "part": None, "rule": None, "prediction": None, "exposure": -0.5,
-          "batch_id": None}  # fmt: skip
+          "batch_id": None, "drift_type": "SINCE"}  # fmt: skip
 
 
 @pytest.mark.parametrize(

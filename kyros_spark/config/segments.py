@@ -17,7 +17,9 @@ def check_segments(model: Any) -> None:
         ValueError: names the setting, what it needs, and its value.
     """
     if not model.by:
-        given = [name for name in _OWN if name in model.model_fields_set]
+        # The registry's settings of a model without segments name them all, with their defaults.
+        fields = type(model).model_fields
+        given = [name for name in _OWN if getattr(model, name) != fields[name].default]
         if given:
             raise ValueError(f"{', '.join(given)}: for a model with segments; name them in by")
         return

@@ -44,9 +44,9 @@ MOST_KEYS = 1 << 62
 
 def key_feature(feature: Feature) -> Feature:
     """Return a feature with levels as a key of segments: code 0 is for every unseen level."""
-    known = [level for level in feature.levels if level not in (OTHER_LEVEL, feature.missing)]
+    levels = [level for level in feature.levels if level not in (OTHER_LEVEL, feature.missing)]
     update = {
-        "levels": (OTHER_LEVEL, *known), "base_code": 0, "missing": None, "unseen": "other",
+        "levels": (OTHER_LEVEL, *levels), "base_code": 0, "missing": None, "unseen": "other",
     }  # fmt: skip
     return feature.model_copy(update=update)
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from kyros_spark.evaluation.report.exposure_bars import draw_exposure
 from kyros_spark.evaluation.report.palette import BAR, FAINT, INK
 
 UP, DOWN, WHOLE = "#D55E00", "#0072B2", "#5f6570"
@@ -62,16 +63,7 @@ def dependence(axes: Axes, spec: Spec) -> None:
     """Draw a feature's mean effect by level, above bars of exposure."""
     labels, y = spec["levels"], spec["effects"]
     places = range(len(labels))
-    bars = axes.twinx()
-    bars.bar(places, spec["shares"], color=BAR, width=0.85)
-    most = max([*spec["shares"], 1e-12])
-    bars.set_ylim(0, most * 3.2)
-    bars.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    bars.set_ylabel("share of exposure", color=FAINT)
-    bars.set_yticks([tick for tick in bars.get_yticks() if tick <= most * 1.15])
-    bars.tick_params(axis="y", colors=FAINT)
-    axes.set_zorder(bars.get_zorder() + 1)
-    axes.patch.set_visible(False)
+    draw_exposure(axes, spec["shares"], width=0.85)
     axes.axhline(spec["neutral"], color=INK, linewidth=0.8)
     axes.plot(places, y, "o", color=UP, markersize=4)
     axes.plot(range(spec["joined"]), y[: spec["joined"]], color=UP)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
-from kyros_spark.evaluation.report.palette import BAR, COLOURS, FAINT, INK, MARKS
+from kyros_spark.evaluation.report.exposure_bars import draw_exposure
+from kyros_spark.evaluation.report.palette import COLOURS, INK, MARKS
 
 Spec = Mapping[str, Any]
 _SHIFT = 0.22  # of a level's width, between models at one level
@@ -17,7 +17,7 @@ _LEAST_SHARE = 0.01  # of exposure: smaller levels do not stretch the axis
 
 def factor(axes: Axes, spec: Spec) -> None:
     """Draw actual over expected by level with intervals, above bars of exposure."""
-    _exposure(axes, spec)
+    draw_exposure(axes, spec["shares"], width=0.8)
     axes.axhline(1, color=INK, linewidth=0.8)
     for place, line in enumerate(spec["lines"]):
         shift = (place - (len(spec["lines"]) - 1) / 2) * _SHIFT
@@ -30,7 +30,7 @@ def factor(axes: Axes, spec: Spec) -> None:
 
 def one_way(axes: Axes, spec: Spec) -> None:
     """Draw the observed mean by level with intervals, each model's mean, and bars of exposure."""
-    _exposure(axes, spec)
+    draw_exposure(axes, spec["shares"], width=0.8)
     observed, models = spec["observed"], spec["lines"]
     for line in models:
         points = [n for n, y in enumerate(line["y"]) if y is not None]
@@ -44,18 +44,6 @@ def one_way(axes: Axes, spec: Spec) -> None:
     _fit(axes, least, most)
     axes.set_ylabel(spec["ylabel"])
     _label_levels(axes, spec)
-
-
-def _exposure(axes: Axes, spec: Spec) -> None:
-    bars, most = axes.twinx(), max(spec["shares"])
-    bars.bar(range(len(spec["shares"])), spec["shares"], color=BAR, width=0.8)
-    bars.set_ylim(0, most * 3.2)
-    bars.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    bars.set_ylabel("share of exposure", color=FAINT)
-    bars.set_yticks([tick for tick in bars.get_yticks() if tick <= most * 1.15])
-    bars.tick_params(axis="y", colors=FAINT)
-    axes.set_zorder(bars.get_zorder() + 1)
-    axes.patch.set_visible(False)
 
 
 def _with_intervals(
@@ -82,9 +70,8 @@ def _ends(
     for line in lines:
         for n, share in enumerate(shares):
             if share >= _LEAST_SHARE and line["y"][n] is not None:
-                ends = (line["y"][n], line["lower"][n], line["upper"][n])
-                known = [end for end in ends if end is not None]
-                least, most = min(least, *known), max(most, *known)
+                ends = [end for key in ("y", "lower", "upper") if (end := line[key][n]) is not None]
+                least, most = min(least, *ends), max(most, *ends)
     return max(0.0, least), most
 
 

@@ -58,17 +58,17 @@ def compare_claims(
 
     A batch that models are trained on is left out: they know its claims.
     """
-    known = {name for name, exposure in features.targets.items() if exposure > 0}
-    if of.is_baseline or not models or not known:
+    known_targets = {name for name, exposure in features.targets.items() if exposure > 0}
+    if of.is_baseline or not models or not known_targets:
         return
     segments = dict(features.baseline.plan.segments) if features.baseline is not None else {}
     measured = {model.name: model for model in models}
-    plan, selection = _plan(of, of.batch, measured, known, segments)
+    plan, selection = _plan(of, of.batch, measured, known_targets, segments)
     if not plan.models:
         return
     with run.phase("claims"):
         now = _summed(of, of.batch, plan, selection)
-        before = _baseline(of, measured, known, segments)
+        before = _baseline(of, measured, known_targets, segments)
         interval = ConfidenceInterval(of.portfolio.config.evaluate.confidence)
         judging = _Judging(of, plan, now, before, interval)
         for model in plan.models:
@@ -79,7 +79,7 @@ def _plan(
     of: MonitoredBatch,
     batch: str,
     measured: Mapping[str, MeasuredModel],
-    known: set[str],
+    known_targets: set[str],
     segments: Mapping[str, tuple[str, ...]],
 ) -> tuple[ClaimPlan, Selection]:
     """Return the models of a batch that its claims can judge, and their stored predictions."""
@@ -90,7 +90,7 @@ def _plan(
         replace(model, trained_on=(), labelled=True)
         for model in added
         if model.settings is not None
-        and {model.settings.target} - known <= {"claim_amount_with_excess"}
+        and {model.settings.target} - known_targets <= {"claim_amount_with_excess"}
         and model.version == measured[model.name].version
     )
     bins = {
@@ -113,7 +113,7 @@ def _summed(
 def _baseline(
     of: MonitoredBatch,
     measured: Mapping[str, MeasuredModel],
-    known: set[str],
+    known_targets: set[str],
     segments: Mapping[str, tuple[str, ...]],
 ) -> ByPart:
     """Return the sums over the batch that models are trained on: kept, or measured once."""
@@ -125,10 +125,10 @@ def _baseline(
     identity = {name: value for name, value in of.identity().items() if batch in name}
     cuts = {name: model.bins.to_json() for name, model in with_baseline.items() if model.bins}
     versions = {name: model.version for name, model in with_baseline.items()}
-    key = digest([FORMAT, "claims", identity, cuts, versions, segments, sorted(known)])
+    key = digest([FORMAT, "claims", identity, cuts, versions, segments, sorted(known_targets)])
 
     def compute() -> ByPart:
-        plan, selection = _plan(of, batch, with_baseline, known, segments)
+        plan, selection = _plan(of, batch, with_baseline, known_targets, segments)
         return _summed(of, batch, plan, selection) if plan.models else {}
 
     def read(document: Mapping[str, Any]) -> ByPart:
@@ -148,9 +148,9 @@ def _rows(judging: _Judging, model: EvaluatedModel, no_baseline: bool) -> Iterat
     _order(result, whole, plan.sums(judging.before, model, TEST), no_baseline)
     yield DriftRow(_subject(model), BASELINE, judging.of.baseline_label, result)
     for segment in plan.segments:
-        known = dict(plan.sliced(judging.before, model, segment))
+        baseline = dict(plan.sliced(judging.before, model, segment))
         for level, sums in plan.sliced(judging.now, model, segment):
-            result = _level(judging, model, sums, known.get(level))
+            result = _level(judging, model, sums, baseline.get(level))
             result.absent |= dict.fromkeys(_OF_ORDER, "not measured within a segment")
             subject = _subject(model, segment, level)
             yield DriftRow(subject, BASELINE, judging.of.baseline_label, result)

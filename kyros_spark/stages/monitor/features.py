@@ -77,8 +77,8 @@ def profile_batch(of: MonitoredBatch, measured: MeasuredFeatures, prepared: Last
     if baseline is None:
         return
     bins = {n: b for n, b in baseline.plan.bins.items() if n not in measured.left_out}
-    known = [target.name for target in targets(of.portfolio.config.prepare)]
-    counted = {name: ColumnBins(name, is_number=True) for name in known}
+    target_names = [target.name for target in targets(of.portfolio.config.prepare)]
+    counted = {name: ColumnBins(name, is_number=True) for name in target_names}
     segments = {n: levels for n, levels in baseline.plan.segments.items() if n in bins}
     # Of targets it is only asked whether they are known.
     plan = FeaturePlan(bins | counted, segments, baseline.plan.most)
@@ -86,7 +86,7 @@ def profile_batch(of: MonitoredBatch, measured: MeasuredFeatures, prepared: Last
     rows = batch.select(plan.columns)
     profile = plan.profile(rows.aggregate(plan.columns, plan.state))
     for subject, histogram in profile.items():
-        if subject.column not in known:
+        if subject.column not in target_names:
             measured.profile[subject] = histogram
         elif not subject.slice_key and histogram is not None:
             measured.targets[subject.column] = float(histogram.given.weight.sum())

@@ -47,10 +47,10 @@ class BatchRows:
             table.rows({"batch_id": batch, **partition}, columns) if table is not None else None
             for batch, table in self._plain.items()
         ]
-        known = [part for part in parts if part is not None]
-        if not known or len(known) < len(parts):
+        held = [part for part in parts if part is not None]
+        if not held or len(held) < len(parts):
             return None
-        return pa.concat_tables(known).unify_dictionaries()
+        return pa.concat_tables(held).unify_dictionaries()
 
     @cached_property
     def _plain(self) -> dict[str, PlainTable | None]:

@@ -75,8 +75,8 @@ class FilePredictor:
 
             written, totals = gathered(run, staged, len(parts), write_part, where)
             run.outputs["predictions"] = written
-            known = [part for part in totals if part is not None]
-            return summed(known) if len(known) == len(parts) else None
+            kept = [part for part in totals if part is not None]
+            return summed(kept) if len(kept) == len(parts) else None
         whole: list[Totals] = []
 
         def write_whole(commit: FileCommit) -> None:

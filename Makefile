@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-matrix test-cluster test-s3 test-airflow test-asl test-monitor \
+.PHONY: help setup demo test test-slow test-matrix test-cluster test-s3 test-airflow test-asl test-monitor \
   test-wheel audit lint bench docs wheel sql clean distclean
 
 PYTHON ?=
@@ -48,8 +48,13 @@ $(STAMP): $(LOCKS) pyproject.toml
 demo: setup  ## Run the four stages on a generated motor portfolio, on this machine alone
 	@$(BIN)/kyros demo
 
-test: setup  ## Run every test, in two processes (WORKERS=4 for more)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0
+
+test: setup  ## Run the quick tests, in two processes (WORKERS=4 for more)
+	@$(PYTEST) -m "not slow"
+
+test-slow: setup  ## Run the slow tests: kills, real portfolios, repeated cases (TURN=1/4 for a quarter)
+	@$(PYTEST) -m slow $(TURN:%=--turn %)
 
 # Hadoop's S3 file system and the parts of Amazon's library that it calls: 15 MB instead of 640 MB.
 test-s3: setup build/s3a/.done  ## Run the chain on s3a:// against an S3 server on loopback

@@ -24,16 +24,45 @@ OWN_TARGET = {
 }
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--turn",
+        metavar="K/N",
+        help="of each function's slow cases only every N-th, from the K-th on; 1/1 is all",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(config, items):
-    asked = config.getoption("-m")
+    mark_repeats(items)
+    asked, slow = config.getoption("-m"), turn_of(config.getoption("--turn"), items)
     left_out = [
         item
         for item in items
         if any(item.get_closest_marker(name) and name not in asked for name in OWN_TARGET)
+        or (item.get_closest_marker("slow") and item not in slow)
     ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def mark_repeats(items):
+    """Leave the first case of a function marked `repeats` among the quick ones."""
+    seen = set()
+    for item in items:
+        if item.get_closest_marker("repeats"):
+            name = item.nodeid.partition("[")[0]
+            if name in seen:
+                item.add_marker("slow")
+            seen.add(name)
+
+
+def turn_of(turn, items):
+    """Return the slow tests whose turn it is; those of one file come in turn one after another."""
+    number, of = map(int, (turn or "1/1").split("/"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    return set(slow[number % of :: of])
 
 
 # Commands that tests start must not go to a session that the developer keeps.

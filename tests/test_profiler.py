@@ -46,6 +46,7 @@ def test_without_a_folder_nothing_is_done(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_stage_is_profiled_with_its_workers(portfolio):
     portfolio.set("predict.unseen_warning_share", 0.5)  # so that there is something to do
     folder = portfolio.folder / "profiles"

@@ -14,6 +14,7 @@ from kyros_spark.cli.sql import answer, prompt
 from kyros_spark.config import load_config
 
 
+@pytest.mark.slow
 def test_an_interrupted_stage_says_so_and_the_same_command_ends_well(portfolio, spark, tmp_path):
     portfolio.spoil_cells("age", {5: "33"})
     config, log = portfolio.config_file(), tmp_path / "log.txt"

@@ -65,6 +65,7 @@ def numbers(tables):
     return [txn["version"] for txn in found if txn["appId"] == "kyros-lease"]
 
 
+@pytest.mark.slow
 def test_a_commit_carries_its_lease_s_number_and_a_lost_one_s_is_refused(spark, tmp_path):
     base, store = tmp_path / "tables", Memory()
     first, second = driver(spark, base, store), driver(spark, base, store)

@@ -9,6 +9,7 @@ from kyros_spark.storage import files
 BEGUN = ".00000000000000000000.json.a1347b77.tmp"
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("table", ["runs", "policies"])
 def test_a_log_without_a_commit_is_begun_again(raw_portfolio, spark, table):
     log = raw_portfolio.base / table / "_delta_log"

@@ -51,6 +51,7 @@ def corrected(portfolio):
     return portfolio
 
 
+@pytest.mark.slow
 def test_wherever_the_device_is_full_the_run_is_named_and_the_next_one_ends_alike(
     finished, device, spark, tmp_path
 ):

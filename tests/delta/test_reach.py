@@ -34,6 +34,7 @@ def tables(spark, tmp_path_factory):
     return tables
 
 
+@pytest.mark.slow
 def test_no_name_of_a_batch_model_or_product_changes_another_batch(spark, tmp_path):
     tables = DeltaTables(spark, TableSettings(base=str(tmp_path)))
     ended, changed = names.fuzz(tables, 40, hostile=8, by_spark=1, seed=3)

@@ -143,6 +143,7 @@ def by_spark(tables, table, rows, run_id, condition=None, batch=None):
         tables.replace(table, frame, run_id, condition, batch=batch)
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)
 def test_every_table_holds_what_the_dataframe_writer_writes(contract, tables, spark):
     rows, twin = odd_rows(contract), replace(contract, name=f"{contract.name}_twin")
@@ -162,6 +163,7 @@ def test_every_table_holds_what_the_dataframe_writer_writes(contract, tables, sp
     assert sorted(map(exact, outside)) == content(spark, tables, twin.name)
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)
 def test_its_commit_reads_like_one_of_the_dataframe_writer(contract, tables, spark):
     rows, twin = odd_rows(contract), replace(contract, name=f"{contract.name}_twin")
@@ -191,6 +193,7 @@ BROKEN = {"status": "bogus", "part": None, "rule": None, "prediction": None, "ex
           "batch_id": None, "drift_type": "SINCE"}  # fmt: skip
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize(
     "contract", [c for c in CONTRACTS if c.constraints], ids=lambda contract: contract.name
 )
@@ -263,6 +266,7 @@ def ledgers(spark, tmp_path_factory):
     return base
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
 @pytest.mark.parametrize("contract", [RUNS, PARTITIONED], ids=lambda contract: contract.name)
 def test_what_is_replaced_is_what_delta_replaces_and_no_other_row(
@@ -334,6 +338,7 @@ PROPERTIES = {
 }
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("properties", PROPERTIES.values(), ids=PROPERTIES)
 def test_a_table_with_features_that_need_more_than_a_file_is_left_to_delta(
     properties, tables, spark
@@ -353,6 +358,7 @@ def test_a_table_with_features_that_need_more_than_a_file_is_left_to_delta(
         tables.append_rows(RUNS, [{"status": "bogus"}], "bad")
 
 
+@pytest.mark.slow
 def test_where_deltas_classes_are_out_of_reach_the_dataframe_writer_writes(
     tables, spark, monkeypatch
 ):
@@ -395,6 +401,7 @@ class Killed(BaseException):
     """What no code of ours catches: the process is gone."""
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("when", ["before", "behind"])
 def test_a_run_that_is_killed_around_its_commit_loses_and_doubles_nothing(
     tables, spark, monkeypatch, when
@@ -538,6 +545,7 @@ def test_no_file_of_arrow_rows_has_more_rows_than_asked_for(tables, spark):
     assert len(log_of(tables, "scores")) == 2 and len(data_of(tables, "scores")) == len(sizes)
 
 
+@pytest.mark.slow
 def test_the_log_names_the_files_that_delta_reads_past_checkpoints_and_others_commits(
     tables, spark
 ):

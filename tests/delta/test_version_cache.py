@@ -71,6 +71,7 @@ def test_models_that_are_kept_are_those_of_the_registry(portfolio, tables, spark
     assert kept.trained_at.timestamp() == row.trained_at.timestamp()
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"at": null, "answer": {}}'])
 def test_a_damaged_file_is_asked_anew(portfolio, tables, text):
     portfolio.must(f"clean --batch {FIRST}")

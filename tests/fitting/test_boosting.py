@@ -93,6 +93,7 @@ def shaped(rows):
     return fit_boosting(rows, FEATURES, settings(**SHAPE))
 
 
+@pytest.mark.slow
 def test_rows_in_another_order_and_other_partitions_give_the_same_booster(rows, plain):
     shuffled = rows.orderBy(F.hash("power", "age", F.lit(7))).repartition(3, "age")
     again = fit_boosting(shuffled, FEATURES, settings())
@@ -100,6 +101,7 @@ def test_rows_in_another_order_and_other_partitions_give_the_same_booster(rows, 
     assert hashlib.sha256(again.booster).hexdigest() == hashlib.sha256(plain.booster).hexdigest()
 
 
+@pytest.mark.slow
 def test_the_registered_file_is_what_the_same_rows_give_on_other_partitions(finished, spark):
     row = finished.read(spark, "models").where("model_name = 'boosted'").first()
     stored = read_model(Path(row["path"]).read_bytes())
@@ -231,6 +233,7 @@ def spent_by_workers():
     return {pid: spent[pid] for pid in workers if is_ours(pid)}
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_a_fit_costs_that_attempt_and_the_model_is_the_same(rows, monkeypatch):
     """Spark itself gives up there: tasks that wait for each other are not tried again."""
     chosen, told, over = settings(rounds=400), [], threading.Event()

@@ -108,6 +108,7 @@ def leaking(raw_portfolio):
     return raw_portfolio
 
 
+@pytest.mark.slow
 def test_a_feature_that_knows_the_claims_is_suspect_by_name(leaking, finished, caplog):
     told = leaking.must("train")["details"]["boosted"]
     assert told["suspect"] == ["letters"] and told["one_way_d2"]["letters"] > 0.5

@@ -30,6 +30,7 @@ def last_of(portfolio, spark):
     return row, json.loads(row["details"])
 
 
+@pytest.mark.slow
 def test_a_part_of_a_batch_is_predicted_again_and_again(benchmarked, portfolio, spark):
     line, told = benchmarked(f"predict --batch {FIRST} --rows 60 --repeat 2")
     assert len(line["seconds_each"]) == 2 and min(line["seconds_each"]) > 0
@@ -52,6 +53,7 @@ def test_a_part_of_a_batch_is_predicted_again_and_again(benchmarked, portfolio, 
     assert [one[2] for one in second["earlier"]] == [line["seconds"]] and "times that" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "rows"), [("clean", 172), ("prepare", 120), ("train", 120)])
 def test_each_stage_is_done_and_not_skipped(benchmarked, portfolio, stage, rows):
     line, _ = benchmarked(f"{stage} --batch {FIRST} --repeat 1")

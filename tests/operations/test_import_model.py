@@ -111,6 +111,7 @@ def test_what_it_costs_is_measured_and_kept_in_the_registry(spark, raw_portfolio
     assert json.loads(row["settings"])["target"] == "claim_count"
 
 
+@pytest.mark.slow
 def test_the_same_file_is_registered_once_and_another_retires_it(spark, raw_portfolio):
     path = saved(raw_portfolio)
     assert importing(raw_portfolio, path).status == "done"

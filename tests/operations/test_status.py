@@ -38,6 +38,7 @@ def test_unchanged_all_is_current_and_asking_leaves_no_trace(portfolio, spark):
     assert portfolio.read(spark, "runs").count() == before
 
 
+@pytest.mark.slow
 def test_a_changed_setting_is_told_with_all_that_rests_on_it_and_run_does_just_that(portfolio):
     portfolio.set("predict.unseen_warning_share", 0.5)
     portfolio.set("train.models.boosted.boosting.rounds", 11)
@@ -115,6 +116,7 @@ def test_before_the_first_run_all_is_missing(raw_portfolio):
     assert [step["seconds"] for step in planned["steps"]] == [None] * len(STEPS)
 
 
+@pytest.mark.slow
 def test_maintain_gathers_the_ledger_and_every_row_stays(portfolio, spark):
     log = portfolio.base / "predictions/staged-0123456789abcdef/_delta_log"
     young = portfolio.base / "predictions/staged-fedcba9876543210/_delta_log"
@@ -138,6 +140,7 @@ def test_maintain_gathers_the_ledger_and_every_row_stays(portfolio, spark):
     assert told(portfolio) == dict.fromkeys(STEPS, ("current", []))
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_replaced_predictions_is_stale_and_its_report_says_so(portfolio):
     report = portfolio.must(f"evaluate --batch {FIRST}")["details"]["report"]
     evaluated = ("evaluate", FIRST)

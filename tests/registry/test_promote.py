@@ -141,6 +141,7 @@ def test_promoted_at_the_same_time_one_reigns_and_none_is_lost(portfolio, spark)
     assert sorted(statuses(portfolio, spark).values()) == ["champion", "retired", "retired"]
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("by", ["file", "merge"])
 def test_overtaken_between_judging_and_writing_it_is_judged_again(
     portfolio, spark, monkeypatch, by
@@ -170,6 +171,7 @@ def test_overtaken_between_judging_and_writing_it_is_judged_again(
     assert sorted(statuses(portfolio, spark)) == [1, 2, 3, 4, 5, 6], "no version was overwritten"
 
 
+@pytest.mark.slow
 def test_a_registry_of_the_version_before_is_read_promoted_in_and_added_to(portfolio, spark):
     path = str(portfolio.base / "models")
     add_candidates(portfolio, spark)

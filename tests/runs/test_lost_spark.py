@@ -18,6 +18,7 @@ from pyspark.sql import functions
 from kyros_spark.foreign_errors import spark_is_gone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "at"),
     [

@@ -83,6 +83,7 @@ def test_files_where_a_table_should_be_are_left_and_named(portfolio):
     assert not log.exists() and any(log.parent.rglob("*.parquet"))
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize(
     ("call", "when", "redone"),
     [("write", 2, 2), ("write", -2, 1), ("publish", -1, 0), ("discard", 1, None)],
@@ -117,6 +118,7 @@ def test_a_killed_run_goes_on_where_it_stopped(portfolio, spark, monkeypatch, ca
         assert portfolio.kyros(f"evaluate --batch {FIRST}").code == 0
 
 
+@pytest.mark.slow
 def test_a_damaged_log_of_an_earlier_run_is_left_and_the_work_begins_anew(
     portfolio, spark, monkeypatch
 ):
@@ -131,6 +133,7 @@ def test_a_damaged_log_of_an_earlier_run_is_left_and_the_work_begins_anew(
     assert values(portfolio, spark) == expected
 
 
+@pytest.mark.slow
 def test_micro_batches_are_kept_where_spark_ended_as_they_were_looked_for(
     portfolio, spark, monkeypatch
 ):
@@ -147,6 +150,7 @@ def test_micro_batches_are_kept_where_spark_ended_as_they_were_looked_for(
     assert line["details"]["micro_batches"] == {"all": PARTS, "of_earlier_runs": 2}
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_never_double_a_row(portfolio, spark, monkeypatch):
     """Both write every micro-batch at the same moment; a commit that comes second is refused."""
     expected, write = values(portfolio, spark), StagedWrite.write
@@ -175,6 +179,7 @@ def test_two_runs_at_once_never_double_a_row(portfolio, spark, monkeypatch):
     assert values(portfolio, spark) == expected
 
 
+@pytest.mark.slow
 def test_micro_batches_that_another_run_committed_meanwhile_are_left_out_and_the_run_ends(
     portfolio, spark, monkeypatch
 ):
@@ -190,6 +195,7 @@ def test_micro_batches_that_another_run_committed_meanwhile_are_left_out_and_the
     assert values(portfolio, spark) == expected
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_loses_nothing(portfolio, spark, monkeypatch):
     expected, calls = values(portfolio, spark), []
     write = StagedWrite.write

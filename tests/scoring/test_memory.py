@@ -65,6 +65,7 @@ def large_model(trees=60_000, features=40, splits=63):
     return Model(manifest, trees_from_nodes(raw, features).as_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's smaps")
 def test_a_further_worker_costs_at_most_a_twentieth_of_the_model(tmp_path, monkeypatch):
     monkeypatch.setenv("KYROS_MODEL_CACHE", str(tmp_path))

@@ -127,6 +127,7 @@ def test_mllib_finds_the_same_coefficients(fits):
         np.testing.assert_allclose(fit.tables[name], table, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["frequency", "premium"])
 def test_where_rows_are_held_and_their_partitions_change_no_result(name, fits, monkeypatch):
     rows, features, settings, fit = fits[name]

@@ -41,6 +41,7 @@ def portfolio_of(folder, cap_in, local_rows):
     return made
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("local_rows", [0, 5_000_000])
 @pytest.mark.parametrize("cap_in", ["clean", "prepare"])
 def test_an_unknown_amount_is_no_claim_at_the_cap(spark, tmp_path, cap_in, local_rows):
@@ -70,6 +71,7 @@ def test_an_unknown_amount_is_no_claim_at_the_cap(spark, tmp_path, cap_in, local
     assert line["details"]["unknown_targets"] == {"claim_amount": 2, "claim_excess": 2}
 
 
+@pytest.mark.slow
 def test_an_unknown_amount_is_refused_where_the_settings_say_so(spark, tmp_path):
     portfolio = portfolio_of(tmp_path, "clean", 5_000_000)
     portfolio.set("sources.claims.amounts.paid.unknown", "reject")

@@ -40,6 +40,7 @@ def check_unknown(portfolio, spark):
     assert [tuple(row) for row in policies.collect()] == [(None, None)]
 
 
+@pytest.mark.repeats
 @LOCAL_ROWS
 def test_what_the_file_lacks_is_unknown_never_zero(with_counts, spark, local_rows):
     with_counts.set("spark.local_rows", local_rows)
@@ -47,6 +48,7 @@ def test_what_the_file_lacks_is_unknown_never_zero(with_counts, spark, local_row
     check_unknown(with_counts, spark)
 
 
+@pytest.mark.slow
 def test_what_the_file_has_too_early_is_not_read_and_the_batch_is_scored(with_counts, spark):
     rows = [[*row, "later"] for row in policy_rows(SECOND)]
     with_counts.write("policies", [*POLICY_HEADER, "claims"], rows, SECOND)

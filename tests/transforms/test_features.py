@@ -70,6 +70,7 @@ def test_a_split_that_does_not_say_of_every_row_is_refused(raw_portfolio, tables
     assert f"found {lost} of 120 rows without" in outcome.message
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("local_rows", [0, 1000], ids=["executors", "driver"])
 @pytest.mark.parametrize(("by", "keys"), [("area", 3), ("client_id", None), ("bonus", 20)])
 def test_a_split_by_few_keys_is_told(raw_portfolio, by, keys, local_rows):

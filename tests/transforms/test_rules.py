@@ -210,6 +210,7 @@ def test_dates_in_order_unique_values_and_periods_that_overlap(raw_portfolio, sp
     assert kept["A"]["rough"] == 91 / 365.25
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize(
     "policy, winner, refused",
     [

@@ -63,6 +63,7 @@ def trees_of(kind, **columns):
     return getattr(module, name)(maxDepth=5, **options, **columns)
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("kind", TREES)
 def test_each_kind_of_trees_known_responds_as_mllib(spark, frame, tmp_path, kind):
     """A classifier's response is the probability of the second class."""

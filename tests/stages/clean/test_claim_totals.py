@@ -35,6 +35,7 @@ def stated(portfolio):
     return policies.join(sums).fillna({"size": 0, "sum": 0})
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("local_rows", [0, 5_000_000], ids=["executors", "driver"])
 def test_policies_that_differ_from_their_claims_are_counted_and_kept(
     raw_portfolio, spark, local_rows
@@ -60,6 +61,7 @@ def test_policies_that_differ_from_their_claims_are_counted_and_kept(
     }
 
 
+@pytest.mark.slow
 def test_a_share_above_the_limit_refuses_the_batch(raw_portfolio):
     stated(raw_portfolio)
     raw_portfolio.set(f"{RECONCILE}.max_share", 0.15)

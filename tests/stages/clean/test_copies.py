@@ -50,6 +50,7 @@ def test_a_batch_of_copies_is_refused_with_the_exposure_and_amounts_that_went(
     assert took == {"exposure": 150.0, "loss": 75.0}
 
 
+@pytest.mark.slow
 def test_fewer_copies_are_told_and_run_counts_them(copied):
     line = copied.must(f"run --stages clean --batch {FIRST} --set clean.max_duplicate_share=0.6")
     assert (line["rows_in"], line["rows_duplicate"], line["rows_rejected"]) == (322, 150, 0)
@@ -58,6 +59,7 @@ def test_fewer_copies_are_told_and_run_counts_them(copied):
     assert "duplicates_took" not in again["details"]["claims"]
 
 
+@pytest.mark.repeats
 @LOCAL_ROWS
 def test_without_a_key_rows_are_numbered_and_copies_stay(copied, spark, local_rows):
     keyless(copied).set("spark.local_rows", local_rows)
@@ -70,6 +72,7 @@ def test_without_a_key_rows_are_numbered_and_copies_stay(copied, spark, local_ro
     assert [row["policy_id"] for row in rows] == keys
 
 
+@pytest.mark.repeats
 @LOCAL_ROWS
 def test_copies_without_a_key_go_where_the_settings_say_so_and_the_first_stays(
     copied, spark, local_rows
@@ -90,6 +93,7 @@ def test_a_refused_record_says_which_row_it_was(copied, spark):
     assert json.loads(record)["row_number"] == 8
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("format_", ["csv", "json", "parquet", "delta"])
 def test_a_rows_number_does_not_depend_on_how_many_tasks_read_the_files(spark, tmp_path, format_):
     path = str(tmp_path / "source")

@@ -30,6 +30,7 @@ def frempl1(spark, real_data, tmp_path_factory):
     return clean(spark, "frempl1", "2004", path, base), pd.read_csv(path, dtype=str), base
 
 
+@pytest.mark.slow
 def test_a_third_of_the_first_extract_is_copies(frempl1, spark):
     told, raw, base = frempl1
     once = raw.drop_duplicates()
@@ -63,6 +64,7 @@ def test_its_dirt_is_counted_by_the_rules_that_decide_it(frempl1, spark):
     assert {row[0] for row in fuels.collect()} == {"regular", "diesel", "electric", "GPL"}
 
 
+@pytest.mark.slow
 def test_eight_perils_reconcile_to_the_cent(spark, real_data, tmp_path):
     path = real_data("euhealth") / "policies.parquet"
     told, raw = clean(spark, "euhealth", "all", path, tmp_path), pd.read_parquet(path)

@@ -25,6 +25,7 @@ def cleaned(spark, real_data, tmp_path_factory):
     return base
 
 
+@pytest.mark.slow
 def test_every_record_of_year_0_is_accounted_for(cleaned, spark):
     row = spark.read.format("delta").load(f"{cleaned}/runs").where("stage = 'clean'").first()
     assert row["rows_in"] == row["rows_out"] + row["rows_duplicate"] + row["rows_rejected"]

@@ -21,6 +21,7 @@ def clean_policies(spark, portfolio):
     return sorted(map(tuple, rows))
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize(
     "format_, typed",
     [("parquet", False), ("parquet", True), ("json", False), ("json", True), ("delta", True)],
@@ -53,6 +54,7 @@ def test_a_fraction_in_a_typed_source_is_no_integer(spark, raw_portfolio):
     assert "type in age" in outcome.message
 
 
+@pytest.mark.slow
 def test_a_corrected_delta_source_is_seen_as_new(spark, raw_portfolio):
     convert(spark, raw_portfolio, "delta", typed=True)
     raw_portfolio.must(f"clean --batch {FIRST}")
@@ -64,6 +66,7 @@ def test_a_corrected_delta_source_is_seen_as_new(spark, raw_portfolio):
     assert age == 55
 
 
+@pytest.mark.slow
 def test_a_changed_type_of_a_typed_source_is_told_and_refused(
     spark, raw_portfolio, tables_as_before
 ):

@@ -54,6 +54,7 @@ def cleaned(request, spark, tmp_path):
     return details, kept, refused
 
 
+@pytest.mark.repeats
 def test_sums_obey_bounds_and_unknown_counts_wipe_out_no_amount(cleaned):
     details, kept, refused = cleaned
     assert sorted(kept) == ["A", "D", "E", "H"]

@@ -26,6 +26,7 @@ def with_twice_the_claims(portfolio):
     return portfolio
 
 
+@pytest.mark.slow
 def test_a_model_that_is_off_is_told_kept_and_refused_until_somebody_acts(portfolio, spark, caplog):
     with_twice_the_claims(portfolio)
     line = portfolio.must(CHAIN)

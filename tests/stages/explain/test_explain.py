@@ -71,6 +71,7 @@ def test_the_relativities_of_a_glm_are_those_of_table_relativities(explained, sp
         assert listed["relativity"] == pytest.approx(relativity, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_driver_and_executors_write_the_same(explained, spark, tmp_path):
     twin = explained.copy_to(tmp_path)
     before = {t: comparable(twin, spark, FIRST, t) for t in ("explanations", "explanation_summary")}
@@ -105,6 +106,7 @@ def test_the_summary_is_of_all_policies_by_level_and_by_segment(explained, spark
         assert total == pytest.approx(whole["fuel"]["mean"])
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_stopped_and_its_summary_is_whole(
     finished, spark, tmp_path, monkeypatch
 ):

@@ -41,6 +41,7 @@ def test_what_is_absent_has_a_reason_and_nothing_is_nan(finished, spark):
         assert all(row["absent"].values())
 
 
+@pytest.mark.slow
 def test_both_runners_measure_the_same(portfolio, spark):
     """Rows in this process and rows on the executors; the batch is the same, so nothing has moved."""
     names = ("profile_metrics", "drift")
@@ -62,6 +63,7 @@ def test_both_runners_measure_the_same(portfolio, spark):
     assert content() == here
 
 
+@pytest.mark.slow
 def test_a_failing_rule_stops_a_batch_before_it_is_predicted_and_the_rest_goes_on(portfolio, spark):
     portfolio.spoil_cells("fuel", dict.fromkeys(range(POLICIES), RENAMED), batch=SECOND)
     portfolio.set("monitor.rules", [

@@ -141,6 +141,7 @@ SPOILT = {
 }  # fmt: skip
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("what", SPOILT)
 def test_where_files_do_not_tell_the_rows_spark_does(portfolio, finished, spark, what):
     spoil, because = SPOILT[what]
@@ -222,6 +223,7 @@ def test_a_full_disk_leaves_no_file_and_the_next_run_is_whole(
     assert values(portfolio, spark) == values(finished, spark)
 
 
+@pytest.mark.slow
 def test_micro_batches_of_files_go_on_where_a_killed_run_stopped(
     portfolio, finished, spark, monkeypatch
 ):

@@ -44,6 +44,7 @@ def test_a_fused_batch_s_exposure_is_checked(portfolio, tables_as_before):
     assert (outcome.code, outcome.line["error"]["type"]) == (3, "ExposureError")
 
 
+@pytest.mark.slow
 def test_float32_leaves_trees_as_they_were_and_moves_a_glm_by_less_than_told(
     raw_portfolio, finished, spark
 ):

@@ -6,6 +6,7 @@ import pytest
 from portfolio import POLICIES, SECOND, UNSEEN_FUEL
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("local_rows", [0, 5_000_000])
 def test_an_unseen_level_and_where_it_went_are_named(portfolio, caplog, local_rows):
     portfolio.set("spark.local_rows", local_rows)

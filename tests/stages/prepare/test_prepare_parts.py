@@ -44,6 +44,7 @@ def logged(portfolio, spark):
     return sorted(map(str, portfolio.read(spark, "feature_log", SECOND).select(kept).collect()))
 
 
+@pytest.mark.slow
 def test_the_rows_are_those_of_one_job_and_appear_in_one_commit(portfolio, finished, spark, parts):
     portfolio.set("tables.rows_per_file", 20)
     line = portfolio.must(f"prepare --batch {SECOND}")
@@ -59,12 +60,14 @@ def test_the_rows_are_those_of_one_job_and_appear_in_one_commit(portfolio, finis
     assert portfolio.kyros(f"prepare --batch {SECOND}").status == "skipped"
 
 
+@pytest.mark.slow
 def test_how_many_rows_a_micro_batch_has_makes_nothing_stale(portfolio):
     portfolio.must(f"prepare --batch {SECOND}")
     portfolio.set("prepare.rows_per_micro_batch", 70)
     assert portfolio.kyros(f"prepare --batch {SECOND}").status == "skipped"
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize(
     ("call", "when", "there"), [("write", 2, 1), ("write", -2, 2), ("publish", -1, None)]
 )
@@ -96,6 +99,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
     assert portfolio.must(f"predict --batch {SECOND}")["rows_in"] == POLICIES
 
 
+@pytest.mark.slow
 def test_a_new_feature_is_seen_with_its_values_and_not_before(portfolio, spark, monkeypatch):
     portfolio.set("prepare.features.old", {"kind": "numeric", "sql": "age - 18"})
     killed_run(portfolio, monkeypatch, f"prepare --batch {SECOND}", "write", -2)
@@ -105,6 +109,7 @@ def test_a_new_feature_is_seen_with_its_values_and_not_before(portfolio, spark, 
     assert found.isEmpty()
 
 
+@pytest.mark.slow
 def test_micro_batches_that_were_compacted_meanwhile_count_once(
     portfolio, finished, spark, monkeypatch
 ):
@@ -134,6 +139,7 @@ def test_a_batch_whose_claims_are_known_is_prepared_whole(portfolio, finished, s
 OVER_OTHERS = 'CASE WHEN area = "d\'A" THEN 0 ELSE power / max(power) OVER () END'
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("sql", [OVER_OTHERS, "power + 0 * length(batch_id)"])
 def test_a_feature_has_the_same_values_however_the_batch_is_divided(portfolio, spark, sql):
     """One that looks over other rows needs them all; another may need no more than the batch."""
@@ -146,6 +152,7 @@ def test_a_feature_has_the_same_values_however_the_batch_is_divided(portfolio, s
     assert found == rows(portfolio, spark)
 
 
+@pytest.mark.slow
 def test_fused_predictions_of_such_features_are_those_of_prepared_ones(portfolio, spark):
     kept = ["policy_id", "model_name", "prediction"]
     portfolio.set("prepare.features.power.sql", "power / max(power) OVER ()")

@@ -118,12 +118,14 @@ SUMS = {
 }
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("name", list(SUMS))
 def test_every_sum_of_a_fit_is_the_same_both_ways(name, prepared, config):
     here, there = (SUMS[name](rows, config) for rows in prepared)
     assert here and here == there  # to the last digit: 1e-12 would do
 
 
+@pytest.mark.slow
 def test_a_logit_is_the_same_wherever_its_rows_are(prepared, config, monkeypatch):
     monkeypatch.setattr(glm_rows_module, "_is_small", lambda *_: False)  # they stay on the cluster
     settings = hit_of(prepared[0])[2].model_copy(update={"method": "glm"})
@@ -162,6 +164,7 @@ def both(finished, spark, tmp_path_factory):
     return answers
 
 
+@pytest.mark.slow
 def test_a_model_is_the_same_file_wherever_its_rows_were(both, finished):
     """One worker of xgboost.spark and xgboost here agree to the bit: threads change no sum."""
     here, there = both

@@ -83,6 +83,7 @@ def test_predictions_carry_the_interval_that_was_asked_for_and_no_other(finished
     assert others.where("lower IS NOT NULL OR upper IS NOT NULL").count() == 0
 
 
+@pytest.mark.slow
 def test_a_retrained_part_gives_a_new_composite_and_the_old_one_keeps_its_own(portfolio, spark):
     before = predicted(portfolio, spark, "pure_premium")
     portfolio.set("train.models.severity.features", ["fuel"])

@@ -111,6 +111,7 @@ def test_no_failure_leaves_the_gate_its_say():
         check([candidate()], Refusing(None, [], []))
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("words", ["", " --set spark.local_rows=0"], ids=["here", "executors"])
 def test_half_a_book_without_claims_and_a_target_below_zero_are_told(portfolio, spark, words):
     """The second batch's claims are not known: half of the rows have no target."""

@@ -12,6 +12,7 @@ from kyros_spark.fitting.metrics import deviances
 from kyros_spark.stages.train.search import _judging
 
 
+@pytest.mark.slow
 def test_every_trial_is_in_the_ledger_and_the_best_parameters_are_registered(portfolio, spark):
     asked = {
         "trials": 2, "folds": 2, "by": ["client_id"], "seed": 3, "explosion": 5,

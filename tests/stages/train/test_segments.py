@@ -66,6 +66,7 @@ def _predicts_unseen_and_missing_keys_by_the_parent(portfolio, spark):
     assert portfolio.must("train")["status"] == "skipped"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("credibility", ["none", "buhlmann_straub"])
 def test_segments_are_the_same_here_and_on_the_executors(finished, spark, tmp_path, credibility):
     twin = finished.copy_to(tmp_path)

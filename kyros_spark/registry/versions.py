@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kyros_spark.delta.partition_rows import small_rows
 from kyros_spark.delta.tables import DeltaTables, Written
 from kyros_spark.errors import GateError, ModelFileError, UnknownModelError
 from kyros_spark.model.artefact import Model, model_hash, model_to_bytes, read_model
@@ -72,12 +73,9 @@ class Registry:
         )
 
     def _read_documents(self) -> list[dict[str, Any]]:
-        table = self._tables.find(MODELS.name)
-        return (
-            [entry_of(row.asDict()).to_json() for row in table.collect()]
-            if table is not None
-            else []
-        )
+        version = self._tables.version(MODELS.name)
+        rows = small_rows(self._tables, MODELS.name, version) if version is not None else []
+        return [entry_of(row).to_json() for row in rows]
 
     def find(self, *references: str) -> list[Entry]:
         """Return the entries of references of the form NAME, NAME@VERSION or NAME@champion.

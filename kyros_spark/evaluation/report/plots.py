@@ -19,6 +19,7 @@ from unicodedata import category
 
 from matplotlib import rcParams
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
@@ -57,10 +58,11 @@ def draw(spec: Spec) -> str:
     become replacement characters.
     """
     spec = _drawable(spec)
-    figure = Figure(figsize=spec.get("size", (4.6, 3.3)), layout="constrained")
+    figure = Figure(figsize=spec.get("size", (4.6, 3.3)), dpi=72, layout="constrained")
     _KINDS[spec["kind"]](figure.subplots(), spec)
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Type", "Format")))
+    unsaid = dict.fromkeys(("Date", "Creator", "Type", "Format"))
+    FigureCanvasSVG(figure).print_svg(out, metadata=unsaid)  # savefig would lay it out twice
     text = out.getvalue()
     label = html.escape(str(spec["title"]))
     return text[text.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

@@ -28,6 +28,7 @@ from kyros_spark.evaluation.stability import (
     reference_values,
 )
 from kyros_spark.evaluation.subjects import WITH_EXCESS, EvaluatedModel
+from kyros_spark.runs.batch_rows import BatchRows
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.spark.persisted import persisted
 from kyros_spark.stages.evaluate.prediction_rows import (
@@ -37,6 +38,7 @@ from kyros_spark.stages.evaluate.prediction_rows import (
     source_of,
 )
 from kyros_spark.stages.evaluate.stored_predictions import Selection
+from kyros_spark.tables.ddl import quoted
 from kyros_spark.tables.prepared import targets
 
 NO_REFERENCE = "table predictions does not hold its training batch"
@@ -114,12 +116,13 @@ class BatchReader:
 
     def _local(self) -> JudgedInput:
         """Return rows of this process: Spark is asked for the policies and for the predictions."""
-        rows, is_fast = self._prepared(), self._settings.tier == "fast"
-        if is_fast:
-            drawn = collected(with_hashes(rows, self._key)).table
+        if self._settings.tier == "fast":
+            drawn = collected(with_hashes(self._prepared(), self._key)).table
             prepared = local_stratified(drawn, self._targets, self._settings.sample_rows)
         else:
-            prepared = local_whole(collected(rows).table)
+            of_batch = {self._batch: self._selection.stored.prepared}
+            files = BatchRows(self._portfolio, "prepared", of_batch, self._count)
+            prepared = local_whole(files.held(self._columns()))
         join, bins, is_judged = LocalJoin(prepared, self._key), [], self._own_sources()
         references = {n: s for n, s in self._references.items() if self._holds_reference(s)}
         sources = [*is_judged, *references.values()]
@@ -149,7 +152,10 @@ class BatchReader:
     def _prepared(self) -> DataFrame:
         version = self._selection.stored.prepared.outputs["prepared"]
         prepared = self._portfolio.tables.read("prepared", version, [self._batch])
-        return prepared.select(*self._key, "exposure", "split", *self._targets, *self._factors)
+        return prepared.select(*map(quoted, self._columns()))
+
+    def _columns(self) -> list[str]:
+        return [*self._key, "exposure", "split", *self._targets, *self._factors]
 
     def _joined(self) -> DataFrame:
         """Return the joined rows as a DataFrame."""

@@ -13,11 +13,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.aggregates.rows import collected
+from kyros_spark.delta.partition_rows import PlainTable, plain_table
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.runs.portfolio import Portfolio
 
 _NUMBER = "_number"
+_SCORED_BY = ("model_name", "model_version", "run_id")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,23 @@ def reference_of(portfolio: Portfolio, model: EvaluatedModel) -> PredictionSourc
     return PredictionSource(version, batch, model.name, model.version)
 
 
+def scored_by(
+    portfolio: Portfolio, version: int, batch: str, policies: int
+) -> list[dict[str, str]]:
+    """Return model_name, model_version and run_id of all that a batch was predicted with, once.
+
+    policies: how many the batch has, which decides where they are read
+    """
+    tables = portfolio.tables
+    if policies <= portfolio.config.spark.local_rows:
+        table = plain_table(tables, "predictions", version)
+        rows = table.distinct({"batch_id": batch}, _SCORED_BY) if table is not None else None
+        if rows is not None:
+            return rows
+    predictions = tables.read("predictions", version, [batch])
+    return [row.asDict() for row in predictions.select(*_SCORED_BY).distinct().collect()]
+
+
 def collected_rows(
     tables: DeltaTables, sources: Sequence[PredictionSource], key: Sequence[str], per_read: int
 ) -> Iterator[tuple[PredictionSource, pa.Table]]:
@@ -60,12 +79,35 @@ def collected_rows(
 
     per_read: how many sources Spark is asked for at once, which bounds the memory.
     """
-    distinct = list(dict.fromkeys(sources))
-    for first in range(0, len(distinct), per_read):
-        asked = distinct[first : first + per_read]
+    distinct, plain = list(dict.fromkeys(sources)), dict[int, PlainTable | None]()
+    for version in {source.table_version for source in distinct}:
+        plain[version] = plain_table(tables, "predictions", version)
+    left: list[PredictionSource] = []
+    for source in distinct:
+        rows = _of_files(plain[source.table_version], source, key)
+        if rows is None:
+            left.append(source)
+        else:
+            yield source, rows
+    for first in range(0, len(left), per_read):
+        asked = left[first : first + per_read]
         rows = collected(_numbered(tables, asked, key)).table
         for number, source in enumerate(asked):
             yield source, rows.filter(pc.equal(rows.column(_NUMBER), number))
+
+
+def _of_files(
+    table: PlainTable | None, source: PredictionSource, key: Sequence[str]
+) -> pa.Table | None:
+    """Return the rows of a source from the table's files; None where only Spark can read them."""
+    if table is None:
+        return None
+    of_model = {"batch_id": source.batch, "model_name": source.model_name}
+    rows = table.rows(of_model, [*key, "prediction", "exposure", "model_version"])
+    if rows is None:
+        return None
+    is_source = pc.equal(rows.column("model_version"), source.model_version)
+    return rows.filter(is_source).drop_columns(["model_version"])
 
 
 def _numbered(

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import functions as F
-
 from kyros_spark import environment
 from kyros_spark.config import EvaluateSettings
+from kyros_spark.delta.partition_rows import small_rows
 from kyros_spark.evaluation.report.evaluation_rows import EvaluationRows
 from kyros_spark.evaluation.report.explained_charts import of_summary
 from kyros_spark.evaluation.report.page import page
+from kyros_spark.evaluation.rows import WHOLE
 from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.evaluation.thresholds import Breach
 from kyros_spark.runs.portfolio import Portfolio
@@ -76,7 +76,7 @@ def write_report(
         "seconds": run.details["seconds"],
         "share": run.details["share_of_run"],
         "phases": dict(run.phases),
-        "trend": _trend(portfolio, models, settings.tier),
+        "trend": _trend(portfolio, run, models, settings.tier),
         "min_exposure": settings.min_exposure,
         "rows": run.rows_in,
         "breaches": [breach.sentence() for breach in broken],
@@ -89,31 +89,34 @@ def _explained(
     portfolio: Portfolio, run: Run, models: Sequence[EvaluatedModel]
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the charts of the models whose prices of the batch explain has summed up."""
-    if portfolio.ledger.last_run("explain", run.batch) is None:
+    explained = portfolio.ledger.last_run("explain", run.batch)
+    if explained is None:
         return {}
-    summary = portfolio.tables.find("explanation_summary")
-    if summary is None:
-        return {}
-    rows = summary.where((F.col("batch_id") == run.batch) & F.col("segment").isNull()).collect()
+    version = explained.outputs["explanation_summary"]
+    of_batch = {"batch_id": run.batch}
+    rows = small_rows(portfolio.tables, "explanation_summary", version, partition=of_batch)
     by_model: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        by_model.setdefault(f"{row['model_name']}@{row['model_version']}", []).append(row.asDict())
+        if row["segment"] is None:
+            by_model.setdefault(f"{row['model_name']}@{row['model_version']}", []).append(row)
     judged = [model.reference for model in models]
     return {model: of_summary(by_model[model]) for model in judged if model in by_model}
 
 
 def _trend(
-    portfolio: Portfolio, models: Sequence[EvaluatedModel], tier: str
+    portfolio: Portfolio, run: Run, models: Sequence[EvaluatedModel], tier: str
 ) -> list[dict[str, Any]]:
     """Return the metrics of each model version on every batch it was evaluated on so far."""
-    references = [model.reference for model in models]
-    rows = portfolio.tables.read("evaluation_metrics").where(
-        (F.col("part") == "all")
-        & (F.col("tier") == tier)
-        & F.concat_ws("@", "model_name", "model_version").isin(references)
-    )
-    collected = [row.asDict() for row in rows.select(*_TREND).collect()]
-    return sorted(collected, key=lambda row: (row["model_name"], row["batch_id"]))
+    references = {model.reference for model in models}
+    version = run.outputs["evaluation_metrics"].version
+    metrics = small_rows(portfolio.tables, "evaluation_metrics", version, (*_TREND, "part", "tier"))
+    of_models = [
+        row
+        for row in metrics
+        if (row["part"], row["tier"]) == (WHOLE, tier)
+        and f"{row['model_name']}@{row['model_version']}" in references
+    ]
+    return sorted(of_models, key=lambda row: (row["model_name"], row["batch_id"]))
 
 
 def other_seconds(

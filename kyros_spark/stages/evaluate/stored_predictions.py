@@ -15,6 +15,7 @@ from kyros_spark.evaluation.curves import Pair
 from kyros_spark.evaluation.subjects import EvaluatedModel, evaluated_model
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun
+from kyros_spark.stages.evaluate.prediction_rows import scored_by
 
 
 class StoredPredictions:
@@ -30,8 +31,7 @@ class StoredPredictions:
         self._last_run = portfolio.last_run("predict", batch, "evaluate")
         self._version = self._last_run.outputs["predictions"]
         self.prepared = portfolio.last_run("prepare", batch, "evaluate")
-        predictions = portfolio.tables.read("predictions", self._version, [batch])
-        scored = predictions.select("model_name", "model_version", "run_id").distinct().collect()
+        scored = scored_by(portfolio, self._version, batch, self.prepared.rows_out)
         self._runs = {self._last_run.run_id: _facts_of(self._last_run)}
         if {row["run_id"] for row in scored} - set(self._runs):
             self._runs = self._predict_runs

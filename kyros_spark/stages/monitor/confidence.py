@@ -11,11 +11,11 @@ from kyros_spark.config import MonitorSettings
 from kyros_spark.errors import DriftError
 from kyros_spark.monitoring.sums import Binned, Histograms
 from kyros_spark.registry import Registry
+from kyros_spark.runs.batch_rows import BatchRows
 from kyros_spark.runs.run import Run
 from kyros_spark.scoring.arrow_features import is_null
 from kyros_spark.stages.monitor.batch import MonitoredBatch
 from kyros_spark.stages.monitor.models import MeasuredModel
-from kyros_spark.stages.monitor.rows import BatchRows
 
 _COLUMNS = {"interval": ("lower", "upper"), "input_hash": ("input_hash",)}
 

@@ -19,11 +19,11 @@ from kyros_spark.monitoring.comparison import MEASURES, Comparison, compared
 from kyros_spark.monitoring.histogram import Histogram
 from kyros_spark.monitoring.profile import FeaturePlan, Profile, Subject
 from kyros_spark.monitoring.rules import BASELINE, DriftRow
+from kyros_spark.runs.batch_rows import BatchRows
 from kyros_spark.runs.run import LastRun, Run
 from kyros_spark.stages.monitor.batch import MonitoredBatch, definitions, written_by
 from kyros_spark.stages.monitor.kept import kept
 from kyros_spark.stages.monitor.previous import PreviousBatch
-from kyros_spark.stages.monitor.rows import BatchRows
 from kyros_spark.tables.prepared import targets
 from kyros_spark.transforms.definitions import definition_hash
 

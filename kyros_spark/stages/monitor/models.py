@@ -17,13 +17,14 @@ from kyros_spark.monitoring.histogram import histogram_from_json
 from kyros_spark.monitoring.profile import Subject
 from kyros_spark.monitoring.rules import BASELINE, DriftRow
 from kyros_spark.monitoring.scores import PREDICTION, Scores, frozen_scores, scores_of
+from kyros_spark.runs.batch_rows import BatchRows
 from kyros_spark.runs.run import LastRun, Run
 from kyros_spark.stages.monitor.batch import MonitoredBatch, written_by
 from kyros_spark.stages.monitor.kept import kept
 from kyros_spark.stages.monitor.previous import PreviousBatch
-from kyros_spark.stages.monitor.rows import SCORES, BatchRows
 
 _WIDTH = "interval_width_ratio"
+_SCORES = ("exposure", "prediction", "lower", "upper")
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def measure_models(of: MonitoredBatch, settings: MonitorSettings, run: Run) -> l
 
 
 def _of_model(batches: BatchRows, name: str) -> RowSource:
-    return batches.select(SCORES, model_name=name)
+    return batches.select(_SCORES, model_name=name)
 
 
 def _frozen(baseline: BatchRows, name: str, count: int) -> tuple[ColumnBins, Scores]:

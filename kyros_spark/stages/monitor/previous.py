@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kyros_spark.delta.partition_rows import plain_table
+from kyros_spark.delta.partition_rows import small_rows
 from kyros_spark.monitoring.bins import ColumnBins
 from kyros_spark.monitoring.comparison import MEASURES, Comparison, compared
 from kyros_spark.monitoring.histogram import ARRAYS, Histogram
@@ -60,13 +60,7 @@ def previous_batch(of: MonitoredBatch) -> PreviousBatch:
         return PreviousBatch()
     batch, run = of.previous
     tables, version = of.portfolio.tables, run.outputs[PROFILE_METRICS.name]
-    table = plain_table(tables, PROFILE_METRICS.name, version)
-    held = table.rows({"batch_id": batch}, _READ) if table is not None else None
-    if held is not None:
-        rows = held.to_pylist()
-    else:
-        frame = tables.read(PROFILE_METRICS.name, version, [batch]).select(*_READ)
-        rows = [row.asDict(recursive=True) for row in frame.collect()]
+    rows = small_rows(tables, PROFILE_METRICS.name, version, _READ, {"batch_id": batch})
     previous = PreviousBatch(batch)
     for row in rows:
         subject = Subject(*(row[column.name] or "" for column in SUBJECT))

@@ -13,6 +13,7 @@ from kyros_spark.config import ModelSettings, PrepareSettings
 from kyros_spark.fitting.balance import EXCESS
 from kyros_spark.fitting.sample import DRAW, with_draw
 from kyros_spark.fitting.train_model import chosen_features
+from kyros_spark.runs.batch_rows import BatchRows
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun
 from kyros_spark.spark.persisted import persisted
@@ -25,18 +26,23 @@ class TrainingRows:
     """The rows of the training batches.
 
     frame: all columns of table prepared, for what Spark has to compute
+    files: the same rows as they are in the table's files
     is_local: whether there are at most spark.local_rows of them
     """
 
-    def __init__(self, frame: DataFrame, columns: Iterable[str], is_local: bool) -> None:
+    def __init__(
+        self, frame: DataFrame, files: BatchRows, columns: Iterable[str], is_local: bool
+    ) -> None:
         """Take the frame and the columns that models need; nothing is read yet."""
         self.frame = frame
         self.is_local = is_local
-        self._columns = list(columns)
+        self._files, self._columns = files, list(columns)
 
     @cached_property
     def shared(self) -> RowSource:
-        """The rows with the columns that models need; Spark is asked for them at most once."""
+        """The rows with the columns that models need; they are read at most once."""
+        if self.is_local and DRAW not in self._columns:
+            return self._files.select(self._columns)
         chosen = self.frame.select(*map(quoted, self._columns))
         return collected(chosen) if self.is_local else ExecutorRows(chosen)
 
@@ -72,11 +78,12 @@ def training_rows(
     needed = [model_columns(name, model, config.prepare) for name, model in models.items()]
     columns = dict.fromkeys(column for of_model in needed for column in of_model)
     count = sum(last_run.rows_out for last_run in prepared_runs.values())
+    files = BatchRows(portfolio, "prepared", prepared_runs, count)
     if count <= config.spark.local_rows:
-        yield TrainingRows(frame, columns, is_local=True)
+        yield TrainingRows(frame, files, columns, is_local=True)
     else:
         with persisted(frame) as rows:
-            yield TrainingRows(rows, columns, is_local=False)
+            yield TrainingRows(rows, files, columns, is_local=False)
 
 
 def model_columns(name: str, model: ModelSettings, prepare: PrepareSettings) -> list[str]:

@@ -1,4 +1,4 @@
-"""Read rows of prepared batches and of predictions: in this process if they fit, else in Spark."""
+"""Read rows that runs wrote: from the files in this process if they fit, else by Spark."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun
 from kyros_spark.tables.ddl import quoted
 
-SCORES = ("exposure", "prediction", "lower", "upper")
-
 
 class BatchRows:
     """The rows of a table that runs wrote, one batch each."""
@@ -31,7 +29,7 @@ class BatchRows:
 
     def select(self, columns: Sequence[str], **partition: str) -> RowSource:
         """Return columns of the rows, or of a partition of each batch, such as a model's."""
-        held = self._held(columns, partition) if self._is_few else None
+        held = self._of_files(columns, partition) if self._is_few else None
         if held is not None:
             return DriverRows(held)
         tables, names = self._portfolio.tables, [quoted(name) for name in columns]
@@ -42,7 +40,13 @@ class BatchRows:
         frame = frame.select(*names)
         return collected(frame) if self._is_few else ExecutorRows(frame)
 
-    def _held(self, columns: Sequence[str], partition: Mapping[str, str]) -> pa.Table | None:
+    def held(self, columns: Sequence[str]) -> pa.Table:
+        """Return columns of the rows as Arrow; call it only where they fit in this process."""
+        rows = self.select(columns)
+        assert isinstance(rows, DriverRows)
+        return rows.table
+
+    def _of_files(self, columns: Sequence[str], partition: Mapping[str, str]) -> pa.Table | None:
         parts = [
             table.rows({"batch_id": batch, **partition}, columns) if table is not None else None
             for batch, table in self._plain.items()

@@ -12,7 +12,8 @@ WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-INSTALL := $(PIP) install --quiet --progress-bar off --no-build-isolation --retries 2
+# Compiling all modules beforehand takes a minute of processor time; Python does it as they are used.
+INSTALL := $(PIP) install --quiet --progress-bar off --no-build-isolation --no-compile --retries 2
 LOCKS := conf/requirements-build.txt conf/requirements-dev.txt conf/requirements-jdk.txt
 
 help:  ## Show this list
@@ -73,7 +74,7 @@ test-airflow: setup .venv-airflow/.done  ## Run the Airflow DAGs for real, in .v
 .venv-airflow/.done: conf/requirements-airflow.txt
 	@rm -rf .venv-airflow && $(BIN)/python -m venv .venv-airflow
 	@.venv-airflow/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
-	  --progress-bar off --no-deps --require-hashes -r conf/requirements-airflow.txt
+	  --progress-bar off --no-compile --no-deps --require-hashes -r conf/requirements-airflow.txt
 	@touch $@
 
 test-asl: setup build/asl/.done  ## Check the Step Functions definition with npm's asl-validator
@@ -116,7 +117,7 @@ audit: setup build/audit/.done  ## List licences, and known vulnerabilities wher
 build/audit/.done: conf/requirements-audit.txt
 	@rm -rf build/audit && $(BIN)/python -m venv build/audit
 	@build/audit/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
-	  --progress-bar off --require-hashes -r conf/requirements-audit.txt
+	  --progress-bar off --no-compile --require-hashes -r conf/requirements-audit.txt
 	@touch $@
 
 # Each other Spark version has its own environment, rebuilt only when its lock file has changed. The
@@ -143,7 +144,7 @@ test-cluster: setup wheel  ## Run the chain by spark-submit on a standalone clus
 	@echo "test-matrix: installing the locked packages for Spark $* (600 MB the first time)"
 	@python=$$(command -v python3.11 || echo $(BIN)/python); \
 	rm -rf .venv-spark$* && "$$python" -m venv .venv-spark$*
-	@pip="$(CURDIR)/.venv-spark$*/bin/python -m pip install --quiet --progress-bar off --no-build-isolation"; \
+	@pip="$(CURDIR)/.venv-spark$*/bin/python -m pip install --quiet --progress-bar off --no-build-isolation --no-compile"; \
 	$$pip --require-hashes -r conf/requirements-build.txt && \
 	$$pip --require-hashes --use-pep517 -r conf/requirements-spark$*.txt
 	@touch $@
@@ -166,7 +167,7 @@ docs: build/docs/.done  ## Build the documentation's site in build/site, every l
 build/docs/.done: conf/requirements-docs.txt | setup
 	@rm -rf build/docs && $(BIN)/python -m venv build/docs
 	@build/docs/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
-	  --progress-bar off --require-hashes -r conf/requirements-docs.txt
+	  --progress-bar off --no-compile --require-hashes -r conf/requirements-docs.txt
 	@touch $@
 
 wheel: setup dist/.done  ## Build dist/*.whl, and its bill of materials dist/*.cdx.json (CycloneDX)

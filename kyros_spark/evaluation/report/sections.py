@@ -151,11 +151,13 @@ def _double_lift(
 ) -> dict[str, Any]:
     names = {"observed": "observed", new: "expected", old: "other_expected"}
     units = sum(r["units"] for r in points)
+    earlier = old.partition("@")[0]  # a stated version has the colour of its model
+    unlike = models.index(earlier) if earlier in models and earlier != new else len(models)
     lines = []
     for name, column in names.items():
         mean = sum(r[column] for r in points) / units
         y = [r[column] / r["units"] / mean if mean else None for r in points]
-        number = models.index(name) if name in models else len(models)
+        number = models.index(name) if name in models else unlike
         x = [r["quantile"] for r in points]
         lines.append({"name": name, "number": number, "x": x, "y": y})
     title = f"Double lift of {new} and {old}"

@@ -72,11 +72,11 @@ def _of_row_rule(number: int, rule: RuleSettings) -> Iterator[RepairedValue]:
 
 def _before(rule: Rule, source: SourceSettings) -> str:
     """Return the value that a rule of one column judged, as text."""
-    name, column = rule.column, source.columns[rule.column]
+    (name,) = [name for name in source.columns if name == rule.column]
     if rule.id in ("min", "max") and name in source.sum:
         return f"CAST({sum_of(name)} AS STRING)"
     read = f"CAST({as_read(name)} AS STRING)"
-    if column.sql is not None:
+    if source.columns[name].sql is not None:
         return read if needs_repair(name, source) else f"CAST({quoted(name)} AS STRING)"
     in_record = f"CAST({BEFORE}.{quoted(name)} AS STRING)"
     if name in source.amounts:  # in the unit of account, as what takes its place

@@ -169,7 +169,8 @@ def views(spark: SparkSession, config: Config) -> str:
         for name in TABLE_NAMES
         if tables.find(name) is not None
     }
-    if (earned := earned_sql(config, queries)) is not None:
+    earned = earned_sql(config, queries)
+    if earned is not None:
         queries[EARNED] = earned
     return "".join(
         f"CREATE OR REPLACE TEMPORARY VIEW {name} AS {query};\n" for name, query in queries.items()
@@ -187,7 +188,8 @@ def register_views(
     existing = {name: table for name in TABLE_NAMES if (table := tables.find(name)) is not None}
     for name, table in existing.items():
         table.createOrReplaceTempView(name)
-    if with_earned and (query := earned_sql(config, existing)) is not None:
+    query = earned_sql(config, existing) if with_earned else None
+    if query is not None:
         existing[EARNED] = spark.sql(query)
         existing[EARNED].createOrReplaceTempView(EARNED)
     return existing

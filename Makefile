@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow test-matrix test-cluster test-s3 test-airflow test-asl test-monitor \
+.PHONY: help setup demo test test-slow test-matrix test-cluster test-s3 test-airflow test-asl test-monitor test-pages \
   test-wheel audit lint bench docs wheel sql clean distclean
 
 PYTHON ?=
@@ -84,6 +84,15 @@ build/asl/.done: conf/stepfunctions/package-lock.json
 	@command -v npm >/dev/null || { echo "test-asl: expected npm (Node.js), found none" >&2; exit 2; }
 	@mkdir -p build/asl && cp conf/stepfunctions/package*.json build/asl
 	@npm ci --silent --no-audit --no-fund --prefix build/asl
+	@touch $@
+
+test-pages: setup build/pages/.done  ## Check the HTML pages' accessibility with axe-core in Chromium
+	@$(BIN)/python -m pytest -m pages tests/evaluation
+
+build/pages/.done: conf/pages/package-lock.json
+	@command -v npm >/dev/null || { echo "test-pages: expected npm (Node.js), found none" >&2; exit 2; }
+	@mkdir -p build/pages && cp conf/pages/package*.json build/pages
+	@npm ci --silent --no-audit --no-fund --prefix build/pages
 	@touch $@
 
 # Debian's own packages, unpacked without root; where apt has others, whatever it has of that name.

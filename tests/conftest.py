@@ -19,6 +19,7 @@ OWN_TARGET = {
     "airflow": "test-airflow",
     "asl": "test-asl",
     "monitor": "test-monitor",
+    "pages": "test-pages",
     "s3": "test-s3",
     "wheel": "test-wheel",
 }

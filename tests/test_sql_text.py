@@ -34,6 +34,8 @@ ATTRIBUTES = {
     "sum": "names of a source, which have a pattern",
     "amounts": "names of a source, which have a pattern",
     "columns": "names of a source, which have a pattern",
+    "number": "of a rule, its place among the others",
+    "before": "of a RepairedValue, checked where one is made",
     "name": "of our own contracts and views", "max": "sys.float_info.max",
 }  # fmt: skip
 # Calls whose result no settings reach.
@@ -49,7 +51,8 @@ CALLS = {
 }
 # The only text that is somebody else's: it is refused or run by cli/sql/guard.py.
 USERS_OWN = "cli/sql/query"
-RULE = {"broken": 3, "found_sql": 4}  # arguments of Rule(...) that are SQL
+# Arguments of classes that are SQL.
+MADE = {"Rule": {"broken": 3, "found_sql": 4}, "RepairedValue": {"before": 3}}
 
 
 class Reader:
@@ -329,11 +332,12 @@ def unsound():
             for argument in arguments:
                 if name not in ("where", "filter") or is_text(argument):
                     reader.require(argument, f"{name}(...)")
-    for call in reader.calls.get("Rule", ()):
-        for argument, position in RULE.items():
+    made = [(kind, call) for kind in MADE for call in reader.calls.get(kind, ())]
+    for kind, call in made:
+        for argument, position in MADE[kind].items():
             given = [k.value for k in call.keywords if k.arg == argument]
             for node in given or call.args[position : position + 1]:
-                reader.require(node, f"Rule's {argument}")
+                reader.require(node, f"{kind}'s {argument}")
     return reader.unsound
 
 

@@ -16,7 +16,7 @@ from kyros_spark.tables.all import TABLE_NAMES
 
 # Small tables that grow by a few rows per run, and of which no run reads an earlier version. Of the
 # other tables a stage reads the version that the stage before it wrote: they are left as written.
-_COMPACTED = ("runs", "rejects", "profiles", "relativities", "models")
+_COMPACTED = ("runs", "rejects", "repairs", "profiles", "relativities", "models")
 
 
 def maintain(spark: SparkSession, config: Config) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from kyros_spark.tables.profile_metrics import PROFILE_METRICS
 from kyros_spark.tables.profiles import PROFILES
 from kyros_spark.tables.rejects import REJECTS
 from kyros_spark.tables.relativities import RELATIVITIES
+from kyros_spark.tables.repairs import REPAIRS
 from kyros_spark.tables.runs import RUNS
 from kyros_spark.tables.segments import SEGMENTS
 
@@ -28,6 +29,7 @@ TABLE_NAMES = (
     "policies",
     "claims",
     REJECTS.name,
+    REPAIRS.name,
     PROFILES.name,
     "prepared",
     FEATURE_LOG.name,
@@ -53,6 +55,7 @@ def all_tables(config: Config) -> tuple[Table, ...]:
         policies(sources.policies),
         *((claims(sources.claims),) if sources.claims is not None else ()),
         REJECTS,
+        REPAIRS,
         PROFILES,
         prepared(sources.policies, config.prepare),
         FEATURE_LOG,

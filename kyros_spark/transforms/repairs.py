@@ -52,13 +52,18 @@ def with_repairs(typed: DataFrame, source: SourceSettings, names: list[str]) -> 
 
 
 def with_rows_repaired(typed: DataFrame, rules: tuple[RuleSettings, ...]) -> DataFrame:
-    """Repair rows that break a rule across columns; the column `flag_of` the rule marks them."""
+    """Repair rows that break a rule across columns; the column `flag_of` the rule marks them.
+
+    `before_rule` holds as text what stood in the columns that the rule repairs.
+    """
     for rule in rules:
         if rule.severity != "repair":
             continue
         typed = typed.selectExpr(
             "*", f"coalesce(NOT ({check_sql(rule)}), false) AS {flag_of(rule)}"
         )
+        texts = ", ".join(f"CAST({quoted(n)} AS STRING) AS {quoted(n)}" for n in rule.repair)
+        before = f"CASE WHEN {flag_of(rule)} THEN struct({texts}) END AS {before_rule(rule)}"
         fixed = {name: f"CASE WHEN {flag_of(rule)} THEN {sql} ELSE {quoted(name)} END"
                  for name, sql in rule.repair.items()}  # fmt: skip
         types = dict(typed.dtypes)
@@ -66,7 +71,8 @@ def with_rows_repaired(typed: DataFrame, rules: tuple[RuleSettings, ...]) -> Dat
             *(
                 f"CAST({fixed[n]} AS {types[n]}) AS {quoted(n)}" if n in fixed else quoted(n)
                 for n in typed.columns
-            )
+            ),
+            before,
         )
     return typed
 
@@ -82,6 +88,11 @@ def check_sql(rule: RuleSettings) -> str:
 def flag_of(rule: RuleSettings) -> str:
     """Return the name of the column that says whether a row broke the rule."""
     return f"_rule_{rule.id}"
+
+
+def before_rule(rule: RuleSettings) -> str:
+    """Return the name of the column that holds the values before the rule repaired them."""
+    return f"_before_{rule.id}"
 
 
 def _in_unit(name: str, amount: AmountSettings) -> str:

@@ -7,7 +7,7 @@ several times as long as all other work.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column
@@ -17,7 +17,10 @@ from kyros_spark.config import Severity
 from kyros_spark.tables.ddl import quoted, text
 
 BROKEN = "_broken"  # array<int>: numbers of the broken rules that refuse the row, or NULL
-NOTED = "_noted"  # array<int>: numbers of the broken rules that refuse no row, or NULL
+NOTED = "_noted"  # array<int>: numbers of the broken rules that change nothing, or NULL
+REPAIRED = (
+    "_repaired"  # array<int>: numbers of the broken rules whose values were repaired, or NULL
+)
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,13 @@ class Rule:
         return f"{self.id}:{self.column}"
 
 
-def broken_sql(rules: Sequence[Rule], refusing: bool) -> tuple[str, str]:
+def broken_sql(rules: Sequence[Rule], severities: Container[Severity]) -> tuple[str, str]:
     """Return the SQL of whether a row breaks any of the rules, and of the numbers of those broken.
 
-    refusing: take the rules that refuse a row, or those that do not. Most rows break no rule, and
-    no array is built for them.
+    severities: of the rules that are taken. Most rows break no rule, and no array is built for
+    them.
     """
-    chosen = [(n, rule) for n, rule in enumerate(rules) if (rule.severity == "reject") == refusing]
+    chosen = [(n, rule) for n, rule in enumerate(rules) if rule.severity in severities]
     if not chosen:
         return "false", "CAST(NULL AS ARRAY<INT>)"
     # array_remove is compiled. A filter with a lambda is interpreted, and so is everything below

@@ -10,38 +10,44 @@ from pyspark.sql import functions as F
 from kyros_spark.config import SourceSettings
 from kyros_spark.tables.ddl import quoted, text
 from kyros_spark.tables.rejects import REJECTS
+from kyros_spark.tables.repairs import REPAIRS
 from kyros_spark.transforms.duplicates import COPY
 from kyros_spark.transforms.profile import sampled_values, totals
 from kyros_spark.transforms.reference import PERIOD
-from kyros_spark.transforms.rules import BROKEN, NOTED, Rule, broken_sql, reasons
+from kyros_spark.transforms.repaired_values import BEFORE, kept_for_repairs, repairs_sql
+from kyros_spark.transforms.rules import BROKEN, NOTED, REPAIRED, Rule, broken_sql, reasons
 from kyros_spark.transforms.values import RAW, as_read, capped_sql, excess_sql
 
 FIRST = "_first"  # the number of the rule for which a row is refused, or NULL
-REASONS, RECORD = "_reasons", "_record"
+REASONS, RECORD, REPAIRS_OF_ROW = "_reasons", "_record", "_repairs"
 _REFUSED = f"NOT {COPY} AND {BROKEN} IS NOT NULL"
+_ACCEPTED = f"NOT {COPY} AND {BROKEN} IS NULL"
 
 
 def with_verdicts(typed: DataFrame, source: SourceSettings, rules: Sequence[Rule]) -> DataFrame:
-    """Judge typed rows; keep their columns and marks, and the record of refused rows only.
+    """Judge typed rows; keep their columns and marks, the record of refused and repaired rows only.
 
     All is done in one projection. The rules make it too large for Spark to compile together with
     its neighbours, and each further projection would copy every row and its record once more.
     """
-    refused, broken = broken_sql(rules, refusing=True)
-    _, noted = broken_sql(rules, refusing=False)
+    refused, broken = broken_sql(rules, ("reject",))
+    changed, repaired = broken_sql(rules, ("repair",))
+    _, noted = broken_sql(rules, ("warn", "fail"))
     read = [as_read(name) for name in typed.columns if as_read(name) in typed.columns]
-    read += [name for name in PERIOD if name in typed.columns]
+    read += [name for name in (*PERIOD, *kept_for_repairs(source)) if name in typed.columns]
     return typed.selectExpr(
         *map(quoted, (*source.columns, *read, COPY)),
         f"{broken} AS {BROKEN}",
         f"{noted} AS {NOTED}",
+        f"{repaired} AS {REPAIRED}",
         f"CASE WHEN {refused} THEN CASE WHEN NOT {COPY} THEN {RAW} END END AS {RAW}",
+        f"CASE WHEN {changed} THEN CASE WHEN NOT {COPY} THEN {RAW} END END AS {BEFORE}",
     )
 
 
 def accepted(judged: DataFrame) -> DataFrame:
     """Return the rows that are not copies and broke no refusing rule."""
-    return judged.where(f"NOT {COPY} AND {BROKEN} IS NULL")
+    return judged.where(_ACCEPTED)
 
 
 def clean_rows(judged: DataFrame, source: SourceSettings, batch: str, run_id: str) -> DataFrame:
@@ -68,9 +74,9 @@ def rows_for_driver(
 ) -> DataFrame:
     """Return all rows with what the driver needs to count, profile and write them.
 
-    That is the source's columns, COPY, FIRST, NOTED, the reasons and the record of refused rows,
-    the parts of amounts (`amount_part`), capped values (`capped`) and excess, and with
-    ``profiled`` what a sample takes.
+    That is the source's columns, COPY, FIRST, NOTED, REPAIRED, the reasons and the record of
+    refused rows, the repairs of accepted ones if a rule repairs, the parts of amounts
+    (`amount_part`), capped values (`capped`) and excess, and with ``profiled`` what a sample takes.
     """
     refused = F.expr(_REFUSED)
     parts = (
@@ -78,14 +84,18 @@ def rows_for_driver(
         for n, (name, amount) in enumerate(source.amounts.items())
         for kind, sql in _amount_parts(name, amount.cap).items()
     )
+    trail, changed = repairs_sql(source, rules), f"{_ACCEPTED} AND {REPAIRED} IS NOT NULL"
+    repairs = None if trail is None else f"CASE WHEN {changed} THEN {trail} END"
     below = (f"{sql} AS {quoted(capped(n))}" for n, sql in _capped_values(source).items())
     return judged.select(
         *(F.col(quoted(name)) for name in source.columns),
         F.col(COPY),
         F.when(refused, F.col(BROKEN)[0]).alias(FIRST),
         F.col(NOTED),
+        F.col(REPAIRED),
         F.when(refused, reasons(rules)).alias(REASONS),
         F.when(refused, F.to_json(RAW)).alias(RECORD),
+        *([F.expr(repairs).alias(REPAIRS_OF_ROW)] if repairs is not None else []),
         *map(F.expr, (*parts, *below, *_excess_values(source))),
         *(map(F.expr, sampled_values(source)) if profiled else ()),
     )
@@ -122,6 +132,28 @@ def rejected_rows(
     ).select(*REJECTS.names)
 
 
+def repaired_rows(
+    judged: DataFrame,
+    source: SourceSettings,
+    rules: Sequence[Rule],
+    source_name: str,
+    batch: str,
+    run_id: str,
+) -> DataFrame:
+    """Return the repaired values of accepted rows in the columns of `repairs`.
+
+    At least one of the rules repairs.
+    """
+    changed = accepted(judged).where(f"{REPAIRED} IS NOT NULL")
+    repairs = changed.selectExpr(f"inline({repairs_sql(source, rules)})")
+    return repairs.select(
+        "*",
+        F.lit(batch).alias("batch_id"),
+        F.lit(source_name).alias("source"),
+        F.lit(run_id).alias("run_id"),
+    ).select(*REPAIRS.names)
+
+
 def verdict_counts(
     judged: DataFrame, source: SourceSettings, rules: Sequence[Rule], profiled: bool
 ) -> DataFrame:
@@ -130,9 +162,11 @@ def verdict_counts(
     Amounts are added as decimals, each rounded to a millionth, so that sums are exact in any order.
     """
     first = f"CASE WHEN {_REFUSED} THEN {BROKEN}[0] END AS rule"
-    noted_rules = [n for n, rule in enumerate(rules) if rule.severity != "reject"]
+    marks = {n: REPAIRED if r.severity == "repair" else NOTED
+             for n, r in enumerate(rules) if r.severity != "reject"}  # fmt: skip
     noted = [
-        F.count_if(F.expr(f"array_contains({NOTED}, {n})")).alias(f"noted_{n}") for n in noted_rules
+        F.count_if(F.expr(f"array_contains({mark}, {n})")).alias(f"noted_{n}")
+        for n, mark in marks.items()
     ]
     sums = [
         F.sum(F.expr(f"try_cast({sql} AS DECIMAL(24, 6))")).alias(f"{kind}_{n}")

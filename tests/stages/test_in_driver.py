@@ -6,7 +6,16 @@ import pytest
 from portfolio import CLAIM_HEADER, FIRST, POLICY_HEADER, claim_rows, policy_rows
 from pyspark.sql import functions as F
 
-TABLES = ("policies", "claims", "rejects", "profiles", "prepared", "feature_log", "predictions")
+TABLES = (
+    "policies",
+    "claims",
+    "rejects",
+    "repairs",
+    "profiles",
+    "prepared",
+    "feature_log",
+    "predictions",
+)
 NOT_COMPARED = {"run_id", "predicted_at", "profiled_at", "logged_at", "tables"}
 
 
@@ -41,6 +50,10 @@ def with_everything(portfolio):
     portfolio.set(
         f"{columns}.exposure", {"type": "double", "max": 3.0, "severity": {"max": "warn"}}
     )
+    portfolio.set("sources.policies.rules", [
+        {"id": "early", "check": f"signed >= '{FIRST}-03-02'", "severity": "repair",
+         "repair": {"signed": "NULL", "discount": "discount * 2"}},
+    ])  # fmt: skip
     portfolio.set("sources.policies.amounts", {"paid": {"negative": "zero", "cap": 20000.0}})
     portfolio.set("clean.max_rejected_share", 0.2)
     portfolio.set("clean.profile_rows", 60)  # fewer than there are: a sample is drawn
@@ -114,4 +127,5 @@ def test_the_test_batch_holds_what_it_should(twins, spark):
     )  # fmt: skip
     policies = details["policies"]
     assert policies["duplicates"] == 1 and details["claims"]["duplicates"] == 1
-    assert policies["repaired"] and policies["warned"] and policies["amounts"]["paid"]
+    assert set(policies["repaired"]) == {"max:age", "early:(row)", "negative:paid"}
+    assert policies["warned"] and policies["amounts"]["paid"]

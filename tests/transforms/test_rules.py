@@ -38,7 +38,8 @@ def ruled(spark, tmp_path_factory):
         5: {"bonus": "9"}, 6: {"bonus": "0.1"}, 7: {"bonus": "7"},
         8: {"power": "strong"}, 9: {"area": "moon"},
         10: {"age": "20", "bonus": "1.9"}, 12: {"age": "22", "bonus": "1.9"},
-        14: {"client": "X99"}, 16: {"exposure": "1.4"}, 18: {"exposure": "-0.1"},
+        14: {"client": "X99"}, 16: {"exposure": "1.4"}, 18: {"exposure": "-0.1", "bonus": "8"},
+        20: {"age": "95", "bonus": "1.2", "fuel": "DIESEL"},
     })  # fmt: skip
     portfolio.write("policies", POLICY_HEADER, rows)
     (portfolio.folder / "clients.csv").write_text(
@@ -65,6 +66,8 @@ def ruled(spark, tmp_path_factory):
          "says": "nobody of 21 has that malus"},
         {"id": "known_client", "listed_in": {
             "path": str(portfolio.folder / "clients.csv"), "columns": {"client_id": "code"}}},
+        {"id": "aged", "check": "age <= 90", "severity": "repair",
+         "repair": {"age": "90", "bonus": "bonus / 2"}},
         {"id": "strong_city", "check": "power < 130 OR area = 'country'", "severity": "warn"},
     ])  # fmt: skip
     portfolio.told = cleaned(portfolio, spark)
@@ -74,7 +77,43 @@ def ruled(spark, tmp_path_factory):
 def test_levels_are_trimmed_folded_renamed_and_counted(ruled):
     fuels = [ruled.policies[f"P{n:03d}"]["fuel"] for n in (1, 2, 3)]
     assert fuels == ["petrol", "diesel", "diesel"]
-    assert ruled.told["repaired"]["respelled:fuel"] == 3
+    assert ruled.told["repaired"]["respelled:fuel"] == 4
+
+
+def test_every_repair_leaves_its_trail(ruled, spark):
+    """The refused row 18 leaves none: `rejects` has its record."""
+    repairs = ruled.read(spark, "repairs", FIRST).collect()
+    assert {(row["source"], row["run_id"]) for row in repairs} == {
+        ("policies", ruled.line["run_id"])
+    }
+    assert sorted(
+        [row["key"]["policy_id"], row["rule"], row["column"], row["before"], row["after"]]
+        for row in repairs
+    ) == [
+        ["P001", "respelled", "fuel", " Petrol ", "petrol"],
+        ["P002", "respelled", "fuel", "DIESEL", "diesel"],
+        ["P003", "respelled", "fuel", "gazole", "diesel"],
+        ["P004", "allowed", "fuel", "coal", "petrol"],
+        ["P005", "max", "bonus", "9", "5.0"],
+        ["P007", "max", "bonus", "7", "5.0"],
+        ["P008", "type", "power", "strong", None],
+        ["P016", "max", "exposure", "1.4", "1.0"],
+        ["P020", "aged", "age", "95", "90"],
+        ["P020", "aged", "bonus", "1.2", "0.6"],
+        ["P020", "respelled", "fuel", "DIESEL", "diesel"],
+    ]
+
+
+def test_a_corrected_extract_takes_its_repairs_back(raw_portfolio, spark):
+    setting = {"type": "int", "default": "30", "severity": {"type": "repair"}}
+    raw_portfolio.set("sources.policies.columns.age", setting)
+    raw_portfolio.spoil_cells("age", {4: "old"})
+    cleaned(raw_portfolio, spark)
+    (row,) = raw_portfolio.read(spark, "repairs").collect()
+    assert (row["key"], row["before"], row["after"]) == ({"policy_id": "P004"}, "old", "30")
+    raw_portfolio.write_sources()
+    cleaned(raw_portfolio, spark)
+    assert raw_portfolio.read(spark, "repairs").isEmpty()
 
 
 def test_a_default_for_missing_values_hides_no_wrong_type(raw_portfolio, spark):

@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
@@ -14,6 +14,7 @@ from typing import TextIO
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from kyros_spark.cli.sql.earned import EARNED, WHY_NOT, earned_sql
 from kyros_spark.cli.sql.formats import format_of, write_parquet, write_text
 from kyros_spark.cli.sql.guard import SqlGuard
 from kyros_spark.cli.sql.query import (
@@ -34,6 +35,7 @@ from kyros_spark.spark.session import setting
 from kyros_spark.tables.all import TABLE_NAMES
 
 _EXPLAIN = re.compile(r"\s*EXPLAIN\b", re.IGNORECASE)
+_EARNED = re.compile(rf"\b{EARNED}\b", re.IGNORECASE)
 _REGISTER = {"predict": register_predict, "explain": register_explain}
 
 
@@ -121,14 +123,15 @@ def rows_of(spark: SparkSession, config: Config, query: str) -> DataFrame:
     Raises:
         UsageError: the query would do anything else.
     """
-    query, tables = query.strip().rstrip(";"), register_views(spark, config)
+    query = query.strip().rstrip(";")
+    tables = register_views(spark, config, with_earned=_EARNED.search(query) is not None)
     delta_tables = DeltaTables(spark, config.tables)
     resolved = with_versions(query, TABLE_NAMES, delta_tables.reference)
     functions, guard = functions_named(query), None
     if getattr(spark, "_jsparkSession", None) is not None:
-        references = [delta_tables.reference_parts(name) for name in tables]
+        references = [delta_tables.reference_parts(name) for name in tables if name != EARNED]
         guard = SqlGuard(spark, tables, references)
-        has_rows = guard.check_parsed(resolved, functions)
+        has_rows = _check_parsed(guard, resolved, functions)
     else:  # Spark Connect
         check_reads(query)
         has_rows = not is_describing(query)
@@ -149,20 +152,44 @@ def rows_of(spark: SparkSession, config: Config, query: str) -> DataFrame:
     return rows
 
 
+def _check_parsed(guard: SqlGuard, query: str, functions: Collection[str]) -> bool:
+    try:
+        return guard.check_parsed(query, functions)
+    except UsageError as error:
+        if f"found {EARNED}, which is none" in str(error):
+            raise UsageError(WHY_NOT) from error
+        raise
+
+
 def views(spark: SparkSession, config: Config) -> str:
     """Return the statements that name the tables in another SQL prompt."""
     tables = DeltaTables(spark, config.tables)
-    return "".join(
-        f"CREATE OR REPLACE TEMPORARY VIEW {name} AS SELECT * FROM {tables.reference(name)};\n"
+    queries = {
+        name: f"SELECT * FROM {tables.reference(name)}"
         for name in TABLE_NAMES
         if tables.find(name) is not None
+    }
+    earned = earned_sql(config, queries)
+    if earned is not None:
+        queries[EARNED] = earned
+    return "".join(
+        f"CREATE OR REPLACE TEMPORARY VIEW {name} AS {query};\n" for name, query in queries.items()
     )
 
 
-def register_views(spark: SparkSession, config: Config) -> dict[str, DataFrame]:
-    """Make a view of every table that exists, and return the tables by name."""
+def register_views(
+    spark: SparkSession, config: Config, *, with_earned: bool = True
+) -> dict[str, DataFrame]:
+    """Make a view of every table that exists, and return the tables by name.
+
+    with_earned: make the view `earned` too, if the settings say when policies are covered.
+    """
     tables = DeltaTables(spark, config.tables)
     existing = {name: table for name in TABLE_NAMES if (table := tables.find(name)) is not None}
     for name, table in existing.items():
         table.createOrReplaceTempView(name)
+    query = earned_sql(config, existing) if with_earned else None
+    if query is not None:
+        existing[EARNED] = spark.sql(query)
+        existing[EARNED].createOrReplaceTempView(EARNED)
     return existing

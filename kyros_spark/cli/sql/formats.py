@@ -132,14 +132,25 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, Row):
-        value = value.asDict(recursive=True)
-    if isinstance(value, list | dict):
-        return json.dumps(value, default=_plain, ensure_ascii=False)
-    return value.hex() if isinstance(value, bytes | bytearray) else str(value)
+    if isinstance(value, list | dict | Row):
+        return json.dumps(_document(value), ensure_ascii=False)
+    return _text(value)
 
 
-def _plain(value: Any) -> Any:
+def _document(value: Any) -> Any:
+    """Return a value as JSON takes it; a struct, which is a tuple to `json`, by its fields."""
     if isinstance(value, Row):
-        return value.asDict(recursive=True)
+        return {name: _document(field) for name, field in value.asDict().items()}
+    if isinstance(value, dict):
+        return {_key(key): _document(content) for key, content in value.items()}
+    if isinstance(value, list):
+        return [_document(content) for content in value]
+    return value if value is None or isinstance(value, str | bool | int | float) else _text(value)
+
+
+def _key(key: Any) -> str:
+    return key if isinstance(key, str) else _cell(key)
+
+
+def _text(value: Any) -> str:
     return value.hex() if isinstance(value, bytes | bytearray) else str(value)

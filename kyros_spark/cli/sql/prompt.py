@@ -13,6 +13,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from kyros_spark.cli.sql import answer as answers
+from kyros_spark.cli.sql.earned import earned
 from kyros_spark.cli.sql.formats import format_of
 from kyros_spark.cli.sql.line_editor import line_editor
 from kyros_spark.cli.sql.signatures import signatures
@@ -42,7 +43,10 @@ class Prompt:
 
     def __init__(self, spark: SparkSession, config: Config) -> None:
         self._spark, self._config = spark, config
-        self._tables = answers.register_views(spark, config)
+        try:
+            self._tables = answers.register_views(spark, config)
+        except PySparkException:  # settings newer than the tables; a query of `earned` says so
+            self._tables = answers.register_views(spark, config, with_earned=False)
         self._kind, self._is_timed = "table", False
         self._file: str | None = None  # where the next answer goes
 
@@ -113,7 +117,8 @@ class Prompt:
                 raise UsageError(f"\\{' '.join(words)}: expected \\d, \\x, \\timing, \\o or \\?")
 
     def _contracts(self) -> list[Table]:
-        return [table for table in all_tables(self._config) if table.name in self._tables]
+        contracts = (*all_tables(self._config), earned(self._config))
+        return [table for table in contracts if table.name in self._tables]
 
     def _described(self, name: str) -> str:
         comments = {

@@ -125,11 +125,11 @@ def lift(axes: Axes, spec: Spec) -> None:
 def double_lift(axes: Axes, spec: Spec) -> None:
     """Draw the observed and what each of two models expects, by quantile of their ratio."""
     axes.axhline(1, color=FAINT, linewidth=0.9, linestyle="--")
-    for number, line in enumerate(spec["lines"]):
-        is_observed = line["name"] == "observed"
+    for line in spec["lines"]:
+        is_observed, number = line["name"] == "observed", line["number"] % 6
         axes.plot(
-            line["x"], line["y"], MARKS[number % 6] + ("-" if is_observed else "--"),
-            color=INK if is_observed else COLOURS[number % 6], label=line["name"],
+            line["x"], line["y"], "o-" if is_observed else MARKS[number] + "--",
+            color=INK if is_observed else COLOURS[number], label=line["name"],
         )  # fmt: skip
     axes.set(xlabel="quantile of new / old prediction, by exposure", ylabel=spec["ylabel"])
     axes.legend(loc="best", fontsize=8)

@@ -125,7 +125,7 @@ def _pairs(
         moves = evaluation.chart("dislocation", new, old)
         pair: dict[str, Any] = {"new": new, "old": old, "points": points, "charts": []}
         if points and points[0]["observed"] is not None:
-            charts[f"{name}-lift"] = _double_lift(points, new, old)
+            charts[f"{name}-lift"] = _double_lift(points, new, old, models)
             charts[f"{name}-ratio"] = _loss_ratio(points, old)
             pair["charts"] += [
                 (f"{name}-lift", "Double lift"),
@@ -146,21 +146,27 @@ def _pairs(
     return content
 
 
-def _double_lift(points: Sequence[Row], new: str, old: str) -> dict[str, Any]:
+def _double_lift(
+    points: Sequence[Row], new: str, old: str, models: Sequence[str]
+) -> dict[str, Any]:
     names = {"observed": "observed", new: "expected", old: "other_expected"}
     units = sum(r["units"] for r in points)
+    earlier = old.partition("@")[0]  # a stated version has the colour of its model
+    unlike = models.index(earlier) if earlier in models and earlier != new else len(models)
     lines = []
     for name, column in names.items():
         mean = sum(r[column] for r in points) / units
         y = [r[column] / r["units"] / mean if mean else None for r in points]
-        lines.append({"name": name, "x": [r["quantile"] for r in points], "y": y})
+        number = models.index(name) if name in models else unlike
+        x = [r["quantile"] for r in points]
+        lines.append({"name": name, "number": number, "x": x, "y": y})
     title = f"Double lift of {new} and {old}"
     return {**_DOUBLE_LIFT, "title": title, "ylabel": "mean / overall", "lines": lines}
 
 
 def _loss_ratio(points: Sequence[Row], old: str) -> dict[str, Any]:
     x, y = [r["quantile"] for r in points], [r["other_actual_expected"] for r in points]
-    lines = [{"name": "observed", "x": x, "y": y}]
+    lines = [{"name": "observed", "number": 0, "x": x, "y": y}]
     ylabel = "observed / old expected"
     return {**_DOUBLE_LIFT, "title": f"On {old}", "ylabel": ylabel, "lines": lines}
 

@@ -64,6 +64,9 @@ class RowsWithVerdicts(Protocol):
     def rejected(self, name: str, batch: str, run_id: str) -> DataFrame | pa.Table:
         """Return the refused rows in the columns of `rejects`."""
 
+    def repaired(self, name: str, batch: str, run_id: str) -> DataFrame | pa.Table:
+        """Return the repaired values in the columns of `repairs`; at least one rule repairs."""
+
 
 @dataclass(frozen=True)
 class JudgedSource:

@@ -55,3 +55,7 @@ class JudgedFrame:
     def rejected(self, name: str, batch: str, run_id: str) -> DataFrame:
         """Return the refused rows in the columns of `rejects`."""
         return verdicts.rejected_rows(self._rows, self._rules, name, batch, run_id)
+
+    def repaired(self, name: str, batch: str, run_id: str) -> DataFrame:
+        """Return the repaired values of accepted rows in the columns of `repairs`."""
+        return verdicts.repaired_rows(self._rows, self._source, self._rules, name, batch, run_id)

@@ -13,6 +13,7 @@ from kyros_spark.aggregates.extremes import extremes
 from kyros_spark.config import SourceSettings
 from kyros_spark.spark.arrow_frames import frame_of
 from kyros_spark.tables.rejects import REJECTS
+from kyros_spark.tables.repairs import REPAIRS
 from kyros_spark.transforms.duplicates import COPY
 from kyros_spark.transforms.profile import (
     SAMPLE_STEP,
@@ -21,11 +22,12 @@ from kyros_spark.transforms.profile import (
     sample_steps,
     sample_value,
 )
-from kyros_spark.transforms.rules import NOTED, Rule
+from kyros_spark.transforms.rules import NOTED, REPAIRED, Rule
 from kyros_spark.transforms.verdicts import (
     FIRST,
     REASONS,
     RECORD,
+    REPAIRS_OF_ROW,
     amount_part,
     capped,
     caps,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 _SUM = pa.decimal128(38, 6)
 _BROADCAST = 500_000  # rows: some 64 MB as a hash table of keys
 _REASON = ("rule", "column", "expected", "found")
+_REPAIR = ("key", "rule", "column", "before", "after")
 
 
 class JudgedTable:
@@ -77,8 +80,10 @@ class JudgedTable:
 
     def _noted(self) -> dict[str, int]:
         """Count the accepted rows by rule that they broke without being refused."""
-        numbers = pc.list_flatten(self._accepted[NOTED])
-        counts = {pair["values"]: pair["counts"] for pair in pc.value_counts(numbers).to_pylist()}
+        counts: dict[int, int] = {}
+        for marks in (NOTED, REPAIRED):
+            numbers = pc.value_counts(pc.list_flatten(self._accepted[marks]))
+            counts |= {pair["values"]: pair["counts"] for pair in numbers.to_pylist()}
         noted = [n for n, rule in enumerate(self._rules) if rule.severity != "reject"]
         return {f"noted_{n}": counts.get(n, 0) for n in noted}
 
@@ -143,6 +148,14 @@ class JudgedTable:
         columns |= {"reasons": self._refused[REASONS], "record": self._refused[RECORD]}
         rows = pa.Table.from_pydict(columns | _repeated(same, self._refused.num_rows))
         return rows.select(REJECTS.names)
+
+    def repaired(self, name: str, batch: str, run_id: str) -> pa.Table:
+        """Return the repaired values of accepted rows in the columns of `repairs`."""
+        same = {"batch_id": batch, "source": name, "run_id": run_id}
+        values = pc.list_flatten(self._accepted[REPAIRS_OF_ROW])
+        columns = {field: pc.struct_field(values, field) for field in _REPAIR}
+        rows = pa.Table.from_pydict(columns | _repeated(same, len(values)))
+        return rows.select(REPAIRS.names)
 
     def _first_reason(self, field: str) -> pa.ChunkedArray:
         """Return a field of the first reason of each refused row."""

@@ -1,4 +1,4 @@
-"""Write what clean made of a batch: rejects, profiles, claims, policies."""
+"""Write what clean made of a batch: rejects, repairs, profiles, claims, policies."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from kyros_spark.tables.contract import Table
 from kyros_spark.tables.policies import policies as policies_table
 from kyros_spark.tables.profiles import PROFILES
 from kyros_spark.tables.rejects import REJECTS
+from kyros_spark.tables.repairs import REPAIRS
 
 
 def write(
@@ -36,9 +37,11 @@ def write(
     contract = policies_table(policies)
     optional = [claims_table(claims)] if claims is not None else []
     # Before the first of them is written.
-    tables.check(REJECTS, PROFILES, contract, *optional)
-    rejects = _rejects(portfolio, run, judged)
+    tables.check(REJECTS, REPAIRS, PROFILES, contract, *optional)
+    parts = [j.rows.rejected(name, run.batch, run.run_id) for name, j in judged.items()]
+    rejects = _together(portfolio, parts)
     run.outputs["rejects"] = _replace(portfolio, run, REJECTS, rejects, run.rows_rejected)
+    run.outputs["repairs"] = _write_repairs(portfolio, run, judged)
     if profiles:
         run.outputs["profiles"] = tables.replace_rows(
             PROFILES, profiles, run.run_id, where, batch=run.batch
@@ -53,11 +56,24 @@ def write(
     run.rows_out = sum(run.outputs[n].rows for n in ("policies", "claims") if n in run.outputs)
 
 
-def _rejects(
-    portfolio: Portfolio, run: Run, judged: Mapping[str, JudgedSource]
-) -> DataFrame | pa.Table:
-    """Return the refused rows of all sources; in the driver, if those of all are."""
-    parts = [j.rows.rejected(name, run.batch, run.run_id) for name, j in judged.items()]
+def _write_repairs(portfolio: Portfolio, run: Run, judged: Mapping[str, JudgedSource]) -> Written:
+    """Replace the batch in `repairs`; sources of which nothing was repaired are not read again."""
+    counts = {name: run.details[name].get("repaired", {}) for name in judged}
+    parts = [
+        judged[name].rows.repaired(name, run.batch, run.run_id)
+        for name, by_rule in counts.items()
+        if by_rule
+    ]
+    if not parts:
+        return portfolio.tables.replace_rows(
+            REPAIRS, [], run.run_id, of_batch(run.batch), batch=run.batch
+        )
+    count = sum(rows for by_rule in counts.values() for rows in by_rule.values())
+    return _replace(portfolio, run, REPAIRS, _together(portfolio, parts), count)
+
+
+def _together(portfolio: Portfolio, parts: Sequence[DataFrame | pa.Table]) -> DataFrame | pa.Table:
+    """Return rows of several sources as one; in the driver, if those of all are."""
     in_driver = [part for part in parts if isinstance(part, pa.Table)]
     if len(in_driver) == len(parts):
         return pa.concat_tables(in_driver)

@@ -1,21 +1,25 @@
 """Every query of docs/sql.md is run, and its answer compared with what is known otherwise."""
 
+import datetime as dt
 import hashlib
 import math
 import os
 import re
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import yaml
 from portfolio import FIRST, POLICIES, SECOND, UNSEEN_FUEL, claim_rows, policy_rows
 
 from kyros_spark.cli.sql.answer import rows_of, views
 from kyros_spark.cli.sql.query import check_reads
-from kyros_spark.config import load_config
+from kyros_spark.config import Config, load_config
 from kyros_spark.errors import PlatformError, UsageError
+from kyros_spark.evaluation.intervals import ConfidenceInterval
 from kyros_spark.operations import sql_function
 from kyros_spark.spark.runtime import find_java
 from kyros_spark.spark_version import has_sql_functions
@@ -27,7 +31,9 @@ SECTIONS = {
     for part in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
     if not part.startswith("What a query may do")  # which tests/cli/sql/test_sql_guard.py shows
 }
-TOO_YOUNG, REFUELLED = 3, 10
+TOO_YOUNG, REFUELLED, PADDED = 3, 10, 12
+PREMIUM = "20 * age * exposure"
+LAST_DAY = "date_add(start, CAST(round(exposure * 364) AS INT) - 1)"
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +44,15 @@ def world(finished, tmp_path_factory):
     portfolio.spoil_cells("age", {TOO_YOUNG: "17"}, batch=SECOND)
     portfolio.spoil_cells("fuel", {REFUELLED: "diesel"}, batch=SECOND)
     assert policy_rows(SECOND)[REFUELLED][5] == "electric"
+    portfolio.spoil_cells("client", {PADDED: " C006 "}, batch=SECOND)
+    portfolio.set("sources.policies.columns.client_id.trim", True)
+    portfolio.set("sources.policies.columns.premium", {"type": "double", "sql": PREMIUM})
     line = portfolio.must(f"run --batch {SECOND} --stages clean,prepare,predict --run-id corrected")
     assert line["status"] == "done"
     portfolio.set("explain", {"models": ["frequency"], "top": "all"})
     for batch in (FIRST, SECOND):
         portfolio.must(f"explain --batch {batch}")
+    portfolio.set("sources.claims.period", {"date": "day", "from": "start", "to": LAST_DAY})
     config = portfolio.config_file()
     portfolio.set("prepare.features.log_bonus.sql", "log(bonus)")
     portfolio.must(f"prepare --batch {SECOND} --run-id redefined")
@@ -175,6 +185,101 @@ def test_loss_ratio(spark, world):
         )
 
 
+def earned_by_month(policy):
+    """Return the share of a policy's days in each month, counted day by day."""
+    start, days = dt.date.fromisoformat(policy[2]), round(float(policy[8]) * 364)
+    months = Counter((start + dt.timedelta(n)).replace(day=1) for n in range(days))
+    return {month: Fraction(count, days) for month, count in months.items()}
+
+
+def test_loss_ratio_with_earned_exposure(spark, world):
+    (rows,) = answers(spark, world, "Loss ratio by region and quarter, with earned exposure?")
+    expected = stored(spark, world[0], FIRST, "premium")
+    years, premium, claims = defaultdict(float), defaultdict(float), defaultdict(float)
+    area = {row[0]: row[6] or None for row in policy_rows(FIRST)}
+    for policy in policy_rows(FIRST):
+        for month, share in earned_by_month(policy).items():
+            cell = area[policy[0]], month.replace(month=1 + (month.month - 1) // 3 * 3)
+            years[cell] += float(policy[8]) * float(share)
+            premium[cell] += expected[policy[0]]["expected"] * float(share)
+    for claim in claim_rows(FIRST):
+        claims[area[claim[1]], dt.date(2023, 10, 1)] += float(claim[3])
+    assert {(row["area"], row["quarter"]) for row in rows} == set(years) | set(claims)
+    assert len({row["quarter"] for row in rows}) > 4
+    for row in rows:
+        cell = row["area"], row["quarter"]
+        assert row["earned_years"] == pytest.approx(years[cell], abs=1e-4)
+        assert row["claims"] == pytest.approx(claims[cell], abs=0.01)
+        assert row["loss_ratio"] == pytest.approx(claims[cell] / premium[cell], abs=1e-5)
+
+
+@pytest.mark.parametrize(("last_day", "months"), [("at_risk", 12), ("excluded", 0)])
+def test_what_is_earned_adds_up_even_where_the_days_are_unknown(spark, world, last_day, months):
+    """The days of the exposure come before the claims' period; a day excluded from itself is none."""
+    portfolio = world[0]
+    days = {"from": "start", "to": "start", "last_day": last_day}
+    settings = yaml.safe_load(portfolio.config_file().read_text(encoding="utf-8"))
+    settings["sources"]["policies"]["columns"]["exposure"]["days"] = days
+    query = (
+        "SELECT sum(exposure) AS years, sum(expected['frequency']) AS claims, count(*) AS policies,"
+        f" count(DISTINCT earned_month) AS months FROM earned WHERE batch_id = '{FIRST}'"
+    )
+    (row,) = rows_of(spark, Config.model_validate(settings), query).collect()
+    priced = stored(spark, portfolio, FIRST, "frequency").values()
+    assert (row["policies"], row["months"]) == (POLICIES, months)
+    assert row["years"] == pytest.approx(sum(float(policy[8]) for policy in policy_rows(FIRST)))
+    assert row["claims"] == pytest.approx(sum(policy["expected"] for policy in priced))
+
+
+def test_nothing_is_earned_where_no_settings_say_when(spark, finished):
+    with pytest.raises(UsageError, match="earned: expected settings that say from when to when"):
+        rows_of(spark, load_config(str(finished.config_file())), "SELECT * FROM earned")
+
+
+def test_charged_against_technical_price(spark, world):
+    (rows,) = answers(spark, world, "Where is the premium charged below the technical price?")
+    charged, technical, below = defaultdict(float), defaultdict(float), defaultdict(int)
+    policies = {row[0]: row for row in policy_rows(SECOND)}
+    policies["P010"][5] = "diesel"
+    for key, row in stored(spark, world[0], SECOND, "premium").items():
+        policy = policies[key]
+        premium = 20 * int(policy[3]) * float(policy[8])
+        charged[policy[5]] += premium
+        technical[policy[5]] += row["expected"] / 0.7
+        below[policy[5]] += premium < row["expected"] / 0.7
+    assert [row["fuel"] for row in rows] == sorted(charged)
+    assert 0 < sum(below.values()) < POLICIES
+    for row in rows:
+        fuel = row["fuel"]
+        assert row["below"] == below[fuel]
+        assert row["charged"] == pytest.approx(charged[fuel], abs=0.01)
+        assert row["technical"] == pytest.approx(technical[fuel], abs=0.01)
+        assert row["charged_technical"] == pytest.approx(charged[fuel] / technical[fuel], abs=1e-5)
+
+
+def test_combinations_of_two_factors(spark, world):
+    (rows,) = answers(spark, world, "Which combinations of two factors does the model miss?")
+    driver = {row["policy_id"]: row["driver"]
+              for row in world[0].read(spark, "prepared", FIRST).collect()}  # fmt: skip
+    cell = {row[0]: (row[5], driver[row[0]]) for row in policy_rows(FIRST)}
+    actual, expected = Counter(cell[claim[1]] for claim in claim_rows(FIRST)), defaultdict(float)
+    for policy, row in stored(spark, world[0], FIRST, "frequency").items():
+        expected[cell[policy]] += row["expected"]
+    assert {(row["fuel"], row["driver"]) for row in rows} == set(expected) and len(rows) > 6
+    exact = ConfidenceInterval(0.95)
+    for row in rows:
+        claims, mean = actual[row["fuel"], row["driver"]], expected[row["fuel"], row["driver"]]
+        assert (row["actual"], row["expected"]) == (claims, pytest.approx(mean, abs=1e-6))
+        lower, upper = exact.ratio(claims, mean, 0.0, True)
+        assert row["lower"] * mean == pytest.approx(lower * mean, abs=0.02)
+        assert row["upper"] * mean == pytest.approx(upper * mean, abs=0.03)
+
+
+def test_which_rows_were_repaired(spark, world):
+    (rows,) = answers(spark, world, "Which rows were repaired?")
+    assert [tuple(row) for row in rows] == [("P012", "respelled", "client_id", " C006 ", "C006")]
+
+
 def test_what_the_table_looked_like(spark, world):
     moment, versions, gone = answers(spark, world, "What did the table look like last month?")
     assert moment[0]["policies"] == POLICIES
@@ -233,7 +338,7 @@ def test_which_version_is_in_use(spark, world):
 
 def test_every_section_of_the_page_has_its_test():
     source = Path(__file__).read_text(encoding="utf-8")
-    assert len(SECTIONS) == 14
+    assert len(SECTIONS) == 18
     for title, queries in SECTIONS.items():
         assert queries and f'"{title}"' in source
 

@@ -51,18 +51,26 @@ def cleaned(request, spark, tmp_path):
         (json.loads(row["record"])["policy"], row["rule"])
         for row in made.read(spark, "rejects").collect()
     ]
-    return details, kept, refused
+    repairs = [
+        (row["key"]["policy"], row["rule"], row["column"], row["before"], row["after"])
+        for row in made.read(spark, "repairs").collect()
+    ]
+    return details, kept, refused, sorted(repairs)
 
 
 @pytest.mark.repeats
 def test_sums_obey_bounds_and_unknown_counts_wipe_out_no_amount(cleaned):
-    details, kept, refused = cleaned
+    details, kept, refused, repairs = cleaned
     assert sorted(kept) == ["A", "D", "E", "H"]
     # A sum beyond its bound is cut and counted, as a value of one record is.
     assert kept["A"]["exposure"] == 1.0 and details["repaired"]["max:exposure"] == 1
     # Only a count of 0 says that there is no claim.
     assert kept["D"]["paid"] == 900.0 and kept["E"]["paid"] == 0.0
     assert details["repaired"]["without_count:paid"] == 1
+    assert repairs == [
+        ("A", "max", "exposure", "1.2999999999999998", "1.0"),
+        ("E", "without_count", "paid", "900.0", "0.0"),
+    ]
     rules = {policy: {rule for name, rule in refused if name == policy} for policy, _ in refused}
     assert rules["A"] == {"summed"}
     assert rules["B"] == {"max"}  # the sum's, in both records

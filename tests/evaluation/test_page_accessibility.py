@@ -1,0 +1,102 @@
+"""The HTML pages as people with and without a screen reader get them, judged by axe-core.
+
+Chromium opens a copy of each page that carries axe-core and writes its findings into itself.
+"""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from portfolio import FIRST, SECOND
+
+pytestmark = pytest.mark.pages
+AXE = Path(__file__).parents[2] / "build/pages/node_modules/axe-core/axe.min.js"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+WIDTHS = (1400, 390)  # a screen, a telephone
+POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
+JUDGE = """<script>%s</script><script>
+document.querySelectorAll('details').forEach(block => block.open = true);
+axe.run(document, {resultTypes: ['violations', 'incomplete']}).then(found => {
+  const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  const findings = found.violations.map(rule => [rule.impact, rule.id, rule.help,
+    rule.nodes.map(node => node.target.join(' ')).slice(0, 5)]);
+  document.body.innerHTML = '<pre id="judged"></pre>';
+  document.getElementById('judged').textContent =
+    JSON.stringify({findings, wide, passed: found.passes.length});
+});
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Return the browser's path, or skip."""
+    paths = [path for name in BROWSERS if (path := shutil.which(name))]
+    if not paths or not AXE.is_file():
+        pytest.skip("no Chromium, or no axe-core under build/pages: make test-pages")
+    return paths[0]
+
+
+@pytest.fixture(scope="module")
+def pages(browser, finished, tmp_path_factory):
+    """Every kind of HTML page, by name, of the tiny portfolio."""
+    portfolio = finished.copy_to(tmp_path_factory.mktemp("pages"))
+    portfolio.set("evaluate", {"pairs": [["boosted", "frequency"]], "quantiles": 5})
+    portfolio.set("explain", {"models": ["frequency", "boosted"]})
+    portfolio.must(f"run --batch {FIRST} --batch {SECOND} --stages explain,evaluate")
+    reports = portfolio.base / "artefacts" / "evaluation"
+    made = {
+        "evaluation": reports / f"{FIRST}-full.html",
+        "evaluation without claims": reports / f"{SECOND}-full.html",
+        "prices of a batch": portfolio.folder / "prices.html",
+        "price of a policy": portfolio.folder / "price.html",
+    }
+    one_policy = f"--policy P010 --model boosted --html {made['price of a policy']}"
+    portfolio.must(f"explain --batch {FIRST} {one_policy}")
+    portfolio.must(f"explain --batch {FIRST} --model boosted --html {made['prices of a batch']}")
+    return {name: path.read_text(encoding="utf-8") for name, path in made.items()}
+
+
+def judged(browser, page, width, folder):
+    """Return axe-core's findings on a page, and how many pixels it is wider than the window."""
+    assert POLICY.search(page) and "<script" not in page
+    copy = folder / "judged.html"
+    script = JUDGE % AXE.read_text(encoding="utf-8")
+    copy.write_text(POLICY.sub("", page).replace("</body>", f"{script}</body>"), encoding="utf-8")
+    # Each run has a profile of its own; a container has no second process's sandbox, and little
+    # shared memory.
+    done = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+         f"--user-data-dir={folder / 'profile'}", f"--window-size={width},2000",
+         "--virtual-time-budget=60000", "--dump-dom", copy.as_uri()],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    found = re.search(r'<pre id="judged">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, f"no findings of axe-core: {done.stderr[-2000:]}"
+    return json.loads(html.unescape(found[1]))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_page_shuts_anybody_out(browser, pages, width, tmp_path):
+    for name, page in pages.items():
+        result = judged(browser, page, width, tmp_path)
+        grave = [f for f in result["findings"] if f[0] in ("serious", "critical")]
+        assert not grave, f"{name}, {width} pixels: {json.dumps(grave, indent=1)}"
+        assert result["wide"] <= 0, f"{name}: {result['wide']} pixels wider than {width}"
+
+
+def test_a_page_that_shuts_people_out_is_found(browser, tmp_path):
+    """Else the test above may find nothing for another reason."""
+    policy = '<meta http-equiv="Content-Security-Policy" content="">'
+    page = (
+        f'<!doctype html><html><head>{policy}<title>x</title></head><body><svg role="img"></svg>'
+        '<p style="color:#bbb">faint</p><div style="width:2000px">wide</div></body></html>'
+    )
+    result = judged(browser, page, 1400, tmp_path)
+    assert {rule for _, rule, *_ in result["findings"]} >= {
+        "color-contrast", "html-has-lang", "svg-img-alt",
+    }  # fmt: skip
+    assert result["wide"] > 0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property, partial
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from kyros_spark.aggregates.rows import ExecutorRows, RowSource, collected
+from kyros_spark.aggregates.rows import ExecutorRows, RowSource, collected, in_process
 from kyros_spark.config import ModelSettings, PrepareSettings
+from kyros_spark.delta.batch_files import batch_rows
 from kyros_spark.fitting.balance import EXCESS
 from kyros_spark.fitting.sample import DRAW, with_draw
 from kyros_spark.fitting.train_model import chosen_features
@@ -28,17 +30,30 @@ class TrainingRows:
     is_local: whether there are at most spark.local_rows of them
     """
 
-    def __init__(self, frame: DataFrame, columns: Iterable[str], is_local: bool) -> None:
-        """Take the frame and the columns that models need; nothing is read yet."""
+    def __init__(
+        self,
+        frame: DataFrame,
+        columns: Iterable[str],
+        is_local: bool,
+        read_files: Callable[[list[str]], pa.Table | None] = lambda columns: None,
+    ) -> None:
+        """Take the frame and the columns that models need; nothing is read yet.
+
+        read_files: returns columns of all rows without Spark, or None where Spark has to read
+        """
         self.frame = frame
         self.is_local = is_local
         self._columns = list(columns)
+        self._read_files = read_files
 
     @cached_property
     def shared(self) -> RowSource:
-        """The rows with the columns that models need; Spark is asked for them at most once."""
+        """The rows with the columns that models need; they are read at most once."""
         chosen = self.frame.select(*map(quoted, self._columns))
-        return collected(chosen) if self.is_local else ExecutorRows(chosen)
+        if not self.is_local:
+            return ExecutorRows(chosen)
+        in_files = self._read_files(self._columns)
+        return collected(chosen) if in_files is None else in_process(in_files)
 
     def of(self, model: ModelSettings) -> RowSource:
         """Return the rows for a model: those of the executors if it is MLlib that fits it."""
@@ -73,7 +88,10 @@ def training_rows(
     columns = dict.fromkeys(column for of_model in needed for column in of_model)
     count = sum(last_run.rows_out for last_run in prepared_runs.values())
     if count <= config.spark.local_rows:
-        yield TrainingRows(frame, columns, is_local=True)
+        # Of plain files the JVM would do nothing but read and hand over, for seconds of CPU.
+        yield TrainingRows(
+            frame, columns, is_local=True, read_files=partial(_in_files, portfolio, prepared_runs)
+        )
     else:
         with persisted(frame) as rows:
             yield TrainingRows(rows, columns, is_local=False)
@@ -98,3 +116,20 @@ def _prepared(portfolio: Portfolio, prepared_runs: PreparedRuns) -> DataFrame:
     for frame in frames[1:]:
         whole = whole.unionByName(frame)
     return whole
+
+
+def _in_files(
+    portfolio: Portfolio, prepared_runs: PreparedRuns, columns: list[str]
+) -> pa.Table | None:
+    """Return columns of the batches from their files, or None where only Spark can read them."""
+    parts = []
+    for batch, last_run in prepared_runs.items():
+        rows = batch_rows(
+            portfolio.tables, "prepared", last_run.outputs["prepared"], batch, columns
+        )
+        if rows is None or rows.num_rows != last_run.rows_out:
+            return None
+        parts.append(rows)
+    with suppress(pa.ArrowInvalid):  # batches of different types, which Spark makes alike
+        return pa.concat_tables(parts)
+    return None

@@ -94,7 +94,8 @@ class Layout:
         label, weight, offset  float64[n], see Block
         """
         places = np.ascontiguousarray(codes + self.factor_start, np.int32)
-        scaled = np.ascontiguousarray((numbers - self.centre) / self.scale, np.float64)
+        scaled = np.subtract(numbers, self.centre, dtype=np.float64, order="C")
+        scaled /= self.scale  # in place: each copy of all numbers costs as much as the arithmetic
         # Arrow's arrays are read-only and the kernels are compiled for writable ones: copy.
         vectors = (np.array(values, np.float64) for values in (label, weight, offset))
         return Block(places, scaled, *vectors)

@@ -21,6 +21,7 @@ from kyros_spark.fitting.design import Block, Layout, layout_of
 from kyros_spark.fitting.irls import Rows
 from kyros_spark.fitting.local_rows import LocalRows
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.fitting.segments.pooled_rows import PooledRows
 from kyros_spark.fitting.spark_rows import SparkRows
 from kyros_spark.model.manifest import Feature
 from kyros_spark.scoring.arrow_features import as_doubles, encoded
@@ -63,7 +64,7 @@ def glm_rows(
     count, centre, scale = _moments(design, features)
     layout = layout_of(features, centre, scale)
     if isinstance(design, DriverRows):
-        local = LocalRows(_block(design, layout), layout)
+        local = (PooledRows if settings.by else LocalRows)(_block(design, layout), layout)
         yield GlmRows(local, local, "driver")
         return
     assert isinstance(design, ExecutorRows)

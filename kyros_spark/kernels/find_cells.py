@@ -46,9 +46,7 @@ def find_cells(
     return unknown
 
 
-def widen_cells(
-    bits: np.ndarray, places: np.ndarray, least: np.ndarray, most: np.ndarray
-) -> None:
+def widen_cells(bits: np.ndarray, places: np.ndarray, least: np.ndarray, most: np.ndarray) -> None:
     """Widen the ends of cells, uint64[c], in place, to hold the bits in them, uint64[n]."""
     for row in range(bits.size):
         place = places[row]

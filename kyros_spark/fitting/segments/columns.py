@@ -69,10 +69,8 @@ class SegmentColumns:
 
     def rows(self, block: Block, begins: np.ndarray) -> SegmentRows:
         """Return rows that are sorted by segment. begins: int64[S + 1]."""
-        dense = np.ones((block.label.size, self.width))
-        if self.width > 1:
-            dense[:, 1:] = 0.0
-            dense[:, self.position[self.layout.number_place]] = block.numbers
+        dense, last = np.empty((block.label.size, self.width)), 1 + block.numbers.shape[1]
+        dense[:, 0], dense[:, 1:last], dense[:, last:] = 1.0, block.numbers, 0.0
         places = self.position.astype(np.int32)[block.places]
         places = np.ascontiguousarray(places, np.int32)
         return SegmentRows(places, dense, block.label, block.weight, block.offset, begins)
@@ -108,6 +106,11 @@ class SegmentRows:
     def count(self) -> int:
         """Return the number of segments."""
         return self.begins.size - 1
+
+    def ordered(self, order: np.ndarray, begins: np.ndarray) -> SegmentRows:
+        """Return the rows in an order, int64[n], by segment."""
+        arrays = (self.places, self.dense, self.label, self.weight, self.offset)
+        return SegmentRows(*(values[order] for values in arrays), begins)
 
     def part(self, first: int, last: int) -> SegmentRows:
         """Return some of the segments."""

@@ -51,7 +51,7 @@ class _Table:
     ) -> np.ndarray:
         """Make cells for the numbers that have none; return the places of all."""
         before, dropped, unknown = self.cells, self.dropped, places == UNKNOWN
-        single = np.unique(bits[unknown])
+        single = _different(bits[unknown])
         self._room_for(single, single, single)
         if self.dropped != dropped:
             self._find(words, bits, places)
@@ -75,13 +75,13 @@ class _Table:
 
     def _room_for(self, bits: np.ndarray, least: np.ndarray, most: np.ndarray) -> np.ndarray:
         """Make cells for bits, rising, with the ends of what they stand for; return their cells."""
-        union = np.union1d(self.cells, bits >> np.uint64(self.dropped))
+        union = _different(np.concatenate([self.cells, bits >> np.uint64(self.dropped)]))
         if union.size > LIMIT:
             # As many of the neighbours as are too many have to become alike.
             differ = np.partition(union[1:] ^ union[:-1], -LIMIT)[-LIMIT]
             more = int(differ).bit_length()
             self._drop(self.dropped + more)
-            union = np.unique(union >> np.uint64(more))
+            union = _different(union >> np.uint64(more))
         self._place(union, np.searchsorted(union, self.cells))
         places = np.searchsorted(union, bits >> np.uint64(self.dropped))
         _widen(self.least, self.most, least, most, places)
@@ -92,7 +92,7 @@ class _Table:
         if dropped > self.dropped:
             shorter = self.cells >> np.uint64(dropped - self.dropped)
             self.dropped = dropped
-            self.cells = np.unique(shorter)
+            self.cells = _different(shorter)
             self._place(self.cells, np.searchsorted(self.cells, shorter))
 
     def _place(self, cells: np.ndarray, places: np.ndarray) -> None:
@@ -133,6 +133,14 @@ class Cells:
         for table in self.tables.values():
             arrays += [table.least, table.most, *table.weight.arrays()]
         return packed([table.dropped for table in self.tables.values()], arrays)
+
+
+def _different(values: np.ndarray) -> np.ndarray:
+    """Return each value once, rising: sorting takes a fifth of the time of NumPy's own hashing."""
+    rising = np.sort(values)
+    is_first = np.ones(rising.size, bool)
+    np.not_equal(rising[1:], rising[:-1], out=is_first[1:])
+    return rising[is_first]
 
 
 def _nothing(count: int) -> tuple[np.ndarray, np.ndarray, ExactSums]:

@@ -4,7 +4,8 @@ import numpy as np
 from numba.extending import register_jitable
 
 OUTSIDE, UNKNOWN = -1, -2  # a number that is not looked at, and one whose cell is not known yet
-_SIGN = np.uint64(1 << 63)
+LEADING = 16  # bits: sign, exponent, and a sixteenth of an octave
+_SIGN, _REST = np.uint64(1 << 63), np.uint64(64 - LEADING)
 
 
 def find_cells(
@@ -25,6 +26,8 @@ def find_cells(
     places       int64[n], output: of `cells`, or OUTSIDE (of NaN too), or UNKNOWN
     """
     unknown, shift = 0, np.uint64(dropped)
+    of_ranges = _firsts(first, np.uint64(0))
+    of_cells = _firsts(cells, shift)
     for row in range(words.size):
         word = words[row]
         places[row] = OUTSIDE
@@ -33,11 +36,11 @@ def find_cells(
         ordered = ~word if word & _SIGN else word | _SIGN
         bits[row] = ordered
         if first.size:
-            place = _last_up_to(first, ordered)
+            place = _last_up_to(first, ordered, of_ranges, ordered)
             if place < 0 or ordered > last[place]:
                 continue
         cell = ordered >> shift
-        place = _last_up_to(cells, cell)
+        place = _last_up_to(cells, cell, of_cells, ordered)
         if place >= 0 and cells[place] == cell:
             places[row] = place
         else:
@@ -56,13 +59,30 @@ def widen_cells(bits: np.ndarray, places: np.ndarray, least: np.ndarray, most: n
 
 
 @register_jitable
-def _last_up_to(rising: np.ndarray, value: np.uint64) -> int:
-    """Return the last place whose value is at most this one, or -1. Without a branch per step."""
-    if not rising.size or rising[0] > value:
-        return -1
-    begin, length = 0, rising.size
-    while length > 1:
-        half = length >> 1
-        begin = begin + half if rising[begin + half] <= value else begin
-        length -= half
+def _firsts(rising: np.ndarray, dropped: np.uint64) -> np.ndarray:
+    """Return where numbers of each value of the leading bits begin, int64[2^LEADING + 1].
+
+    rising: uint64[n], without the last bits that were dropped
+    """
+    begins = np.zeros((1 << LEADING) + 1, np.int64)
+    for place in range(rising.size):
+        begins[np.int64((rising[place] << dropped) >> _REST) + 1] += 1
+    for leading in range(1 << LEADING):
+        begins[leading + 1] += begins[leading]
+    return begins
+
+
+@register_jitable
+def _last_up_to(
+    rising: np.ndarray, value: np.uint64, begins: np.ndarray, ordered: np.uint64
+) -> int:
+    """Return the last place whose value is at most this one, or -1: near its leading bits."""
+    leading = np.int64(ordered >> _REST)
+    begin, end = begins[leading] - 1, begins[leading + 1]
+    while end - begin > 1:
+        middle = (begin + end) >> 1
+        if rising[middle] <= value:
+            begin = middle
+        else:
+            end = middle
     return begin

@@ -109,8 +109,14 @@ class SegmentRows:
 
     def ordered(self, order: np.ndarray, begins: np.ndarray) -> SegmentRows:
         """Return the rows in an order, int64[n], by segment."""
-        arrays = (self.places, self.dense, self.label, self.weight, self.offset)
-        return SegmentRows(*(values.take(order, axis=0) for values in arrays), begins)
+        return SegmentRows(
+            self.places.take(order, axis=0),
+            self.dense.take(order, axis=0),
+            self.label[order],
+            self.weight[order],
+            self.offset[order],
+            begins,
+        )
 
     def part(self, first: int, last: int) -> SegmentRows:
         """Return some of the segments."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -64,7 +63,12 @@ class PooledRows(LocalRows):
         if law[0] != cell_terms.NEGATIVE_BINOMIAL:
             places, dense, cells, _ = joined(self.rows, cells, self.columns)
         self._law, self._constant, self._sums = law, float(constant[0]), cells
-        vectors: Sequence[np.ndarray] = [
-            values[: len(cells)] for values in (self.rows.label, self.rows.weight, self.rows.offset)
-        ]
-        self._cells = SegmentRows(places, dense, *vectors, np.array([0, len(cells)]))
+        rows, some = self.rows, slice(len(cells))
+        self._cells = SegmentRows(
+            places,
+            dense,
+            rows.label[some],
+            rows.weight[some],
+            rows.offset[some],
+            np.array([0, len(cells)]),
+        )

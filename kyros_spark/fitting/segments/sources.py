@@ -19,7 +19,7 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark import profiler
@@ -35,6 +35,7 @@ from kyros_spark.model.manifest import Feature
 from kyros_spark.model.segments import coarser, key_strides
 from kyros_spark.scoring.arrow_features import encoded
 from kyros_spark.spark.persisted import persisted
+from kyros_spark.spark.session import task_slots
 
 SEGMENT = "_segment"
 BATCH_ROWS = 131_072  # of a batch of whole segments
@@ -72,6 +73,8 @@ class LocalSegments:
         rows = replace(self._rows, begins=begins)
         cuts = [0, *_cuts(begins, BATCH_ROWS // 4), numbers.size]
         spans = [(a, b) for a, b in pairwise(cuts) if a < b]
+        if not spans:
+            return [numbers, *work(numbers, rows)]
         tell = _Progress(numbers.size)
 
         def done(span: tuple[int, int]) -> list[np.ndarray]:
@@ -79,12 +82,15 @@ class LocalSegments:
             tell.add(span[1] - span[0])
             return part
 
-        if not spans:
-            return [numbers, *work(numbers, rows)]
-        first = done(spans[0])  # compiles the kernels in one thread
+        # The least compiles the kernels in one thread. The largest go first: whoever begins with
+        # a segment of half of the rows ends when the others have done the rest.
+        by_size = sorted(spans, key=lambda span: begins[span[1]] - begins[span[0]])
+        parts = {by_size[0]: done(by_size[0])}
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-            parts = [first, *threads.map(done, spans[1:])]
-        return [numbers, *(np.concatenate(arrays) for arrays in zip(*parts, strict=True))]
+            falling = by_size[:0:-1]
+            parts |= zip(falling, threads.map(done, falling), strict=True)
+        arrays_of = zip(*(parts[span] for span in spans), strict=True)
+        return [numbers, *map(np.concatenate, arrays_of)]
 
 
 class SparkSegments:
@@ -146,14 +152,23 @@ def segment_source(
 
     design = rows.changed([*names, LABEL, WEIGHT, OFFSET], change)
     assert isinstance(design, ExecutorRows)
-    frame = design.as_frame()
-    coarsest = F.xxhash64(F.expr(f"{SEGMENT} DIV {int(strides[0])}L"))
-    with persisted(frame) as stored:
-        parts = max(2, -(-stored.count() // PARTITION_ROWS))
-        cores = stored.sparkSession.sparkContext.defaultParallelism
-        sorted_rows = stored.repartitionByRange(max(parts, 2 * cores), coarsest)
-        with persisted(sorted_rows.sortWithinPartitions(SEGMENT)) as by_segment:
+    with persisted(design.as_frame()) as stored:
+        parts = max(2, -(-stored.count() // PARTITION_ROWS), 2 * task_slots(stored.sparkSession))
+        by_range = stored.repartitionByRange(parts, _range_of(stored, int(strides[0])))
+        with persisted(by_range.sortWithinPartitions(SEGMENT)) as by_segment:
             yield SparkSegments(columns, by_segment, strides)
+
+
+def _range_of(stored: DataFrame, stride: int) -> Column:
+    """Return what rows are partitioned by: a hash of the coarsest key, the most frequent first.
+
+    Its partition may hold half of the rows, and has to begin with the others, not behind them.
+    """
+    key = F.expr(f"{SEGMENT} DIV {stride}L")
+    largest = stored.groupBy(key.alias("key")).count().orderBy(F.desc("count")).first()
+    if largest is None:
+        return F.xxhash64(key)
+    return F.when(key == largest["key"], F.lit(-(1 << 63))).otherwise(F.xxhash64(key))
 
 
 def _numbers(batch: pa.RecordBatch, keys: Sequence[Feature], strides: np.ndarray) -> np.ndarray:

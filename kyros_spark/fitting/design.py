@@ -18,6 +18,7 @@ import numpy as np
 from kyros_spark.model.manifest import Feature
 
 INTERCEPT = "(intercept)"
+_ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,25 @@ class Layout:
         numbers  float64[n, numbers], as table prepared holds them, in their own units
         label, weight, offset  float64[n], see Block
         """
+        return self.block_of(codes, numbers.T, (label, weight, offset))
+
+    def block_of(
+        self, codes: np.ndarray, columns: Sequence[np.ndarray], ends: Sequence[np.ndarray]
+    ) -> Block:
+        """Return rows as the kernels read them, from one array per number.
+
+        columns: float64[n] each; ends: label, weight and offset; see `block`
+        """
         places = np.ascontiguousarray(codes + self.factor_start, np.int32)
-        scaled = np.subtract(numbers, self.centre, dtype=np.float64, order="C")
-        scaled /= self.scale  # in place: each copy of all numbers costs as much as the arithmetic
+        scaled = np.empty((len(places), len(self.numbers)))
+        # Few rows at once: they stay in the cache from the first number to the last.
+        for first in range(0, len(places), _ROWS_AT_ONCE):
+            part = slice(first, first + _ROWS_AT_ONCE)
+            for k, values in enumerate(columns):
+                np.subtract(values[part], self.centre[k], out=scaled[part, k])
+            scaled[part] /= self.scale
         # Arrow's arrays are read-only and the kernels are compiled for writable ones: copy.
-        vectors = (np.array(values, np.float64) for values in (label, weight, offset))
-        return Block(places, scaled, *vectors)
+        return Block(places, scaled, *(np.array(values, np.float64) for values in ends))
 
     def unscaled(self) -> np.ndarray:
         """Return the matrix that turns the fit's coefficients into those of the unscaled numbers.

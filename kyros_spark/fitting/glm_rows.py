@@ -143,15 +143,13 @@ def _moments(
 def _block(design: DriverRows, layout: Layout) -> Block:
     """Return all rows of a design as the kernels read them."""
 
-    def columns(names: Sequence[str], kind: type) -> np.ndarray:
-        values = np.empty((design.table.num_rows, len(names)), kind)
-        for k, name in enumerate(names):
-            values[:, k] = design.table.column(name).to_numpy()
-        return values
+    def arrays(names: Sequence[str]) -> list[np.ndarray]:
+        return [design.table.column(name).to_numpy() for name in names]
 
-    vectors = columns((LABEL, WEIGHT, OFFSET), np.float64)
-    codes, numbers = columns(layout.factors, np.int32), columns(layout.numbers, np.float64)
-    return layout.block(codes, numbers, *vectors.T)
+    codes = np.empty((design.table.num_rows, len(layout.factors)), np.int32)
+    for k, values in enumerate(arrays(layout.factors)):
+        codes[:, k] = values
+    return layout.block_of(codes, arrays(layout.numbers), arrays((LABEL, WEIGHT, OFFSET)))
 
 
 def _distinct(frame: DataFrame, features: Sequence[Feature], settings: ModelSettings) -> int:

@@ -97,14 +97,19 @@ class Layout:
         return self.block_of(codes, numbers.T, (label, weight, offset))
 
     def block_of(
-        self, codes: np.ndarray, columns: Sequence[np.ndarray], ends: Sequence[np.ndarray]
+        self,
+        codes: np.ndarray,
+        columns: Sequence[np.ndarray],
+        ends: Sequence[np.ndarray],
+        out: np.ndarray | None = None,
     ) -> Block:
         """Return rows as the kernels read them, from one array per number.
 
         columns: float64[n] each; ends: label, weight and offset; see `block`
+        out: float64[n, numbers], where the block's numbers are to lie
         """
         places = np.ascontiguousarray(codes + self.factor_start, np.int32)
-        scaled = np.empty((len(places), len(self.numbers)))
+        scaled = np.empty((len(places), len(self.numbers))) if out is None else out
         # Few rows at once: they stay in the cache from the first number to the last.
         for first in range(0, len(places), _ROWS_AT_ONCE):
             part = slice(first, first + _ROWS_AT_ONCE)

@@ -12,7 +12,6 @@ from kyros_spark.config import ModelSettings
 from kyros_spark.errors import FitError
 from kyros_spark.fitting.glm_fit import GlmFit, fit_rows
 from kyros_spark.fitting.glm_rows import glm_rows
-from kyros_spark.fitting.local_rows import LocalRows
 from kyros_spark.fitting.mllib_glm import fit_mllib
 from kyros_spark.fitting.segments.pooled_rows import PooledRows
 from kyros_spark.model.manifest import Feature
@@ -42,5 +41,5 @@ def _pooled(rows: PooledRows, settings: ModelSettings, where: str) -> GlmFit:
     try:
         fit = fit_rows(rows, settings, rows_held=where)
     except FitError:  # a deviance of nearly zero is lost in the rounding of its two sums
-        fit = fit_rows(LocalRows(rows.block, rows.layout), settings, rows_held=where)
+        fit = fit_rows(rows.by_own_solver(), settings, rows_held=where)
     return replace(fit, pooled=rows)

@@ -21,6 +21,7 @@ from kyros_spark.fitting.design import Block, Layout, layout_of
 from kyros_spark.fitting.irls import Rows
 from kyros_spark.fitting.local_rows import LocalRows
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.fitting.segments.columns import columns_of
 from kyros_spark.fitting.segments.pooled_rows import PooledRows
 from kyros_spark.fitting.spark_rows import SparkRows
 from kyros_spark.model.manifest import Feature
@@ -64,7 +65,12 @@ def glm_rows(
     count, centre, scale = _moments(design, features)
     layout = layout_of(features, centre, scale)
     if isinstance(design, DriverRows):
-        local = (PooledRows if settings.by else LocalRows)(_block(design, layout), layout)
+        local: LocalRows
+        if settings.by:
+            dense, numbers = columns_of(layout).dense(count)
+            local = PooledRows(_block(design, layout, numbers), layout, dense)
+        else:
+            local = LocalRows(_block(design, layout), layout)
         yield GlmRows(local, local, "driver")
         return
     assert isinstance(design, ExecutorRows)
@@ -140,8 +146,11 @@ def _moments(
     return int(sums.get("", {"": {ROWS: 0.0}})[""][ROWS]), centre, scale
 
 
-def _block(design: DriverRows, layout: Layout) -> Block:
-    """Return all rows of a design as the kernels read them."""
+def _block(design: DriverRows, layout: Layout, out: np.ndarray | None = None) -> Block:
+    """Return all rows of a design as the kernels read them.
+
+    out: see `Layout.block_of`
+    """
 
     def arrays(names: Sequence[str]) -> list[np.ndarray]:
         return [design.table.column(name).to_numpy() for name in names]
@@ -149,7 +158,7 @@ def _block(design: DriverRows, layout: Layout) -> Block:
     codes = np.empty((design.table.num_rows, len(layout.factors)), np.int32)
     for k, values in enumerate(arrays(layout.factors)):
         codes[:, k] = values
-    return layout.block_of(codes, arrays(layout.numbers), arrays((LABEL, WEIGHT, OFFSET)))
+    return layout.block_of(codes, arrays(layout.numbers), arrays((LABEL, WEIGHT, OFFSET)), out)
 
 
 def _distinct(frame: DataFrame, features: Sequence[Feature], settings: ModelSettings) -> int:

@@ -52,6 +52,11 @@ def test_the_equations_are_those_of_the_rows_own_solver(features, family):
     np.testing.assert_allclose(pooled.gradient, own.gradient, rtol=1e-9, atol=1e-9)
     assert pooled.deviance == pytest.approx(own.deviance, rel=1e-10)
     assert pooled.pearson == pytest.approx(own.pearson, rel=1e-10)
+    likelihoods = [
+        rows(block, layout).likelihood(family, coefficients, 1.3)
+        for rows in (LocalRows, PooledRows)
+    ]
+    assert likelihoods[1] == pytest.approx(likelihoods[0], rel=1e-10, nan_ok=True)
 
 
 def test_a_mean_below_zero_has_an_infinite_deviance():

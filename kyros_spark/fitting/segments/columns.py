@@ -67,10 +67,22 @@ class SegmentColumns:
         scaled[layout.number_place] *= layout.scale
         return self.inwards(scaled[None])[0]
 
-    def rows(self, block: Block, begins: np.ndarray) -> SegmentRows:
-        """Return rows that are sorted by segment. begins: int64[S + 1]."""
-        dense, last = np.empty((block.label.size, self.width)), 1 + block.numbers.shape[1]
-        dense[:, 0], dense[:, 1:last], dense[:, last:] = 1.0, block.numbers, 0.0
+    def dense(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the dense columns of so many rows, float64[n, width], and its numbers to fill."""
+        dense, last = np.empty((rows, self.width)), 1 + len(self.layout.numbers)
+        dense[:, 0], dense[:, last:] = 1.0, 0.0
+        return dense, dense[:, 1:last]
+
+    def rows(
+        self, block: Block, begins: np.ndarray, dense: np.ndarray | None = None
+    ) -> SegmentRows:
+        """Return rows that are sorted by segment.
+
+        begins: int64[S + 1]; dense: the dense columns, if the block's numbers are a part of them
+        """
+        if dense is None:
+            dense, numbers = self.dense(block.label.size)
+            numbers[:] = block.numbers
         places = self.position.astype(np.int32)[block.places]
         places = np.ascontiguousarray(places, np.int32)
         return SegmentRows(places, dense, block.label, block.weight, block.offset, begins)

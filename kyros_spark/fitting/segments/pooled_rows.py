@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
 from kyros_spark.fitting.design import Block, Layout
-from kyros_spark.fitting.equations import Equations
+from kyros_spark.fitting.equations import Equations, likelihood_at
 from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.local_rows import LocalRows
 from kyros_spark.fitting.segments.columns import SegmentRows, columns_of, law_of
@@ -24,11 +25,14 @@ class PooledRows(LocalRows):
     costs a fifth of LocalRows'. The deviance is the difference of two sums, as a segment's is.
     """
 
-    def __init__(self, block: Block, layout: Layout) -> None:
-        """Lay out the rows of a design."""
+    def __init__(self, block: Block, layout: Layout, dense: np.ndarray | None = None) -> None:
+        """Lay out the rows of a design.
+
+        dense: see `SegmentColumns.rows`
+        """
         super().__init__(block, layout)
         self.columns = columns_of(layout)
-        self.rows = self.columns.rows(block, np.array([0, self.count]))
+        self.rows = self.columns.rows(block, np.array([0, self.count]), dense)
         self._law = np.zeros(0)
 
     def equations(self, family: Family, coefficients: np.ndarray) -> Equations:
@@ -53,6 +57,20 @@ class PooledRows(LocalRows):
         is_sound = all(sound for sound, *_ in parts)
         deviance = max(2.0 * (sums[0] + self._constant), 0.0) if is_sound else np.inf
         return Equations(full, gradient[position], float(deviance), float(max(sums[1], 0.0)))
+
+    def likelihood(self, family: Family, coefficients: np.ndarray, dispersion: float) -> float:
+        """Return the log-likelihood at these coefficients, float64[p]."""
+        rows, at = self.rows, self.columns.inwards(coefficients[None])[0]
+        eta = rows.dense @ at[: self.columns.width]
+        eta += rows.offset
+        for factor in rows.places.T:
+            eta += at[factor]
+        return likelihood_at(rows.label, rows.weight, eta, family, dispersion)
+
+    def by_own_solver(self) -> LocalRows:
+        """Return the same rows for the slower kernels."""
+        numbers = np.ascontiguousarray(self.block.numbers)
+        return LocalRows(replace(self.block, numbers=numbers), self.layout)
 
     def _use(self, law: np.ndarray) -> None:
         """Make the cells of a law, unless they are there: a profiled parameter changes it."""

@@ -94,7 +94,7 @@ class Layout:
         numbers  float64[n, numbers], as table prepared holds them, in their own units
         label, weight, offset  float64[n], see Block
         """
-        return self.block_of(codes, numbers.T, (label, weight, offset))
+        return self.block_of(codes, list(numbers.T), (label, weight, offset))
 
     def block_of(
         self,

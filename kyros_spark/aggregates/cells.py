@@ -9,26 +9,24 @@ them. Where a cell is too heavy, a second pass over the rows looks into it (`spr
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numba import types
 
 from kyros_spark.aggregates.exact_sums import ExactSums
 from kyros_spark.aggregates.packed import packed, unpacked
+from kyros_spark.kernels.compile import compiled, writable
+from kyros_spark.kernels.find_cells import OUTSIDE, UNKNOWN, find_cells, widen_cells
 
 LIMIT = 4096
 
 # A batch's values (float64[n], NaN where there is none) and weights (float64[n]), by number.
 Weighed = Callable[[pa.RecordBatch], Mapping[str, tuple[np.ndarray, np.ndarray]]]
 Ranges = tuple[np.ndarray, np.ndarray]  # first and last ordered bits of each, uint64, rising
-
-
-def ordered_bits(values: np.ndarray) -> np.ndarray:
-    """Return uint64[n] that rise with the values, float64[n] without NaN; 0.0 and -0.0 are one."""
-    bits = (np.asarray(values, np.float64) + 0.0).view(np.uint64)
-    sign = np.uint64(1 << 63)
-    return np.where(bits & sign != 0, ~bits, bits | sign)
 
 
 class _Table:
@@ -41,18 +39,33 @@ class _Table:
         self.least, self.most, self.weight = _nothing(0)
 
     def add(self, values: np.ndarray, weights: np.ndarray) -> None:
-        known = ~np.isnan(values)
-        bits, weights = ordered_bits(values[known]), weights[known]
-        if self.ranges is not None:
-            first, last = self.ranges
-            place = np.searchsorted(first, bits, "right") - 1
-            inside = (place >= 0) & (bits <= last[place])
-            bits, weights = bits[inside], weights[inside]
-        if not bits.size:
-            return
-        single, codes = np.unique(bits, return_inverse=True)
-        places = self._room_for(single, single, single)
-        self.weight.add(weights, places[codes.ravel()])
+        words = (np.asarray(values, np.float64) + 0.0).view(np.uint64)  # 0.0 and -0.0 are one
+        bits, places = np.empty_like(words), np.empty(words.size, np.int64)
+        if self._find(words, bits, places):
+            places = self._with_new_cells(words, bits, places)
+        _kernels()[1](bits, places, self.least, self.most)
+        self.weight.add(weights, places)
+
+    def _with_new_cells(
+        self, words: np.ndarray, bits: np.ndarray, places: np.ndarray
+    ) -> np.ndarray:
+        """Make cells for the numbers that have none; return the places of all."""
+        before, dropped, unknown = self.cells, self.dropped, places == UNKNOWN
+        single = _different(bits[unknown])
+        self._room_for(single, single, single)
+        if self.dropped != dropped:
+            self._find(words, bits, places)
+            return places
+        moved = np.concatenate([np.searchsorted(self.cells, before), [UNKNOWN, OUTSIDE]])[places]
+        moved[unknown] = np.searchsorted(self.cells, bits[unknown] >> np.uint64(dropped))
+        return moved
+
+    def _find(self, words: np.ndarray, bits: np.ndarray, places: np.ndarray) -> int:
+        """Write each number's ordered bits and cell; return how many have none."""
+        nothing = np.zeros(0, np.uint64)
+        first, last = (nothing, nothing) if self.ranges is None else self.ranges
+        unknown: int = _kernels()[0](words, first, last, self.cells, self.dropped, bits, places)
+        return unknown
 
     def merge(self, dropped: int, arrays: list[np.ndarray]) -> None:
         least, most, *sums = arrays
@@ -62,13 +75,13 @@ class _Table:
 
     def _room_for(self, bits: np.ndarray, least: np.ndarray, most: np.ndarray) -> np.ndarray:
         """Make cells for bits, rising, with the ends of what they stand for; return their cells."""
-        union = np.union1d(self.cells, bits >> np.uint64(self.dropped))
+        union = _different(np.concatenate([self.cells, bits >> np.uint64(self.dropped)]))
         if union.size > LIMIT:
             # As many of the neighbours as are too many have to become alike.
             differ = np.partition(union[1:] ^ union[:-1], -LIMIT)[-LIMIT]
             more = int(differ).bit_length()
             self._drop(self.dropped + more)
-            union = np.unique(union >> np.uint64(more))
+            union = _different(union >> np.uint64(more))
         self._place(union, np.searchsorted(union, self.cells))
         places = np.searchsorted(union, bits >> np.uint64(self.dropped))
         _widen(self.least, self.most, least, most, places)
@@ -79,7 +92,7 @@ class _Table:
         if dropped > self.dropped:
             shorter = self.cells >> np.uint64(dropped - self.dropped)
             self.dropped = dropped
-            self.cells = np.unique(shorter)
+            self.cells = _different(shorter)
             self._place(self.cells, np.searchsorted(self.cells, shorter))
 
     def _place(self, cells: np.ndarray, places: np.ndarray) -> None:
@@ -122,6 +135,14 @@ class Cells:
         return packed([table.dropped for table in self.tables.values()], arrays)
 
 
+def _different(values: np.ndarray) -> np.ndarray:
+    """Return each value once, rising: sorting takes a fifth of the time of NumPy's own hashing."""
+    rising = np.sort(values)
+    is_first = np.ones(rising.size, bool)
+    np.not_equal(rising[1:], rising[:-1], out=is_first[1:])
+    return rising[is_first]
+
+
 def _nothing(count: int) -> tuple[np.ndarray, np.ndarray, ExactSums]:
     """Return the least and largest ordered bits of cells without rows, and their weight."""
     least = np.full(count, np.iinfo(np.uint64).max, np.uint64)
@@ -142,8 +163,20 @@ def _widen(
 def _add(into: ExactSums, sums: ExactSums, places: np.ndarray) -> None:
     """Add sums in rising places, several of which may be the same."""
     starts = _starts(places)
+    if starts.size == places.size:
+        into.merge(sums, places)
+        return
     into.merge(sums.joined(starts), places[starts])
 
 
 def _starts(places: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.diff(places, prepend=-1))
+
+
+@functools.cache
+def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    vector, whole = writable("u8"), writable("i8")
+    return (
+        compiled(find_cells, vector, vector, vector, vector, types.int64, vector, whole),
+        compiled(widen_cells, vector, whole, vector, vector),
+    )

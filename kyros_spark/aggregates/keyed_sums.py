@@ -55,14 +55,15 @@ class KeyedSums:
         """Add the rows of a batch."""
         for grouped in self._grouping(batch):
             codes, levels = grouped.codes, grouped.levels
-            present = np.flatnonzero(np.bincount(codes[codes >= 0])).tolist()
+            counts = np.bincount(codes[codes >= 0])
+            present = np.flatnonzero(counts).tolist()
             places = np.full(len(levels) + 1, -1, np.int64)  # the last is for codes below zero
             places[present] = self._places_of([(grouped.part, levels[code]) for code in present])
             groups = places[codes]
-            measures = {ROWS: np.ones(codes.size), **grouped.measures}
-            for sums, name in zip(self._sums, self._names, strict=True):
-                if name in measures:
-                    sums.add(measures[name], groups)
+            self._sums[0].add(counts[present], places[present])  # of ROWS: no loop over ones
+            for sums, name in zip(self._sums[1:], self._names[1:], strict=True):
+                if name in grouped.measures:
+                    sums.add(grouped.measures[name], groups)
 
     def merge(self, other: bytes) -> None:
         """Add the rows behind another state."""

@@ -154,11 +154,20 @@ def collected(frame: DataFrame) -> DriverRows:
 
     The caller sees to it that they fit: see `spark.local_rows`. Texts are held as codes.
     """
-    table = frame.toArrow() if has_to_arrow(frame.sparkSession.version) else _as_arrow(frame)
+    return in_process(
+        frame.toArrow() if has_to_arrow(frame.sparkSession.version) else _as_arrow(frame)
+    )
+
+
+def in_process(table: pa.Table) -> DriverRows:
+    """Return rows that were read already. Texts are held as codes, a column as one array.
+
+    Spark and Parquet's readers hand over small batches, and each costs a pass its overhead again.
+    """
     for n, column in enumerate(table.columns):
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            codes = column.dictionary_encode().unify_dictionaries()
-            table = table.set_column(n, table.column_names[n], codes)
+            column = column.dictionary_encode().unify_dictionaries()
+        table = table.set_column(n, table.column_names[n], column.combine_chunks())
     return DriverRows(table)
 
 

@@ -105,7 +105,7 @@ def order_statistics(
 
 
 def doubles(bits: np.ndarray) -> np.ndarray:
-    """Return the doubles whose `ordered_bits` these are, uint64[n]."""
+    """Return the doubles whose ordered bits (`kernels/find_cells.py`) these are, uint64[n]."""
     sign = np.uint64(1 << 63)
     values: np.ndarray = np.where(bits & sign != 0, bits ^ sign, ~bits).view(np.float64)
     return values

@@ -18,6 +18,7 @@ import numpy as np
 from kyros_spark.model.manifest import Feature
 
 INTERCEPT = "(intercept)"
+_ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,30 @@ class Layout:
         numbers  float64[n, numbers], as table prepared holds them, in their own units
         label, weight, offset  float64[n], see Block
         """
+        return self.block_of(codes, list(numbers.T), (label, weight, offset))
+
+    def block_of(
+        self,
+        codes: np.ndarray,
+        columns: Sequence[np.ndarray],
+        ends: Sequence[np.ndarray],
+        out: np.ndarray | None = None,
+    ) -> Block:
+        """Return rows as the kernels read them, from one array per number.
+
+        columns: float64[n] each; ends: label, weight and offset; see `block`
+        out: float64[n, numbers], where the block's numbers are to lie
+        """
         places = np.ascontiguousarray(codes + self.factor_start, np.int32)
-        scaled = np.ascontiguousarray((numbers - self.centre) / self.scale, np.float64)
+        scaled = np.empty((len(places), len(self.numbers))) if out is None else out
+        # Few rows at once: they stay in the cache from the first number to the last.
+        for first in range(0, len(places), _ROWS_AT_ONCE):
+            part = slice(first, first + _ROWS_AT_ONCE)
+            for k, values in enumerate(columns):
+                np.subtract(values[part], self.centre[k], out=scaled[part, k])
+            scaled[part] /= self.scale
         # Arrow's arrays are read-only and the kernels are compiled for writable ones: copy.
-        vectors = (np.array(values, np.float64) for values in (label, weight, offset))
-        return Block(places, scaled, *vectors)
+        return Block(places, scaled, *(np.array(values, np.float64) for values in ends))
 
     def unscaled(self) -> np.ndarray:
         """Return the matrix that turns the fit's coefficients into those of the unscaled numbers.

@@ -146,17 +146,23 @@ def likelihood_of(
 
     coefficients: float64[p]; dispersion: phi, above zero, in Var(y) = phi V(mu) / weight
     """
-    total, likelihood = 0.0, _compiled(log_likelihood)
+    total = 0.0
     for first in range(0, block.label.size, BLOCK_ROWS):
         part = slice(first, min(first + BLOCK_ROWS, block.label.size))
         eta = _predicted(block, layout, coefficients, part)
-        labels, weights = block.label[part], block.weight[part]
-        if family.is_binomial:
-            total += _compiled(binomial_log_likelihood)(labels, weights, eta)
-            continue
-        mean = np.exp(eta) if family.link == "log" else eta
-        total += likelihood(labels, weights, mean, family.power, family.alpha, dispersion)
-    return float(total)
+        total += likelihood_at(block.label[part], block.weight[part], eta, family, dispersion)
+    return total
+
+
+def likelihood_at(
+    label: np.ndarray, weight: np.ndarray, eta: np.ndarray, family: Family, dispersion: float
+) -> float:
+    """Return the log-likelihood of rows, float64[n] each, by their linear predictor."""
+    if family.is_binomial:
+        return float(_compiled(binomial_log_likelihood)(label, weight, eta))
+    mean = np.exp(eta) if family.link == "log" else eta
+    likelihood = _compiled(log_likelihood)
+    return float(likelihood(label, weight, mean, family.power, family.alpha, dispersion))
 
 
 def level_sums_of(block: Block, layout: Layout, family: Family) -> LevelSums:

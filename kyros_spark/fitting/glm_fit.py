@@ -21,6 +21,7 @@ from kyros_spark.fitting.family import Family
 from kyros_spark.fitting.glm_statistics import Coefficient, coefficients_of, statistics_of
 from kyros_spark.fitting.irls import Penalty, Rows, Solution, Stop, solve
 from kyros_spark.fitting.profile_likelihood import largest
+from kyros_spark.fitting.segments.pooled_rows import PooledRows
 from kyros_spark.fitting.separation import (
     check_claims,
     check_failed,
@@ -42,6 +43,8 @@ class GlmFit:
     theta      the negative binomial's parameter (variance mu + mu^2 / theta)
     rows_held  where the rows were held during the fit
     layout     of the design; None if MLlib fitted it
+    pooled     the rows that were fitted, for the fits of their segments; None without those, and
+               where the rows are not in this process
     """
 
     intercept: float
@@ -56,6 +59,7 @@ class GlmFit:
     rows_held: str = ""
     converged: bool = True
     layout: Layout | None = None
+    pooled: PooledRows | None = None
 
 
 def fit_rows(

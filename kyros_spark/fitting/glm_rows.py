@@ -21,6 +21,8 @@ from kyros_spark.fitting.design import Block, Layout, layout_of
 from kyros_spark.fitting.irls import Rows
 from kyros_spark.fitting.local_rows import LocalRows
 from kyros_spark.fitting.rows import LABEL, OFFSET, WEIGHT
+from kyros_spark.fitting.segments.columns import columns_of
+from kyros_spark.fitting.segments.pooled_rows import PooledRows
 from kyros_spark.fitting.spark_rows import SparkRows
 from kyros_spark.model.manifest import Feature
 from kyros_spark.scoring.arrow_features import as_doubles, encoded
@@ -63,7 +65,12 @@ def glm_rows(
     count, centre, scale = _moments(design, features)
     layout = layout_of(features, centre, scale)
     if isinstance(design, DriverRows):
-        local = LocalRows(_block(design, layout), layout)
+        local: LocalRows
+        if settings.by:
+            dense, numbers = columns_of(layout).dense(count)
+            local = PooledRows(_block(design, layout, numbers), layout, dense)
+        else:
+            local = LocalRows(_block(design, layout), layout)
         yield GlmRows(local, local, "driver")
         return
     assert isinstance(design, ExecutorRows)
@@ -139,18 +146,19 @@ def _moments(
     return int(sums.get("", {"": {ROWS: 0.0}})[""][ROWS]), centre, scale
 
 
-def _block(design: DriverRows, layout: Layout) -> Block:
-    """Return all rows of a design as the kernels read them."""
+def _block(design: DriverRows, layout: Layout, out: np.ndarray | None = None) -> Block:
+    """Return all rows of a design as the kernels read them.
 
-    def columns(names: Sequence[str], kind: type) -> np.ndarray:
-        values = np.empty((design.table.num_rows, len(names)), kind)
-        for k, name in enumerate(names):
-            values[:, k] = design.table.column(name).to_numpy()
-        return values
+    out: see `Layout.block_of`
+    """
 
-    vectors = columns((LABEL, WEIGHT, OFFSET), np.float64)
-    codes, numbers = columns(layout.factors, np.int32), columns(layout.numbers, np.float64)
-    return layout.block(codes, numbers, *vectors.T)
+    def arrays(names: Sequence[str]) -> list[np.ndarray]:
+        return [design.table.column(name).to_numpy() for name in names]
+
+    codes = np.empty((design.table.num_rows, len(layout.factors)), np.int32)
+    for k, values in enumerate(arrays(layout.factors)):
+        codes[:, k] = values
+    return layout.block_of(codes, arrays(layout.numbers), arrays((LABEL, WEIGHT, OFFSET)), out)
 
 
 def _distinct(frame: DataFrame, features: Sequence[Feature], settings: ModelSettings) -> int:

@@ -39,7 +39,7 @@ class LocalRows:
 
     def __init__(self, block: Block, layout: Layout) -> None:
         """Divide the rows of a design with this layout into stripes."""
-        self.layout = layout
+        self.layout, self.block = layout, block
         self.count = block.label.size
         count = max(1, min(STRIPES, STRIPE_CELLS // max(len(layout.columns), 1) ** 2))
         cuts = np.linspace(0, self.count, count + 1).astype(int)

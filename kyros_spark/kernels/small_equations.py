@@ -143,3 +143,25 @@ def _mirror(width: int, gram: np.ndarray) -> None:
     for a in range(width, gram.shape[0]):
         for j in range(width):
             gram[j, a] = gram[a, j]
+
+
+def pooled_equations(
+    places: np.ndarray,
+    dense: np.ndarray,
+    cells: np.ndarray,
+    offset: np.ndarray,
+    span: np.ndarray,
+    law: np.ndarray,
+    coefficients: np.ndarray,
+    gram: np.ndarray,
+    gradient: np.ndarray,
+    sums: np.ndarray,
+) -> bool:
+    """Write what `equations_at` does, for cells of all segments together.
+
+    span          int64[2]: the first cell, and the one behind the last
+    coefficients  float64[q]; gram: float64[q, q]; gradient: float64[q]; sums: float64[3]
+    """
+    work = (np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK), np.empty((BLOCK, dense.shape[1])))
+    data, rows = (places, dense, cells, offset, law), (span[0], span[1])
+    return equations_at(data, rows, coefficients, work, gram, gradient, sums)

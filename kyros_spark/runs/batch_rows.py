@@ -9,7 +9,13 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from kyros_spark.aggregates.rows import DriverRows, ExecutorRows, RowSource, collected
+from kyros_spark.aggregates.rows import (
+    DriverRows,
+    ExecutorRows,
+    RowSource,
+    collected,
+    in_process,
+)
 from kyros_spark.delta.partition_rows import PlainTable, plain_table
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun
@@ -31,7 +37,7 @@ class BatchRows:
         """Return columns of the rows, or of a partition of each batch, such as a model's."""
         held = self._of_files(columns, partition) if self._is_few else None
         if held is not None:
-            return DriverRows(held)
+            return in_process(held)
         tables, names = self._portfolio.tables, [quoted(name) for name in columns]
         frames = [tables.read(self._table, v, [b]) for b, v in self._versions.items()]
         frame = reduce(DataFrame.unionByName, frames)

@@ -33,21 +33,19 @@ def page(
     evaluation: EvaluationRows,
     facts: Mapping[str, Any],
     explained: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    segments: Mapping[str, Mapping[str, Mapping[str, Any]]],
 ) -> bytes:
     """Return the report as UTF-8 HTML.
 
     facts: the template's other variables, such as batch, run, tier and the stages' seconds.
-    explained: the charts of models whose prices were explained, by model and chart.
+    explained: the charts of models whose prices were explained, by model and chart; segments: those
+    of models with a fit per segment.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     blocks, charts = sections(evaluation)
-    of_models = {
-        model: [(f"{model} {name}", spec["title"]) for name, spec in specs.items()]
-        for model, specs in explained.items()
-    }
-    for model, specs in explained.items():
+    for model, specs in (*explained.items(), *segments.items()):
         charts |= {f"{model} {name}": dict(spec) for name, spec in specs.items()}
     # The SVG is our own, and its texts are escaped where it is drawn.
     svgs = {name: Markup(svg) for name, svg in drawn(charts).items()}
@@ -62,10 +60,21 @@ def page(
         svgs=svgs,
         part=evaluation.part,
         measure=measure,
-        explained=of_models,
+        explained=_captions(explained),
+        segments=_captions(segments),
         **facts,
     )
     return html.encode()
+
+
+def _captions(
+    by_model: Mapping[str, Mapping[str, Mapping[str, Any]]],
+) -> dict[str, list[tuple[str, str]]]:
+    """Return the names of each model's charts, with what stands below them."""
+    return {
+        model: [(f"{model} {name}", spec["title"]) for name, spec in specs.items()]
+        for model, specs in by_model.items()
+    }
 
 
 def number(value: float | None, digits: int = 0) -> str:

@@ -23,7 +23,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from kyros_spark.evaluation.report import explained_plots, factor_plots
+from kyros_spark.evaluation.report import explained_plots, factor_plots, segment_plots
 from kyros_spark.evaluation.report.palette import COLOURS, FAINT, INK, MARKS
 
 UNDRAWABLE = ("Cc", "Cs")  # control characters and surrogates
@@ -159,6 +159,7 @@ _KINDS: dict[str, Callable[[Axes, Spec], None]] = {
     "dislocation": dislocation,
     **factor_plots.KINDS,
     **explained_plots.KINDS,
+    **segment_plots.KINDS,
 }
 
 

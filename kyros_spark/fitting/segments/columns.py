@@ -67,12 +67,22 @@ class SegmentColumns:
         scaled[layout.number_place] *= layout.scale
         return self.inwards(scaled[None])[0]
 
-    def rows(self, block: Block, begins: np.ndarray) -> SegmentRows:
-        """Return rows that are sorted by segment. begins: int64[S + 1]."""
-        dense = np.ones((block.label.size, self.width))
-        if self.width > 1:
-            dense[:, 1:] = 0.0
-            dense[:, self.position[self.layout.number_place]] = block.numbers
+    def dense(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the dense columns of so many rows, float64[n, width], and its numbers to fill."""
+        dense, last = np.empty((rows, self.width)), 1 + len(self.layout.numbers)
+        dense[:, 0], dense[:, last:] = 1.0, 0.0
+        return dense, dense[:, 1:last]
+
+    def rows(
+        self, block: Block, begins: np.ndarray, dense: np.ndarray | None = None
+    ) -> SegmentRows:
+        """Return rows that are sorted by segment.
+
+        begins: int64[S + 1]; dense: the dense columns, if the block's numbers are a part of them
+        """
+        if dense is None:
+            dense, numbers = self.dense(block.label.size)
+            numbers[:] = block.numbers
         places = self.position.astype(np.int32)[block.places]
         places = np.ascontiguousarray(places, np.int32)
         return SegmentRows(places, dense, block.label, block.weight, block.offset, begins)
@@ -108,6 +118,17 @@ class SegmentRows:
     def count(self) -> int:
         """Return the number of segments."""
         return self.begins.size - 1
+
+    def ordered(self, order: np.ndarray, begins: np.ndarray) -> SegmentRows:
+        """Return the rows in an order, int64[n], by segment."""
+        return SegmentRows(
+            self.places.take(order, axis=0),
+            self.dense.take(order, axis=0),
+            self.label[order],
+            self.weight[order],
+            self.offset[order],
+            begins,
+        )
 
     def part(self, first: int, last: int) -> SegmentRows:
         """Return some of the segments."""

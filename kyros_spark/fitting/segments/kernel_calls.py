@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 
 from kyros_spark.fitting.segments.columns import SegmentColumns, SegmentRows
-from kyros_spark.kernels import cell_terms, segment_sums, small_fits
+from kyros_spark.kernels import cell_terms, segment_sums, small_equations, small_fits
 from kyros_spark.kernels.compile import compiled, writable
 
 
@@ -56,6 +56,26 @@ def means_of(rows: SegmentRows, coefficients: np.ndarray, law: np.ndarray) -> np
     return sums
 
 
+def sums_at(
+    rows: SegmentRows,
+    cells: np.ndarray,
+    span: tuple[int, int],
+    law: np.ndarray,
+    coefficients: np.ndarray,
+) -> tuple[bool, np.ndarray, np.ndarray, np.ndarray]:
+    """Return of a span of cells whether all means are sound, X'WX, X'score and three sums.
+
+    coefficients: float64[q]; see kernels/small_equations.py
+    """
+    size = coefficients.size
+    gram, gradient, sums = np.zeros((size, size)), np.zeros(size), np.zeros(3)
+    is_sound = _compiled(small_equations.pooled_equations)(
+        rows.places, rows.dense, cells, rows.offset, np.array(span), law, coefficients,
+        gram, gradient, sums,
+    )  # fmt: skip
+    return bool(is_sound), gram, gradient, sums
+
+
 def fit_segments(*arguments: np.ndarray) -> None:
     """Fit segments: see kernels/small_fits.py."""
     kernel = small_fits.fit_segments
@@ -77,6 +97,9 @@ def _signatures() -> dict[Callable[..., Any], Sequence[Any]]:
             places, matrix, vector, vector, indices, matrix, vector, matrix,
         ),
         segment_sums.collapse: (places, matrix, indices, indices, indices, indices),
+        small_equations.pooled_equations: (
+            places, matrix, matrix, vector, indices, vector, vector, matrix, vector, vector,
+        ),
         small_fits.fit_segments: (
             places, matrix, matrix, vector, indices, indices, flags, matrix, vector, vector,
             vector, vector, matrix, vector, matrix, indices, matrix, matrix, flags,

@@ -50,7 +50,8 @@ def with_segments(
     parents = Parents(strides, nothing, nothing, pooled[None])
     task, within = task_of(columns, family, settings), pearson_within(fit.statistics or {})
     levels = []
-    with segment_source(train_part, fit.layout, features, keys, columns) as source:
+    pooled_rows = None if fit.pooled is None else fit.pooled.rows
+    with segment_source(train_part, fit.layout, features, keys, columns, pooled_rows) as source:
         for kept in range(1, len(keys) + 1):
             level = fit_level(source, parents, kept, task, settings, within)
             levels.append(level)

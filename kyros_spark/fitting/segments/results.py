@@ -157,6 +157,7 @@ def _relativities(
         stored.per_term(f"segment_{name}")[rows].ravel()
         for name in ("count", "exposure", "observed", "weight", "error")
     )
+    segment, term = np.repeat(chosen, stored.terms), np.tile(np.arange(stored.terms), chosen.size)
     settings = manifest.training.get("settings", {})
     reach = NormalDist().inv_cdf(0.5 + settings.get("glm", {}).get("confidence", 0.95) / 2)
     is_base = np.tile(np.array(terms["is_base"]), chosen.size)
@@ -169,10 +170,10 @@ def _relativities(
     shrinks = settings.get("credibility", "none") == "buhlmann_straub"
     tested = is_own & (not shrinks)
     columns = {
-        "segment_by": pa.array([names[n] for n in chosen for _ in range(stored.terms)]),
-        "segment": pa.array([levels[n] for n in chosen for _ in range(stored.terms)]),
-        "feature": pa.array(terms["feature"] * chosen.size),
-        "level": pa.array(terms["level"] * chosen.size, pa.string()),
+        "segment_by": pa.array(names).take(pa.array(segment)),
+        "segment": pa.array(levels).take(pa.array(segment)),
+        "feature": pa.array(terms["feature"]).take(pa.array(term)),
+        "level": pa.array(terms["level"], pa.string()).take(pa.array(term)),
         "is_base": pa.array(is_base),
         "aliased": pa.array(~is_base & ~is_own & (not shrinks) & bool((error > 0).any())),
         "coefficient": pa.array(value),
@@ -212,4 +213,4 @@ def _two_sided(z: np.ndarray) -> np.ndarray:
 
 
 def _shared(identity: dict[str, Any], count: int) -> dict[str, pa.Array]:
-    return {name: pa.array([value] * count) for name, value in identity.items()}
+    return {name: pa.repeat(pa.scalar(value), count) for name, value in identity.items()}

@@ -13,6 +13,7 @@ from kyros_spark.delta.partition_rows import small_rows
 from kyros_spark.evaluation.report.evaluation_rows import EvaluationRows
 from kyros_spark.evaluation.report.explained_charts import of_summary
 from kyros_spark.evaluation.report.page import page
+from kyros_spark.evaluation.report.segment_charts import of_segments
 from kyros_spark.evaluation.rows import WHOLE
 from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.evaluation.thresholds import Breach
@@ -81,7 +82,8 @@ def write_report(
         "rows": run.rows_in,
         "breaches": [breach.sentence() for breach in broken],
     }
-    write_file(portfolio.spark, path, page(evaluation, facts, _explained(portfolio, run, models)))
+    explained, segments = _explained(portfolio, run, models), _segments(portfolio, models)
+    write_file(portfolio.spark, path, page(evaluation, facts, explained, segments))
     run.details["report"] = path
 
 
@@ -101,6 +103,18 @@ def _explained(
             by_model.setdefault(f"{row['model_name']}@{row['model_version']}", []).append(row)
     judged = [model.reference for model in models]
     return {model: of_summary(by_model[model]) for model in judged if model in by_model}
+
+
+def _segments(
+    portfolio: Portfolio, models: Sequence[EvaluatedModel]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the charts of the models that have a fit per segment, from their files."""
+    judged = {model.reference for model in models}
+    charts = {}
+    for entry in portfolio.registry.entries():
+        if entry.reference in judged and entry.settings.get("by"):
+            charts[entry.reference] = of_segments(portfolio.registry.load(entry)[0])
+    return {reference: specs for reference, specs in charts.items() if specs}
 
 
 def _trend(

@@ -1,0 +1,36 @@
+"""Rows of prepared batches come from the files, without a query, and are Spark's rows."""
+
+import pytest
+from portfolio import FIRST, SECOND
+
+from kyros_spark.config import load_config
+from kyros_spark.runs import batch_rows
+from kyros_spark.runs.batch_rows import BatchRows
+from kyros_spark.runs.portfolio import Portfolio
+
+COLUMNS = ["policy_id", "fuel", "power", "claim_count", "exposure"]
+
+
+@pytest.fixture(scope="module")
+def rows_of(finished, spark):
+    """Return the rows of both batches as texts, in order, and how many queries that took."""
+    portfolio = Portfolio(spark, load_config(str(finished.config_file())))
+    runs = {batch: portfolio.ledger.last_run("prepare", batch) for batch in (FIRST, SECOND)}
+    asked = spark._jsparkSession.sharedState().statusStore()
+
+    def read():
+        before = asked.executionsCount()
+        policies = sum(run.rows_out for run in runs.values())
+        table = BatchRows(portfolio, "prepared", runs, policies).held(COLUMNS)
+        return sorted(map(repr, table.to_pylist())), asked.executionsCount() - before
+
+    return read
+
+
+def test_no_query_is_made_and_the_rows_are_sparks(rows_of, monkeypatch):
+    ours, queries = rows_of()
+    assert queries == 0
+    monkeypatch.setattr(batch_rows, "plain_table", lambda *asked: None)
+    theirs, queries = rows_of()
+    assert queries > 0
+    assert ours == theirs

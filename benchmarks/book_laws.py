@@ -153,6 +153,8 @@ def _judge_clean(found, book, base, batch, run):
         numbered = not sources[name]["key"]
         _judge_rejects(found, at, twin, [r for r in rejects if r["source"] == name], numbered)
         _judge_notes(found, at, twin, details)
+        repairs = [r for r in rows_of(base, "repairs", batch) if r["source"] == name]
+        _judge_repairs(found, at, details.get("repaired", {}), repairs)
         _judge_amounts(found, at, twin, details.get("amounts", {}))
         _judge_rows(found, at, sources[name], twin, rows_of(base, name, batch))
     return cleaned
@@ -177,6 +179,14 @@ def _judge_notes(found, at, twin, details):
     for title in ("repaired", "warned"):
         theirs = {f"{rule}:{column}": n for (rule, column), n in getattr(twin, title).items()}
         found.same(f"{at} {title}", details.get(title, {}), theirs)
+
+
+def _judge_repairs(found, at, repaired, repairs):
+    """A row per repaired value: a book's rule across columns repairs one of them."""
+    counts = Counter()
+    for title, n in repaired.items():
+        counts[title.partition(":")[0]] += n
+    found.same(f"{at} repairs", dict(Counter(row["rule"] for row in repairs)), dict(counts))
 
 
 def _judge_amounts(found, at, twin, amounts):

@@ -52,7 +52,7 @@ def with_everything(portfolio):
     )
     portfolio.set("sources.policies.rules", [
         {"id": "early", "check": f"signed >= '{FIRST}-03-02'", "severity": "repair",
-         "repair": {"signed": "NULL", "discount": "discount * 2"}},
+         "repair": {"signed": "signed + INTERVAL 1 DAY", "discount": "discount * 2"}},
     ])  # fmt: skip
     portfolio.set("sources.policies.amounts", {"paid": {"negative": "zero", "cap": 20000.0}})
     portfolio.set("clean.max_rejected_share", 0.2)

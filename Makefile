@@ -142,7 +142,7 @@ test-spark%: .venv-spark%/.setup-done wheel
 	mkdir -p $$folder && ln -sfn $(CURDIR)/{tests,conf,jobs,docs,README.md,pyproject.toml} $$folder && \
 	$$python -m pip install --quiet --no-deps --force-reinstall $$(ls -t dist/*.whl | head -1) && \
 	$$python -m kyros_spark.spark.runtime && \
-	cd $$folder && $$python -m pytest $(MATRIX_TESTS)
+	cd $$folder && $$python -m pytest -m "not slow" $(MATRIX_TESTS)
 
 test-cluster: setup wheel  ## Run the chain by spark-submit on a standalone cluster of two workers
 	@KYROS_WHEEL=$$(ls -t $(CURDIR)/dist/*.whl | head -1) $(BIN)/python -m pytest tests/cluster

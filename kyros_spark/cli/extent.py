@@ -11,7 +11,8 @@ from kyros_spark.config import Config, SourceSettings
 
 # Commands that read a few rows, or small tables alone.
 _SHORT = (
-    "card", "doctor", "export", "health", "models", "plan", "profile", "promote", "sql", "status"
+    "card", "doctor", "export", "health", "models", "plan", "profile", "promote", "report", "sql",
+    "status",
 )  # fmt: skip
 _SIZED = (
     "clean", "prepare", "train", "predict", "monitor", "explain", "evaluate", "run", "benchmark"

@@ -1,4 +1,4 @@
-"""Run the commands that look after a portfolio: status, plan, benchmark, maintain, health.
+"""Run the commands that look after a portfolio: status, plan, benchmark, health, report and others.
 
 Each imports Spark and the stages itself, so that `--help` answers at once.
 """
@@ -79,3 +79,12 @@ def run_health(arguments: argparse.Namespace) -> dict[str, Any]:
     state = health(*_open(arguments, "kyros health"), arguments.max_age_hours)
     sys.stdout.write("".join(f"{line}\n" for line in lines(state)))
     return {"stage": "health", "status": "done", **state.to_json()}
+
+
+def run_report(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Draw the portfolio on one page."""
+    from kyros_spark.operations.portfolio_report import portfolio_report
+
+    address = portfolio_report(*_open(arguments, "kyros report"), arguments.out)
+    sys.stdout.write(f"{address}\n")
+    return {"stage": "report", "status": "done", "file": address}

@@ -1,4 +1,6 @@
-"""Define the commands that look after a portfolio: status, plan, benchmark, maintain, health."""
+"""Define the commands that look after a portfolio: status, plan, benchmark, maintain,
+health, report.
+"""
 
 from __future__ import annotations
 
@@ -50,3 +52,8 @@ def add_upkeep(add: Callable[..., argparse.ArgumentParser], run_stages: str) -> 
         "--max-age-hours", type=float, help="the last run may be so old (default: any age)"
     )
     command.set_defaults(work=upkeep_commands.run_health)
+    help_text = "draw the portfolio on one page: batches, data quality, drift, prices, models"
+    example = "example: kyros report --config conf/demo.yaml --out portfolio.html"
+    command = add("report", help_text, example)
+    command.add_argument("--out", help="the file (default: portfolio.html among the artefacts)")
+    command.set_defaults(work=upkeep_commands.run_report)

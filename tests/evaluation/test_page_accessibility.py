@@ -53,10 +53,12 @@ def pages(browser, finished, tmp_path_factory):
         "evaluation without claims": reports / f"{SECOND}-full.html",
         "prices of a batch": portfolio.folder / "prices.html",
         "price of a policy": portfolio.folder / "price.html",
+        "portfolio": portfolio.folder / "portfolio.html",
     }
     one_policy = f"--policy P010 --model boosted --html {made['price of a policy']}"
     portfolio.must(f"explain --batch {FIRST} {one_policy}")
     portfolio.must(f"explain --batch {FIRST} --model boosted --html {made['prices of a batch']}")
+    portfolio.must(f"report --out {made['portfolio']}")
     return {name: path.read_text(encoding="utf-8") for name, path in made.items()}
 
 

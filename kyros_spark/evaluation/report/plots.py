@@ -23,7 +23,12 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from kyros_spark.evaluation.report import explained_plots, factor_plots, segment_plots
+from kyros_spark.evaluation.report import (
+    explained_plots,
+    factor_plots,
+    portfolio_plots,
+    segment_plots,
+)
 from kyros_spark.evaluation.report.palette import COLOURS, FAINT, INK, MARKS
 
 UNDRAWABLE = ("Cc", "Cs")  # control characters and surrogates
@@ -160,6 +165,7 @@ _KINDS: dict[str, Callable[[Axes, Spec], None]] = {
     **factor_plots.KINDS,
     **explained_plots.KINDS,
     **segment_plots.KINDS,
+    **portfolio_plots.KINDS,
 }
 
 

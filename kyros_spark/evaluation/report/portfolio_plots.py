@@ -1,0 +1,104 @@
+"""Draw what is seen over the batches of a portfolio, and where its tables come from.
+
+Drawn as the other charts are, see `plots.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from kyros_spark.evaluation.report.palette import BAR, COLOURS, FAINT, INK, MARKS
+
+Spec = Mapping[str, Any]
+_SHIFT = 0.12  # of the distance between two batches, between lines that have intervals
+_BOX = (1.5, 0.72)  # of a table in the picture of where tables come from
+
+
+def by_batch(axes: Axes, spec: Spec) -> None:
+    """Draw a number of each batch as a line, with an interval where it has one."""
+    lines = spec["lines"]
+    if spec["reference"] is not None:
+        axes.axhline(spec["reference"], color=INK, linewidth=0.8)
+    for number, line in enumerate(lines):
+        has_ends = line.get("lower") is not None
+        shift = (number - (len(lines) - 1) / 2) * _SHIFT if has_ends else 0.0
+        places = [n for n, y in enumerate(line["y"]) if y is not None]
+        y = [line["y"][n] for n in places]
+        ends = None
+        if has_ends:
+            ends = [[line["y"][n] - line["lower"][n] for n in places],
+                    [line["upper"][n] - line["y"][n] for n in places]]  # fmt: skip
+        axes.errorbar(
+            [n + shift for n in places], y, yerr=ends, fmt=MARKS[number % 6] + "-",
+            color=COLOURS[number % 6], elinewidth=1, linewidth=1.2, label=line["name"],
+        )  # fmt: skip
+    _over_batches(axes, spec)
+    if not any(line.get("lower") is not None for line in lines):
+        axes.set_ylim(bottom=0)
+
+
+def stacked(axes: Axes, spec: Spec) -> None:
+    """Draw bars of each batch that are made of parts."""
+    below = [0.0] * len(spec["batches"])
+    for number, line in enumerate(spec["lines"]):
+        colour = COLOURS[number] if number < len(COLOURS) else BAR
+        axes.bar(range(len(below)), line["y"], bottom=below, color=colour, width=0.6,
+                 label=line["name"])  # fmt: skip
+        below = [before + y for before, y in zip(below, line["y"], strict=True)]
+    _over_batches(axes, spec)
+    axes.set_ylim(0, max([*below, 1e-12]) * 1.08)
+
+
+def lineage(axes: Axes, spec: Spec) -> None:
+    """Draw tables as boxes, and an arrow from each to those that a stage made of it."""
+    width, height = _BOX
+    places = {box["name"]: (box["x"], box["y"]) for box in spec["boxes"]}
+    for arrow in spec["arrows"]:
+        (x, y), (to_x, to_y) = places[arrow["from"]], places[arrow["to"]]
+        axes.annotate(
+            "", (to_x - width / 2, to_y), (x + width / 2, y),
+            arrowprops={"arrowstyle": "-|>", "color": FAINT, "linewidth": 1.1,
+                        "connectionstyle": "arc3,rad=0"},
+        )  # fmt: skip
+    for box in spec["boxes"]:
+        x, y = places[box["name"]]
+        axes.text(x, y + 0.12, box["name"], ha="center", va="center", fontsize=9, color=INK)
+        axes.text(x, y - 0.17, box["note"], ha="center", va="center", fontsize=7.5, color=FAINT)
+        axes.add_patch(_rectangle(x, y, width, height))
+    across, down = zip(*places.values(), strict=True)
+    axes.set_xlim(min(across) - 0.9, max(across) + 0.9)
+    axes.set_ylim(min(down) - 0.5, max(down) + 0.75)
+    for stage in spec["stages"]:
+        axes.text(stage["x"], max(down) + 0.6, stage["name"], ha="center", fontsize=8, color=INK,
+                  fontweight="bold")  # fmt: skip
+    axes.set_axis_off()
+
+
+def _rectangle(x: float, y: float, width: float, height: float) -> Any:
+    from matplotlib.patches import FancyBboxPatch
+
+    return FancyBboxPatch(
+        (x - width / 2, y - height / 2), width, height, boxstyle="round,pad=0,rounding_size=0.08",
+        facecolor="white", edgecolor=FAINT, linewidth=1, zorder=0.5,
+    )  # fmt: skip
+
+
+def _over_batches(axes: Axes, spec: Spec) -> None:
+    labels = spec["batches"]
+    step = max(1, -(-len(labels) // 24))
+    tilt = 60 if sum(map(len, labels[::step])) > 60 else 0
+    axes.set_xticks(range(0, len(labels), step), labels[::step], rotation=tilt, fontsize=8)
+    axes.set_xlim(-0.6, len(labels) - 0.4)
+    axes.set_ylabel(spec["ylabel"])
+    if spec["percent"]:
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+    else:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, ncols=3)
+
+
+KINDS = {"by_batch": by_batch, "stacked": stacked, "lineage": lineage}

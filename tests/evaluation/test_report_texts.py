@@ -26,6 +26,17 @@ def spec(kind):
          "gini": None, "lower": of_levels, "upper": of_levels}
         for number, text in enumerate(LEVELS)
     ]  # fmt: skip
+    of_kind = {
+        "caterpillar": {"values": of_levels, "lower": of_levels, "upper": of_levels, "whole": 1.0,
+                        "apart": [False] * len(LEVELS), "names": LEVELS},
+        "by_batch": {"batches": LEVELS, "percent": False, "reference": 1.0,
+                     "lines": [{"name": text, "y": of_levels} for text in LEVELS]},
+        "stacked": {"batches": LEVELS, "percent": True,
+                    "lines": [{"name": text, "y": of_levels} for text in LEVELS]},
+        "lineage": {"boxes": [{"name": text, "note": text, "x": n, "y": 0.0}
+                              for n, text in enumerate(LEVELS)],
+                    "arrows": [], "stages": [{"name": text, "x": 0.0} for text in LEVELS]},
+    }  # fmt: skip
     observed = {"y": of_levels, "lower": of_levels, "upper": of_levels}
     return {
         "kind": kind, "title": "".join(LEVELS), "lines": lines, "levels": LEVELS, "bands": LEVELS,
@@ -35,6 +46,7 @@ def spec(kind):
         "lanes": [{"x": numbers, "shade": numbers}] * len(LEVELS), "logarithmic": False,
         "steps": [{"label": text, "start": 0.5, "end": 1.5, "note": "", "whole": False}
                   for text in LEVELS],
+        **of_kind.get(kind, {}),
     }  # fmt: skip
 
 

@@ -18,11 +18,15 @@ def rows_of(finished, spark):
     runs = {batch: portfolio.ledger.last_run("prepare", batch) for batch in (FIRST, SECOND)}
     asked = spark._jsparkSession.sharedState().statusStore()
 
+    def queries():
+        spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()  # they are counted by and by
+        return asked.executionsCount()
+
     def read():
-        before = asked.executionsCount()
+        before = queries()
         policies = sum(run.rows_out for run in runs.values())
         table = BatchRows(portfolio, "prepared", runs, policies).held(COLUMNS)
-        return sorted(map(repr, table.to_pylist())), asked.executionsCount() - before
+        return sorted(map(repr, table.to_pylist())), queries() - before
 
     return read
 

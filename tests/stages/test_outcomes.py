@@ -213,12 +213,13 @@ def contracts(finished):
     from kyros_spark.tables.profiles import PROFILES
     from kyros_spark.tables.rejects import REJECTS
     from kyros_spark.tables.relativities import RELATIVITIES
+    from kyros_spark.tables.repairs import REPAIRS
     from kyros_spark.tables.runs import RUNS
 
     source = config.sources.policies
     return [
         policies(source), claims(config.sources.claims), REJECTS, PROFILES, prepared(source, config.prepare),
-        FEATURE_LOG, MODELS, RELATIVITIES, predictions(source), PROFILE_METRICS, DRIFT, RUNS,
+        FEATURE_LOG, MODELS, RELATIVITIES, REPAIRS, predictions(source), PROFILE_METRICS, DRIFT, RUNS,
     ]  # fmt: skip
 
 

@@ -85,3 +85,15 @@ def _refusal(table: Table, field: pa.Field, error: Exception) -> TableConstraint
         f"table {table.name}, column {field.name}: expected {field.type}, found a value that is "
         f"not ({error}); nothing was written"
     )
+
+
+def arrow_as_rows(rows: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
+    """Return rows as Python values, maps as dicts.
+
+    Arrow has a map as pairs; only later releases than Spark 3.5's platforms have can change that.
+    """
+    maps = [field.name for field in rows.schema if pa.types.is_map(field.type)]
+    return [
+        row | {name: dict(row[name]) for name in maps if row[name] is not None}
+        for row in rows.to_pylist()
+    ]

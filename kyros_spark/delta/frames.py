@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from kyros_spark.delta.arrow_rows import arrow_as_rows
 from kyros_spark.spark.arrow_frames import frame_of
 from kyros_spark.spark_version import has_to_arrow
 from kyros_spark.tables.contract import Table
@@ -42,5 +43,5 @@ def arrow_as_frame(
         )
         named = zip(columns, table.names, strict=True)
         return frame.select(*(column.alias(name) for column, name in named)).coalesce(1)
-    values = (row for batch in batches for row in batch.to_pylist(maps_as_pydicts="strict"))
+    values = (row for batch in batches for row in arrow_as_rows(batch))
     return rows_as_frame(spark, table, values)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from kyros_spark.config import is_remote
 from kyros_spark.delta import log as delta_log
+from kyros_spark.delta.arrow_rows import arrow_as_rows
 from kyros_spark.delta.layout import TableLayout
 from kyros_spark.delta.log_files import active_files
 from kyros_spark.delta.tables import DeltaTables
@@ -116,8 +117,7 @@ def small_rows(
         held = plain.rows(chosen, plain.layout.schema().names if columns is None else columns)
     if held is not None:
         moments = [f.name for f in held.schema if pa.types.is_timestamp(f.type)]
-        rows = held.to_pylist(maps_as_pydicts="strict")
-        return [row | {n: _local(row[n]) for n in moments} for row in rows]
+        return [row | {n: _local(row[n]) for n in moments} for row in arrow_as_rows(held)]
     frame = tables.read(name, version)
     for column, value in chosen.items():
         frame = frame.where(frame[column] == value)

@@ -178,8 +178,8 @@ class _Contents:
                 if batch in self.batches and None not in ends:
                     series[model][batch] = ends
         title = "Actual over expected by model, with its interval"
-        known = [batch for batch in self.batches if any(batch in s for s in series.values())]
-        return [charts.intervals(title, "actual / expected", known, series, 1.0)] if known else []
+        judged = [batch for batch in self.batches if any(batch in s for s in series.values())]
+        return [charts.intervals(title, "actual / expected", judged, series, 1.0)] if judged else []
 
     def _lineage(self) -> dict[str, Any]:
         newest: dict[str, int] = {}

@@ -57,13 +57,13 @@ def earned_sql(config: Config, tables: Collection[str]) -> str | None:
     else:
         unknown = "CAST(NULL AS MAP<STRING, DOUBLE>)"
         expected = f"SELECT {key}, {unknown} AS expected FROM policies WHERE false"
-    known = f"_first <= _last AND _last < add_months(_first, {_MOST_MONTHS})"
+    is_dated = f"_first <= _last AND _last < add_months(_first, {_MOST_MONTHS})"
     return f"""
 WITH _covered AS (SELECT {key}, {first} AS _first, {last} AS _last FROM policies),
 _expected AS ({expected}),
 _whole AS (
   SELECT {", ".join(f"_covered.{name}" for name in names)}, _first, _last, exposure, expected,
-         CASE WHEN {known} THEN datediff(_last, _first) + 1 END AS _days
+         CASE WHEN {is_dated} THEN datediff(_last, _first) + 1 END AS _days
   FROM prepared JOIN _covered USING ({key}) LEFT JOIN _expected USING ({key})
 ),
 _months AS (

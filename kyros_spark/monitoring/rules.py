@@ -185,3 +185,12 @@ def _concerns(rule: DriftRule, row: DriftRow) -> bool:
         and within
         and (not rule.columns or subject.column in rule.columns)
     )
+
+
+def recorded_sentence(alarm: Mapping[str, Any]) -> str:
+    """Return a broken rule in words, from what a run's details say of it."""
+    names = [str(alarm[part]) for part in ("column", "model", "slice") if alarm.get(part)]
+    value = alarm.get("value")
+    measured = f" {value:.4g}" if isinstance(value, float) else ""
+    against = f" against {alarm['against']}" if alarm.get("against") else ""
+    return f"{' '.join(names)}: {alarm['metric']}{measured}{against} ({alarm['rule']})"

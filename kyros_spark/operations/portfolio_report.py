@@ -19,6 +19,7 @@ from kyros_spark.errors import BatchMissingError
 from kyros_spark.evaluation.report import portfolio_charts as charts
 from kyros_spark.evaluation.report.page import check_report
 from kyros_spark.evaluation.report.portfolio_page import PortfolioFacts, portfolio_page
+from kyros_spark.monitoring.rules import recorded_sentence
 from kyros_spark.registry import Entry
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun
@@ -113,7 +114,7 @@ class _Contents:
             "rows": sources.get("policies", {}).get("rows_out"),
             "rejected": sum(of_source.get("rejected", 0) for of_source in _sources(sources)),
             "verdict": details.get("verdict", ""),
-            "alarms": [str(alarm) for alarm in details.get("alarms", ())][:3],
+            "alarms": [recorded_sentence(alarm) for alarm in details.get("alarms", ())][:3],
             "report": self._link(report) if isinstance(report, str) else None,
         }
 

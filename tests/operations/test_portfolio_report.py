@@ -8,6 +8,7 @@ from portfolio import FIRST, POLICIES, SECOND
 
 from kyros_spark.evaluation.report import portfolio_charts as charts
 from kyros_spark.evaluation.report.portfolio_page import PortfolioFacts, portfolio_page
+from kyros_spark.monitoring.rules import recorded_sentence
 
 
 class Page(HTMLParser):
@@ -115,3 +116,10 @@ def test_the_largest_are_shown_and_the_others_counted():
     bar = charts.bars("Rejected", "rows", ["a", "b"], given)
     assert bar["lines"][-1] == {"name": "4 others", "y": [pytest.approx(0.6), 0.0]}
     assert sum(one["y"][0] for one in bar["lines"]) == pytest.approx(3.6)
+
+
+def test_a_broken_rule_is_told_in_words():
+    alarm = {"rule": "psi > 0.25", "metric": "psi", "severity": "critical", "action": "tell",
+             "column": "vehicle", "value": 3.371997, "threshold": 0.25, "against": "2023",
+             "new_levels": []}  # fmt: skip
+    assert recorded_sentence(alarm) == "vehicle: psi 3.372 against 2023 (psi > 0.25)"

@@ -38,7 +38,8 @@ def by_batch(axes: Axes, spec: Spec) -> None:
         )  # fmt: skip
     _over_batches(axes, spec)
     if not any(line.get("lower") is not None for line in lines):
-        axes.set_ylim(bottom=0)
+        most = max([y for line in lines for y in line["y"] if y is not None], default=0.0)
+        axes.set_ylim(0, max(most, 1e-12) * 1.08)
 
 
 def stacked(axes: Axes, spec: Spec) -> None:

@@ -34,7 +34,8 @@ class Subject:
     @property
     def label(self) -> str:
         """Return it in words."""
-        of_model = f" of {self.model}@{self.version}" if self.model else ""
+        version = f"@{self.version}" if self.version else ""
+        of_model = f" of {self.model}{version}" if self.model else ""
         within = f" where {self.slice_key} is {self.slice_value}" if self.slice_key else ""
         return f"{self.column}{of_model}{within}"
 

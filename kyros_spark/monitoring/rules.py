@@ -189,8 +189,8 @@ def _concerns(rule: DriftRule, row: DriftRow) -> bool:
 
 def recorded_sentence(alarm: Mapping[str, Any]) -> str:
     """Return a broken rule in words, from what a run's details say of it."""
-    names = [str(alarm[part]) for part in ("column", "model", "slice") if alarm.get(part)]
-    value = alarm.get("value")
-    measured = f" {value:.4g}" if isinstance(value, float) else ""
-    against = f" against {alarm['against']}" if alarm.get("against") else ""
-    return f"{' '.join(names)}: {alarm['metric']}{measured}{against} ({alarm['rule']})"
+    parts = (str(alarm.get(part, "")) for part in ("column", "segment", "level", "model"))
+    column, segment, level, model = parts
+    label = Subject(column, segment, level, model).label
+    measured = f"{alarm['metric']} {alarm['value']:.4g}"
+    return f"{label}: {measured} against {alarm['against']} ({alarm['rule']})"

@@ -123,3 +123,8 @@ def test_a_broken_rule_is_told_in_words():
              "column": "vehicle", "value": 3.371997, "threshold": 0.25, "against": "2023",
              "new_levels": []}  # fmt: skip
     assert recorded_sentence(alarm) == "vehicle: psi 3.372 against 2023 (psi > 0.25)"
+    of_segment = alarm | {"column": "claim_count", "model": "glm", "segment": "region",
+                          "level": "north"}  # fmt: skip
+    assert recorded_sentence(of_segment) == (
+        "claim_count of glm where region is north: psi 3.372 against 2023 (psi > 0.25)"
+    )

@@ -19,8 +19,9 @@ def rows_of(finished, spark):
     asked = spark._jsparkSession.sharedState().statusStore()
 
     def queries():
-        spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()  # they are counted by and by
-        return asked.executionsCount()
+        """Return the latest query's number: of a session's many only the last are kept."""
+        spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()  # they are noted by and by
+        return asked.executionsList().last().executionId()
 
     def read():
         before = queries()

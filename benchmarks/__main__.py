@@ -8,6 +8,7 @@ from benchmarks import (
     case,
     engine,
     explain,
+    explain_tables,
     fuzz_inputs,
     fuzz_models,
     growth,
@@ -24,8 +25,8 @@ BENCHMARKS = {
     "engine": engine.main, "stages": stages.main, "train": train.main, "storm": storm.main,
     "case": case.main, "growth": growth.main, "iteration": iteration.main,
     "books": books.main, "fuzz-inputs": fuzz_inputs.main, "fuzz-models": fuzz_models.main,
-    "explain": explain.main, "segments": segments.main, "predict": predict.main,
-    "monitor": monitor.main,
+    "explain": explain.main, "explain-tables": explain_tables.main, "segments": segments.main,
+    "predict": predict.main, "monitor": monitor.main,
 }  # fmt: skip
 
 

@@ -161,6 +161,18 @@ def test_no_module_needs_py4j(name):
     assert not {used for used in imports_of(MODULES[name]) if used.split(".")[0] == "py4j"}
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_classes_of_java_are_looked_up_in_one_step(name):
+    """`jvm.org.apache...` has Java search its whole class path for each part of the name."""
+    reached = {
+        node.value.attr
+        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute)
+    }
+    primitives = {"kyros_spark.runs.resources"}  # of py4j, which are no classes: `jvm.double`
+    assert "_jvm" not in reached or name in primitives, "use spark.java_class"
+
+
 def openings(path):
     """Return what in a file opens a table or a data file: `read` for `spark.read.parquet(...)`."""
     nodes = list(ast.walk(ast.parse(path.read_text())))

@@ -20,6 +20,7 @@ from kyros_spark.delta.checks import compiled
 from kyros_spark.delta.layout import TableLayout
 from kyros_spark.delta.part_files import NewFiles, Partition
 from kyros_spark.delta.statistics import FileStatistics
+from kyros_spark.spark.java_class import java_class
 from kyros_spark.storage.files import local_path
 from kyros_spark.storage.traffic import count_read, count_written
 from kyros_spark.storage.whole_files import new_file, read_whole
@@ -88,8 +89,8 @@ class DataFiles:
         }
 
     def _folder_of(self, name: str, value: Any) -> str:
-        jvm: Any = self._spark._jvm  # type: ignore[attr-defined]
-        utils = jvm.org.apache.spark.sql.catalyst.catalog.ExternalCatalogUtils
+        name_of_class = "org.apache.spark.sql.catalyst.catalog.ExternalCatalogUtils"
+        utils = java_class(self._spark, name_of_class)
         return str(utils.getPartitionPathString(name, _text(value)))
 
     def described(
@@ -120,8 +121,9 @@ class DataFiles:
         )
 
     def _uri(self, path: str) -> str:
-        jvm: Any = self._spark._jvm  # type: ignore[attr-defined]
-        return str(jvm.org.apache.hadoop.fs.Path(path).toUri().toString()) if path else ""
+        if not path:
+            return ""
+        return str(java_class(self._spark, "org.apache.hadoop.fs.Path")(path).toUri().toString())
 
     def _indexed(self) -> list[str]:
         named = self._layout.properties.get("delta.dataSkippingStatsColumns")

@@ -12,26 +12,33 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from kyros_spark.delta.layout import TableLayout
+from kyros_spark.spark.java_class import java_class
 from kyros_spark.tables.contract import Column
+
+_PYTHON = "org.apache.spark.api.python.PythonUtils"
 
 
 def is_reachable(spark: SparkSession) -> bool:
     """Return whether open-source Delta runs in a JVM that this process reaches."""
-    jvm: Any = getattr(spark, "_jvm", None)
-    if jvm is None:
+    if getattr(spark, "_jvm", None) is None:
         return False
-    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
     try:
-        jvm.java.lang.Class.forName("org.apache.spark.sql.delta.DeltaLog", False, loader)
+        _loaded(spark, "org.apache.spark.sql.delta.DeltaLog")
     except Exception:  # a bare Java error: the platform has a Delta of its own
         return False
     return True
 
 
+def _loaded(spark: SparkSession, name: str) -> Any:
+    """Return a class as Java's own object, without its static part being run."""
+    loader = java_class(spark, "java.lang.Thread").currentThread().getContextClassLoader()
+    return java_class(spark, "java.lang.Class").forName(name, False, loader)
+
+
 def transaction(spark: SparkSession, location: str) -> Any:
     """Return a Delta transaction on the latest version of the table in a folder."""
     classic: Any = spark
-    log = classic._jvm.org.apache.spark.sql.delta.DeltaLog
+    log = java_class(spark, "org.apache.spark.sql.delta.DeltaLog")
     return log.forTable(classic._jsparkSession, location).startTransaction()
 
 
@@ -50,15 +57,14 @@ def layout(spark: SparkSession, location: str) -> TableLayout | None:
 def folder(spark: SparkSession, location: str) -> str:
     """Return a table's folder as Hadoop qualifies it."""
     classic: Any = spark
-    path = classic._jvm.org.apache.hadoop.fs.Path(location)
+    path = java_class(spark, "org.apache.hadoop.fs.Path")(location)
     system = path.getFileSystem(classic._jsparkSession.sessionState().newHadoopConf())
     return str(system.makeQualified(path).toString())
 
 
 def sequence(spark: SparkSession, values: list[Any]) -> Any:
     """Return values as a Scala sequence."""
-    classic: Any = spark
-    return classic._jvm.org.apache.spark.api.python.PythonUtils.toSeq(values)
+    return java_class(spark, _PYTHON).toSeq(values)
 
 
 def version(spark: SparkSession, location: str) -> int | None:
@@ -82,15 +88,14 @@ def identity(spark: SparkSession, location: str) -> tuple[str, int, int] | None:
 def forget(spark: SparkSession, location: str) -> None:
     """Clear Delta's cache of a table whose log was removed."""
     classic: Any = spark
-    path = classic._jvm.org.apache.hadoop.fs.Path(location)
-    log = classic._jvm.org.apache.spark.sql.delta.DeltaLog
+    path = java_class(spark, "org.apache.hadoop.fs.Path")(location)
+    log = java_class(spark, "org.apache.spark.sql.delta.DeltaLog")
     log.invalidateCache(classic._jsparkSession, path)
 
 
 def action(spark: SparkSession, kind: str, content: Mapping[str, Any]) -> Any:
     """Return an entry of the log, given as its JSON object, as Delta's own class."""
-    classic: Any = spark
-    actions = classic._jvm.org.apache.spark.sql.delta.actions.Action
+    actions = java_class(spark, "org.apache.spark.sql.delta.actions.Action")
     return actions.fromJson(json.dumps({kind: content}))
 
 
@@ -102,8 +107,7 @@ def condition(spark: SparkSession, sql: str) -> Any:
 
 def column(spark: SparkSession, column: Column) -> dict[str, Any]:
     """Return a contract's column as Delta's JSON describes it."""
-    classic: Any = spark
-    kind = classic._jvm.org.apache.spark.sql.types.DataType.fromDDL(column.type)
+    kind = java_class(spark, "org.apache.spark.sql.types.DataType").fromDDL(column.type)
     return {
         "name": column.name,
         "type": json.loads(kind.json()),
@@ -116,30 +120,28 @@ def write_operation(
     spark: SparkSession, mode: str, partition_by: list[str], where: str | None, run_id: str
 ) -> Any:
     """Return what Delta's history calls the commit; later releases of Delta have more options."""
-    classic: Any = spark
-    jvm = classic._jvm
     name = "org.apache.spark.sql.delta.DeltaOperations$Write"
-    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
-    constructor = jvm.java.lang.Class.forName(name, False, loader).getConstructors()[0]
-    some, none = jvm.scala.Option.apply, jvm.scala.Option.empty()
+    constructor = _loaded(spark, name).getConstructors()[0]
+    option = java_class(spark, "scala.Option")
+    some, none = option.apply, option.empty()
     options = [
-        getattr(jvm.org.apache.spark.sql.SaveMode, mode),
+        getattr(java_class(spark, "org.apache.spark.sql.SaveMode"), mode),
         some(sequence(spark, partition_by)),
         some(where) if where is not None else none,
         some(run_id),
     ]
     options += [none] * (constructor.getParameterCount() - len(options))
-    return getattr(jvm.org.apache.spark.sql.delta, "DeltaOperations$Write")(*options)
+    return java_class(spark, name)(*options)
 
 
 def report(spark: SparkSession, transaction: Any, numbers: Mapping[str, int]) -> None:
     """Give a transaction's commit its metrics."""
     classic: Any = spark
-    metrics = classic._jvm.java.util.HashMap()
+    metrics = java_class(spark, "java.util.HashMap")()
+    made = java_class(spark, "org.apache.spark.sql.execution.metric.SQLMetrics")
     for name, number in numbers.items():
-        make = classic._jvm.org.apache.spark.sql.execution.metric.SQLMetrics.createMetric
-        metric = make(classic._jsc.sc(), name)
+        metric = made.createMetric(classic._jsc.sc(), name)
         metric.set(number)
         metrics.put(name, metric)
-    as_map = classic._jvm.org.apache.spark.api.python.PythonUtils.toScalaMap(metrics)
+    as_map = java_class(spark, _PYTHON).toScalaMap(metrics)
     transaction.registerSQLMetrics(classic._jsparkSession, as_map)

@@ -31,6 +31,7 @@ from kyros_spark.delta.tables import DeltaTables, Written
 from kyros_spark.delta.where import Where
 from kyros_spark.foreign_errors import machine_failed
 from kyros_spark.log import event
+from kyros_spark.spark.java_class import java_class
 from kyros_spark.storage.files import folder_exists, remove_folder
 from kyros_spark.tables.contract import Table
 
@@ -185,8 +186,9 @@ class StagedWrite:
                 check_files(name, map(_partition_of, replaced), batch)
                 actions = [file.remove() for file in replaced]
                 actions += [delta_log.action(spark, "add", add) for add in adds]
-                classes = spark._jvm.org.apache.spark.sql.delta
-                manual = getattr(classes, "DeltaOperations$ManualUpdate$")
+                manual = java_class(
+                    spark, "org.apache.spark.sql.delta.DeltaOperations$ManualUpdate$"
+                )
                 with translate_concurrency_errors(name):
                     actions = delta_log.sequence(spark, actions)
                     transaction.commit(actions, getattr(manual, "MODULE$"))
@@ -243,4 +245,4 @@ def _files(spark: Any, transaction: Any, predicate: str) -> list[Any]:
     """Return the table's files that may hold rows of a predicate on partition columns."""
     predicates = delta_log.sequence(spark, [delta_log.condition(spark, predicate)])
     files = transaction.filterFiles(predicates, False)
-    return list(spark._jvm.scala.jdk.javaapi.CollectionConverters.asJava(files))
+    return list(java_class(spark, "scala.jdk.javaapi.CollectionConverters").asJava(files))

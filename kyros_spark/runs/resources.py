@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from kyros_spark import environment
 from kyros_spark.spark import session
+from kyros_spark.spark.java_class import java_class
 from kyros_spark.storage.traffic import bytes_moved
 
 # Spark's metrics of a query that show where a task's time went.
@@ -77,13 +78,13 @@ class _SparkStatus:
 
     def __init__(self, spark: SparkSession) -> None:
         classic: Any = spark
-        jvm, context = classic._jvm, classic._jsc.sc()
+        context = classic._jsc.sc()
         self._bus, self._jobs = context.listenerBus(), context.statusStore()
         self._queries = classic._jsparkSession.sharedState().statusStore()
-        self._no_quantiles = classic.sparkContext._gateway.new_array(jvm.double, 0)
-        self._no_tasks = jvm.java.util.ArrayList()
-        scala = getattr(jvm.com.fasterxml.jackson.module.scala, "DefaultScalaModule$")
-        self._json = jvm.com.fasterxml.jackson.databind.ObjectMapper()
+        self._no_quantiles = classic.sparkContext._gateway.new_array(classic._jvm.double, 0)
+        self._no_tasks = java_class(spark, "java.util.ArrayList")()
+        scala = java_class(spark, "com.fasterxml.jackson.module.scala.DefaultScalaModule$")
+        self._json = java_class(spark, "com.fasterxml.jackson.databind.ObjectMapper")()
         self._json.registerModule(getattr(scala, "MODULE$"))
 
     def newest(self) -> tuple[int, int, int]:

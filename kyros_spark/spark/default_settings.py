@@ -13,6 +13,10 @@ LOCAL = {
     "spark.ui.enabled": "false",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.shuffle.partitions": "8",
+    # Otherwise each commit to a small table repeats its list of files in its checksum, reading the
+    # table's state by a query for a new table, and by two for any where the JVM's time zone is not
+    # UTC: a batch of 120 policies took 18 CPU seconds in Berlin and 10 with this.
+    "spark.databricks.delta.allFilesInCrc.enabled": "false",
     # Stages and batches generate the same code again, more than the 100 pieces that Spark caches.
     "spark.sql.codegen.cache.maxEntries": "2000",
     # The JVM never compiles a method above 8,000 bytes. With this limit Spark splits clean's rules

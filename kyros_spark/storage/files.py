@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 from kyros_spark.config import is_remote
 from kyros_spark.errors import ModelFileError, PlatformError
 from kyros_spark.kernels.private_files import partial_beside
+from kyros_spark.spark.java_class import java_class
 from kyros_spark.spark_version import condition_of
 
 # Their rename copies and deletes. But a file appears there at the end of its writing, whole and in
@@ -174,7 +175,7 @@ def hadoop(spark: SparkSession, address: str) -> tuple[Any, Any]:
             f"{address}: this session is Spark Connect, which writes files only to mounted paths; "
             "set tables.artefacts to a volume's path"
         )
-    path = context._jvm.org.apache.hadoop.fs.Path(address)
+    path = java_class(spark, "org.apache.hadoop.fs.Path")(address)
     return path, path.getFileSystem(context._jsc.hadoopConfiguration())
 
 
@@ -202,10 +203,10 @@ def _write_stream(out: Any, data: bytes) -> None:
 def _rename_over(spark: SparkSession, source: Any, target: Any) -> None:
     """Let a file take another's name in one step; the other is there until it is replaced."""
     classic: Any = spark
-    jvm = classic._jvm
-    overwrite = jvm.org.apache.hadoop.fs.Options.Rename.OVERWRITE
-    options = classic.sparkContext._gateway.new_array(jvm.org.apache.hadoop.fs.Options.Rename, 1)
-    options[0] = overwrite
+    rename = java_class(spark, "org.apache.hadoop.fs.Options$Rename")
+    options = classic.sparkContext._gateway.new_array(rename, 1)
+    options[0] = rename.OVERWRITE
     configuration = classic._jsc.hadoopConfiguration()
-    context = jvm.org.apache.hadoop.fs.FileContext.getFileContext(target.toUri(), configuration)
+    contexts = java_class(spark, "org.apache.hadoop.fs.FileContext")
+    context = contexts.getFileContext(target.toUri(), configuration)
     context.rename(source, target, options)

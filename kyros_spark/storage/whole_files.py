@@ -11,11 +11,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import is_remote
+from kyros_spark.spark.java_class import java_class
 from kyros_spark.storage.files import hadoop, local_path, remove_file
 
 
@@ -38,9 +39,9 @@ def new_file(spark: SparkSession, address: str) -> Iterator[BinaryIO]:
         path, system = hadoop(spark, address)
         # As a stream, which every store takes as it takes Spark's own files; S3A's
         # copyFromLocalFile sends through another of Amazon's clients.
-        jvm: Any = spark._jvm  # type: ignore[attr-defined]
-        here = jvm.java.io.File(name)
-        jvm.org.apache.hadoop.fs.FileUtil.copy(here, system, path, False, system.getConf())
+        here = java_class(spark, "java.io.File")(name)
+        copies = java_class(spark, "org.apache.hadoop.fs.FileUtil")
+        copies.copy(here, system, path, False, system.getConf())
     finally:
         Path(name).unlink(missing_ok=True)
 

@@ -17,6 +17,7 @@ from kyros_spark.cli.parser import parser
 SERVERLESS = ["application", *STAGES, "run"]
 LOCAL_ONLY = {"spark.master", "spark.driver.memory", "spark.driver.bindAddress", "spark.driver.host",
               "spark.ui.enabled", "spark.databricks.delta.snapshotPartitions",
+              "spark.databricks.delta.allFilesInCrc.enabled",
               "spark.sql.shuffle.partitions",
               "spark.databricks.delta.properties.defaults.checkpointInterval",
               "spark.hadoop.parquet.hadoop.vectored.io.enabled"}  # fmt: skip

@@ -131,6 +131,7 @@ def close(first, second):
     return first == second
 
 
+@pytest.mark.slow
 def test_both_runners_give_the_same_rows_in_the_same_order(wide):
     on_executors, on_driver = judge("executors", wide), judge("driver", wide)
     for name in ("metrics", "lift", "factors", "moves"):

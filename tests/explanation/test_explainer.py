@@ -49,6 +49,7 @@ MODELS = {
 FORMS = {"look-up": (12, 7, 0), "small look-ups and quadrature": (3,), "quadrature": (0,)}
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("name", MODELS)
 def test_contributions_add_up_and_are_the_same_in_every_form(name, monkeypatch):
     model = MODELS[name]()

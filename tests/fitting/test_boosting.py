@@ -311,6 +311,7 @@ def small_batches(spark):
     spark.conf.set(setting, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_equal_rows_that_lie_together_are_fitted(spark, small_batches, workers):
     """The last batch and many others hold no row of the validation part, or nothing else."""

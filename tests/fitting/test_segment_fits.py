@@ -81,6 +81,7 @@ def peer(design, part, family):
     )  # fmt: skip
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("numbers", [True, False], ids=["numbers", "levels alone, joined"])
 @pytest.mark.parametrize(("family", "link"), list(FAMILIES))
 def test_every_segment_is_statsmodels_own_fit(family, link, numbers):

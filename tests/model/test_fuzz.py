@@ -36,6 +36,7 @@ def judged(form, folder):
     return judge(form, MUTANTS, SEED, folder)
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_mutant_is_refused_or_scored_as_its_library_scores_it(form, tmp_path):
     result = judged(form, tmp_path)

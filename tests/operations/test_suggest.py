@@ -178,7 +178,7 @@ def goes_through(source, folder, capsys):
     return line, cleaned, last
 
 
-@pytest.mark.repeats
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["semicolon_and_decimal_comma", "no_header"])
 def test_a_suggested_file_runs_without_an_edit(name, spark, tmp_path, capsys):
     source = SOURCES[name]

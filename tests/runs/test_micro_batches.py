@@ -83,6 +83,7 @@ def test_files_where_a_table_should_be_are_left_and_named(portfolio):
     assert not log.exists() and any(log.parent.rglob("*.parquet"))
 
 
+@pytest.mark.slow
 @pytest.mark.repeats
 @pytest.mark.parametrize(
     ("call", "when", "redone"),

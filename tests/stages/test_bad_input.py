@@ -223,11 +223,13 @@ MODEL_CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("case", CLEAN_CASES, ids=lambda case: case.id)
 def test_a_bad_extract_is_refused_whole(portfolio, case, tables_as_before):
     check(portfolio, case, tables_as_before)
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("case", PREPARE_CASES, ids=lambda case: case.id)
 def test_what_cannot_be_prepared_is_refused(portfolio, case, tables_as_before):
     check(portfolio, case, tables_as_before)
@@ -244,6 +246,7 @@ def spoilable_models(portfolio, finished):
         path.write_bytes(content)
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("case", MODEL_CASES, ids=lambda case: case.id)
 def test_what_no_model_can_do_is_refused(spoilable_models, case, tables_as_before):
     check(spoilable_models, case, tables_as_before)

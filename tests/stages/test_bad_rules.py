@@ -229,6 +229,7 @@ DATA = [
 CASES = [*COLUMN_SETTINGS, *RULE_SETTINGS, *PREPARE_SETTINGS, *DATA]
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_it_is_refused_whole(portfolio, case, tables_as_before):
     check(portfolio, case, tables_as_before)

@@ -94,6 +94,7 @@ def comparable(portfolio, spark, table):
     return sorted(rows)
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("table", TABLES)
 def test_a_table_holds_the_same_rows(twins, spark, table):
     on_executors, in_driver = (comparable(twin, spark, table) for twin in twins)

@@ -104,6 +104,7 @@ def test_every_repair_leaves_its_trail(ruled, spark):
     ]
 
 
+@pytest.mark.slow
 def test_a_corrected_extract_takes_its_repairs_back(raw_portfolio, spark):
     setting = {"type": "int", "default": "30", "severity": {"type": "repair"}}
     raw_portfolio.set("sources.policies.columns.age", setting)

@@ -21,6 +21,7 @@ from kyros_spark.cli.main import run_here
 from kyros_spark.cli.session import frames
 from kyros_spark.log import handlers_of_their_own, without_credentials
 from kyros_spark.spark.interrupt import drop_java_connection
+from kyros_spark.spark.java_class import java_class
 
 _PIECE = 1 << 16  # characters a frame
 _GRACE = 5.0  # s that a cancelled command has for its last writes, before it is cancelled again
@@ -189,11 +190,11 @@ _OWN_VARIABLES = ("JAVA_HOME", "PYSPARK_", "SPARK_")
 @contextmanager
 def _spark_state(base: SparkSession, folder: str) -> Iterator[None]:
     """Give a command a session of its own: settings and views are gone with it."""
-    java: Any = base._jvm
     session, cls = base.newSession(), type(base)
-    local = java.java.net.URI.create("file:///")
-    files = java.org.apache.hadoop.fs.FileSystem.get(local, session._jsc.hadoopConfiguration())
-    files.setWorkingDirectory(java.org.apache.hadoop.fs.Path(folder))
+    local = java_class(base, "java.net.URI").create("file:///")
+    systems = java_class(base, "org.apache.hadoop.fs.FileSystem")
+    files = systems.get(local, session._jsc.hadoopConfiguration())
+    files.setWorkingDirectory(java_class(base, "org.apache.hadoop.fs.Path")(folder))
     _activate(cls, session)
     try:
         yield
@@ -205,7 +206,7 @@ def _spark_state(base: SparkSession, folder: str) -> Iterator[None]:
 def _activate(cls: Any, session: SparkSession) -> None:
     """Make a session the one that Python and Java find."""
     cls._instantiatedSession = cls._activeSession = session
-    sessions: Any = getattr(session._jvm, "org.apache.spark.sql.SparkSession")
+    sessions = java_class(session, "org.apache.spark.sql.SparkSession")
     sessions.setActiveSession(session._jsparkSession)
     sessions.setDefaultSession(session._jsparkSession)
 

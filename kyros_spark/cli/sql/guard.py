@@ -15,6 +15,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from kyros_spark.errors import UsageError
+from kyros_spark.spark.java_class import java_class
 
 # What a query can be parsed into, in Spark 3.5 to 4.1. A node that is not here is refused.
 _QUERY_NODES = frozenset({
@@ -27,6 +28,7 @@ _QUERY_NODES = frozenset({
     "UnresolvedWith", "Window", "WithWindowDefinition",
 })  # fmt: skip
 # Commands that only describe, by the method that gives the query within, if there is one.
+_CATALYST = "org.apache.spark.sql.catalyst"
 _DESCRIBING = {
     "DescribeColumn": None, "DescribeDeltaDetailCommand": None, "DescribeDeltaHistory": None,
     "DescribeFunction": None, "DescribeQueryCommand": "plan", "DescribeRelation": None,
@@ -97,7 +99,8 @@ class SqlGuard:
         Raises:
             UsageError, pyspark.errors.PySparkException: as for ``check_parsed``.
         """
-        skip = self._spark._jvm.org.apache.spark.sql.execution.CommandExecutionMode.SKIP()
+        mode = java_class(self._spark, "org.apache.spark.sql.execution.CommandExecutionMode")
+        skip = mode.SKIP()
         execution = self._spark._jsparkSession.sessionState().executePlan(self._parsed(query), skip)
         self._check_analysed(execution.analyzed())
 
@@ -147,10 +150,11 @@ class SqlGuard:
         name = parts[-1].lower()
         if len(parts) == 1 and name in functions:
             return
-        analysis = self._spark._jvm.org.apache.spark.sql.catalyst.analysis
-        identifier = self._spark._jvm.org.apache.spark.sql.catalyst.FunctionIdentifier(name)
+        identifier = java_class(self._spark, f"{_CATALYST}.FunctionIdentifier")(name)
         built_in = any(
-            getattr(analysis, registry).builtin().functionExists(identifier)
+            java_class(self._spark, f"{_CATALYST}.analysis.{registry}")
+            .builtin()
+            .functionExists(identifier)
             for registry in ("FunctionRegistry", "TableFunctionRegistry")
         )
         if len(parts) > 1 or name in _REACHING_OUT or not built_in:
@@ -168,7 +172,7 @@ class SqlGuard:
 
     def _folders(self, plan: Any) -> set[str]:
         """Return the folders of the files that an analysed plan reads."""
-        thread = self._spark._jvm.java.lang.Thread.currentThread()
+        thread = java_class(self._spark, "java.lang.Thread").currentThread()
         of_files = thread.getContextClassLoader().loadClass(_OF_FILES)
         folders = set()
         for node in _plans(plan):

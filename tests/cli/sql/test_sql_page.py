@@ -85,6 +85,7 @@ def test_why_a_policy_was_rejected(spark, world):
     assert tuple(row) == ("min", "age", "at least 18", "17")
 
 
+@pytest.mark.slow
 def test_what_changed_between_prices(spark, world):
     (rows,) = answers(spark, world, "What changed between two batches' prices?")
     assert {row["model_name"] for row in rows} >= {"frequency", "pure_premium", "product"}
@@ -96,6 +97,7 @@ def test_what_changed_between_prices(spark, world):
         assert row["moved_10_percent"] == sum(abs(ratio) > 0.1 for ratio in ratios)
 
 
+@pytest.mark.slow
 def test_what_a_price_is_made_of(spark, world):
     title = "What is a price made of?"
     price = stored(spark, world[0], SECOND, "frequency")["P010"]["prediction"]

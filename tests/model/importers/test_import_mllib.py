@@ -91,6 +91,7 @@ LINKS_OF_FAMILIES = {
 }
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_family_and_link_known_responds_as_mllib(spark, frame, tmp_path, family):
     assert {link for links in LINKS_OF_FAMILIES.values() for link in links} == set(LINKS)

@@ -111,6 +111,7 @@ def test_details_say_which_share_of_the_run_it_took(evaluated, spark):
     assert all('"share_of_run": 0.' in row["details"] for row in run)
 
 
+@pytest.mark.slow
 def test_the_fast_tier_leaves_the_full_one_and_other_batches_alone(evaluated, spark, tmp_path):
     twin = evaluated.copy_to(tmp_path)
     before = {name: twin.read(spark, name).where("tier = 'full'").toPandas() for name in TABLES}
@@ -152,6 +153,7 @@ def same(first, second):
     return first == second
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_fit_are_judged_on_the_executors_alike(finished, spark, tmp_path):
     """`spark.local_rows` says where sums are computed, and changes no row of any table."""
     portfolios, judged = {}, ((SECOND, "full"), (FIRST, "fast"))
@@ -192,6 +194,7 @@ def test_a_model_that_did_not_predict_is_refused_with_those_that_did(evaluated):
     assert outcome.line["error"]["type"] == "UnknownModelError"
 
 
+@pytest.mark.slow
 def test_predictions_of_an_earlier_preparation_are_refused(evaluated, tmp_path):
     portfolio = evaluated.copy_to(tmp_path)
     portfolio.must(f"prepare --batch {FIRST} --set prepare.split.train=0.5")

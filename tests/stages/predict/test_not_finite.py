@@ -8,7 +8,7 @@ from portfolio import FIRST, SECOND
 FAR = "CASE policy_id WHEN 'P003' THEN 1e306D WHEN 'P004' THEN -1e306D ELSE power END"
 
 
-@pytest.mark.repeats
+@pytest.mark.slow
 @pytest.mark.parametrize("local_rows", [0, 1000], ids=["executors", "driver"])
 def test_a_rate_beyond_all_numbers_is_counted(raw_portfolio, spark, local_rows):
     later = f"CASE WHEN year(start) = {SECOND} THEN {FAR} ELSE power END"

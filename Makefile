@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow test-matrix test-cluster test-s3 test-airflow test-asl test-monitor test-pages \
-  test-wheel audit lint bench docs wheel sql clean distclean
+.PHONY: help setup demo test test-slow test-matrix test-cluster test-s3 test-airflow test-asl test-grafana test-monitor \
+  test-pages test-wheel audit lint bench docs wheel sql clean distclean
 
 PYTHON ?=
 WORKERS ?= 2
@@ -84,6 +84,15 @@ build/asl/.done: conf/stepfunctions/package-lock.json
 	@command -v npm >/dev/null || { echo "test-asl: expected npm (Node.js), found none" >&2; exit 2; }
 	@mkdir -p build/asl && cp conf/stepfunctions/package*.json build/asl
 	@npm ci --silent --no-audit --no-fund --prefix build/asl
+	@touch $@
+
+test-grafana: setup build/grafana/.done  ## Check the Grafana dashboard against Grafana's own schema
+	@$(BIN)/python -m pytest -m grafana tests/deploy
+
+build/grafana/.done: conf/grafana/package-lock.json
+	@command -v npm >/dev/null || { echo "test-grafana: expected npm (Node.js), found none" >&2; exit 2; }
+	@mkdir -p build/grafana && cp conf/grafana/package*.json build/grafana
+	@npm ci --silent --no-audit --no-fund --prefix build/grafana
 	@touch $@
 
 test-pages: setup build/pages/.done  ## Check the HTML pages' accessibility with axe-core in Chromium

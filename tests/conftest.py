@@ -18,6 +18,7 @@ collect_ignore = [] if "KYROS_WHEEL" in os.environ else ["cluster"]
 OWN_TARGET = {
     "airflow": "test-airflow",
     "asl": "test-asl",
+    "grafana": "test-grafana",
     "monitor": "test-monitor",
     "pages": "test-pages",
     "s3": "test-s3",

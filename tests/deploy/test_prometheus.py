@@ -6,7 +6,10 @@ import os
 import re
 import subprocess
 import time
+import urllib.parse
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -87,39 +90,51 @@ def test_every_alert_is_tested_and_asks_for_metrics_that_there_are():
         assert names and names <= set(HELP), alert
 
 
+@contextmanager
+def gateway_and_prometheus(folder, **configuration):
+    """Run both, the second reading the first each second; yield both addresses."""
+    gateway, prom = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    scraped = {"job_name": "push", "honor_labels": True, "static_configs": [{"targets": [gateway]}]}
+    (folder / "prometheus.yml").write_text(json.dumps({
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "scrape_configs": [scraped], **configuration,
+    }))  # fmt: skip
+    with (
+        program(BIN / "prometheus-pushgateway", f"--web.listen-address={gateway}",
+                log=folder / "gateway.log", ready=f"http://{gateway}/-/ready"),
+        program(BIN / "prometheus", f"--web.listen-address={prom}",
+                f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                log=folder / "prometheus.log", ready=f"http://{prom}/-/ready"),
+    ):  # fmt: skip
+        yield f"http://{gateway}", f"http://{prom}"
+
+
 def test_a_drifted_batch_reaches_the_webhook(tmp_path):
     """All of it is real; only `for` is shortened, which promtool's tests try at full length."""
-    gateway, alerts, prom = (free_port() for _ in range(3))
+    alerts = f"127.0.0.1:{free_port()}"
     rules = re.sub(r"for: \d+m", "for: 1s", (CONF / "rules.yml").read_text())
     (tmp_path / "rules.yml").write_text(rules)
+    alerting = {"alertmanagers": [{"static_configs": [{"targets": [alerts]}]}]}
     with receiver() as (address, received):
         (tmp_path / "alertmanager.yml").write_text(json.dumps({
             "route": {"receiver": "hook", "group_wait": "1s"},
             "receivers": [{"name": "hook", "webhook_configs": [{"url": address}]}],
         }))  # fmt: skip
-        (tmp_path / "prometheus.yml").write_text(json.dumps({
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": ["rules.yml"],
-            "scrape_configs": [{"job_name": "push", "honor_labels": True, "static_configs": [
-                {"targets": [f"127.0.0.1:{gateway}"]}]}],
-            "alerting": {"alertmanagers": [{"static_configs": [
-                {"targets": [f"127.0.0.1:{alerts}"]}]}]},
-        }))  # fmt: skip
         with (
-            program(BIN / "prometheus-pushgateway", f"--web.listen-address=127.0.0.1:{gateway}",
-                    log=tmp_path / "gateway.log", ready=f"http://127.0.0.1:{gateway}/-/ready"),
-            program(BIN / "prometheus-alertmanager", f"--web.listen-address=127.0.0.1:{alerts}",
+            program(BIN / "prometheus-alertmanager", f"--web.listen-address={alerts}",
                     f"--config.file={tmp_path / 'alertmanager.yml'}",
                     f"--storage.path={tmp_path / 'alerts'}", "--cluster.listen-address=",
                     folder=BIN.parents[1], log=tmp_path / "alerts.log",
-                    ready=f"http://127.0.0.1:{alerts}/-/ready"),
-            program(BIN / "prometheus", f"--web.listen-address=127.0.0.1:{prom}",
-                    f"--config.file={tmp_path / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={tmp_path / 'data'}",
-                    log=tmp_path / "prometheus.log", ready=f"http://127.0.0.1:{prom}/-/ready"),
+                    ready=f"http://{alerts}/-/ready"),
+            gateway_and_prometheus(tmp_path, rule_files=["rules.yml"], alerting=alerting) as (
+                gateway,
+                _,
+            ),
         ):  # fmt: skip
-            settings = PrometheusSettings(pushgateway=f"http://127.0.0.1:{gateway}")
-            handed_on(settings, ended("predict", rows_in=5000), drifted())
+            handed_on(
+                PrometheusSettings(pushgateway=gateway), ended("predict", rows_in=5000), drifted()
+            )
 
             def names():
                 return {
@@ -132,6 +147,30 @@ def test_a_drifted_batch_reaches_the_webhook(tmp_path):
             expected = {("ModelPredictionDrift", "glm"), ("KyrosDriftCritical", None)}
             wait_for(lambda: names() >= expected, why=f"expected {expected}, found {names()}")
     assert not {name for name, _ in names()} & {"KyrosStageFailed", "KyrosNoRun", "KyrosStageStale"}
+
+
+def test_every_panel_of_the_dashboard_has_an_answer(tmp_path):
+    panels = json.loads((CONF.parent / "grafana/kyros.json").read_text())["panels"]
+    asked = {t["expr"].replace("$portfolio", PORTFOLIO) for p in panels for t in p["targets"]}
+    with gateway_and_prometheus(tmp_path) as (gateway, server):
+        run = drifted()
+        run.details["actual_expected"] = {"glm": [1.1, 1.05, 1.15]}
+        predicted = ended("predict", rows_in=5000, rows_out=5000)
+        settings = PrometheusSettings(pushgateway=gateway)
+        handed_on(settings, ended("clean", rows_in=10, rows_rejected=1), run)
+        latest = SimpleNamespace(ordinal=1, details={}, seconds=2.0, rows_out=5000)
+        prometheus.export(settings, PORTFOLIO, "predict", samples(predicted, PORTFOLIO, [latest]))
+
+        def unanswered():
+            answers = {e: _query(server, e)["data"]["result"] for e in asked}
+            return {expression for expression, result in answers.items() if not result}
+
+        wait_for(lambda: not unanswered(), why="a panel of the dashboard stays empty")
+
+
+def _query(server, expression):
+    words = urllib.parse.urlencode({"query": expression})
+    return json.loads(text_of(f"{server}/api/v1/query?{words}"))
 
 
 def test_textfiles_of_several_stages_are_read_by_node_exporter(tmp_path):

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,12 @@ OPENS = {
 NOT_NAMES = {"told", "found", "one"}  # they say nothing of what they hold
 
 
+@cache
+def tree_of(path):
+    """Return a module's syntax tree, which several tests walk."""
+    return ast.parse(path.read_text())
+
+
 def package_of(module):
     return module.split(".")[1] if "." in module else "__init__"
 
@@ -78,7 +85,7 @@ def package_of(module):
 def imports_of(path):
     """Return the modules of ours that a file imports, wherever in it."""
     used = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             used |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -142,7 +149,7 @@ def test_transforms_neither_read_nor_write(name):
     }
     called = {
         node.func.attr
-        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        for node in ast.walk(tree_of(MODULES[name]))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     assert not called & {"cache", "persist", "collect", "toPandas", "save", "saveAsTable"}
@@ -166,7 +173,7 @@ def test_classes_of_java_are_looked_up_in_one_step(name):
     """`jvm.org.apache...` has Java search its whole class path for each part of the name."""
     reached = {
         node.value.attr
-        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        for node in ast.walk(tree_of(MODULES[name]))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute)
     }
     primitives = {"kyros_spark.runs.resources"}  # of py4j, which are no classes: `jvm.double`
@@ -175,7 +182,7 @@ def test_classes_of_java_are_looked_up_in_one_step(name):
 
 def openings(path):
     """Return what in a file opens a table or a data file: `read` for `spark.read.parquet(...)`."""
-    nodes = list(ast.walk(ast.parse(path.read_text())))
+    nodes = list(ast.walk(tree_of(path)))
     called = [node.func for node in nodes if isinstance(node, ast.Call)]
     words = {
         node.attr
@@ -228,7 +235,7 @@ def test_nothing_imports_jobs_and_jobs_only_the_command_line():
 
 @pytest.mark.parametrize("name", list(MODULES))
 def test_no_print_pickle_or_eval(name):
-    tree = ast.parse(MODULES[name].read_text())
+    tree = tree_of(MODULES[name])
     called = {
         n.func.id
         for n in ast.walk(tree)
@@ -273,7 +280,7 @@ def test_no_function_is_longer_than_60_lines():
     lengths = {
         f"{name}, line {node.lineno}": node.end_lineno - node.lineno + 1
         for name, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     assert {name: length for name, length in lengths.items() if length > 60} == {}
@@ -288,7 +295,7 @@ def test_the_package_is_seen_at_one_look():
 def test_no_class_name_occurs_twice():
     homes = {}
     for name, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef):
                 homes.setdefault(node.name, []).append(name)
     assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
@@ -315,7 +322,7 @@ def names_of(tree):
 
 @pytest.mark.parametrize("name", list(MODULES))
 def test_names_say_what_they_hold(name):
-    tree = ast.parse(MODULES[name].read_text())
+    tree = tree_of(MODULES[name])
     words = [f"{word} (line {line})" for word, line in names_of(tree) if word in NOT_NAMES]
     assert not words, f"{name}: {', '.join(words)}"
 

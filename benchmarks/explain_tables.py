@@ -15,7 +15,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from benchmarks.engine import BUILD, _machine, _say
-from benchmarks.predict_portfolio import BATCH, Size, made
+from benchmarks.predict_portfolio import BATCH, Size, features_of, made
 from kyros_spark import explain
 from kyros_spark.config import load_config
 from kyros_spark.environment import cpu_seconds
@@ -23,7 +23,7 @@ from kyros_spark.spark.session import get_session
 
 FOLDER = BUILD / "predict"  # its portfolios and models are those of the predict benchmark
 SIZES = {True: Size(200_000, trees=100), False: Size(1_000_000)}
-PEER_ROWS = {True: 10_000, False: 50_000}
+PEER_ROWS = {True: 10_000, False: 20_000}
 TURNS = {True: 1, False: 2}
 MODEL = "xgboosted"
 OWN = {"kyros, 5 listed": [], "kyros, all listed": ["explain.top=all"]}
@@ -80,8 +80,7 @@ def _pred_contribs(spark, folder, rows):
         return pd.Series(list(boosters["model"].predict(matrix, pred_contribs=True)))
 
     prepared = spark.read.format("delta").load(str(folder / "tables/prepared"))
-    known = {"policy_id", "exposure", "claims", "split", "batch_id", "run_id"}
-    features = [column for column in prepared.columns if column not in known]
+    features = features_of(prepared.columns)
     first = prepared.where(F.col("policy_id") < f"P{rows:010d}").repartition(2)
     explained = first.select("policy_id", contributions(*features).alias("contributions"))
     explained.write.format("delta").mode("overwrite").save(str(folder / "peers/explained"))

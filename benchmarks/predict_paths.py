@@ -3,6 +3,8 @@
 import pandas as pd
 from pyspark.sql import functions as F
 
+from benchmarks.predict_portfolio import features_of
+
 
 class NoPath(Exception):
     """The library is not there, or does not take the model."""
@@ -11,8 +13,7 @@ class NoPath(Exception):
 def _written(spark, folder, name, score):
     """Write key, exposure and the score of all features; return the table's folder."""
     rows = spark.read.format("delta").load(str(folder / "tables/prepared"))
-    known = {"policy_id", "exposure", "claims", "split", "batch_id", "run_id"}
-    features = [column for column in rows.columns if column not in known]
+    features = features_of(rows.columns)
     if any(kind == "string" for column, kind in rows.dtypes if column in features):
         raise NoPath("its own encoding of texts would be measured")
     out = str(folder / "peers" / name)

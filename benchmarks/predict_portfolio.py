@@ -71,6 +71,12 @@ def made(size: Size, bench: Path) -> Path:
     return settings
 
 
+def features_of(columns: list[str]) -> list[str]:
+    """Return the features among a table's columns, in the models' order: prepare sorts by name."""
+    named = [name for name in columns if name[0] in "ft" and name[1:].isdigit()]
+    return sorted(named, key=lambda name: (name[0], int(name[1:])))
+
+
 def _write_extract(size: Size, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for number, first in enumerate(range(0, size.rows, ROWS_PER_FILE)):

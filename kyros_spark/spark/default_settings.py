@@ -15,7 +15,7 @@ LOCAL = {
     "spark.sql.shuffle.partitions": "8",
     # Otherwise each commit to a small table repeats its list of files in its checksum, reading the
     # table's state by a query for a new table, and by two for any where the JVM's time zone is not
-    # UTC: a batch of 120 policies took 18 CPU seconds in Berlin and 10 with this.
+    # UTC: a batch of 120 policies took 18 CPU seconds in Berlin and 9 with this.
     "spark.databricks.delta.allFilesInCrc.enabled": "false",
     # Stages and batches generate the same code again, more than the 100 pieces that Spark caches.
     "spark.sql.codegen.cache.maxEntries": "2000",

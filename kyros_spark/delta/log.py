@@ -6,7 +6,7 @@ Spark Connect has no JVM to ask, and Databricks' Delta has other classes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -22,17 +22,19 @@ def is_reachable(spark: SparkSession) -> bool:
     """Return whether open-source Delta runs in a JVM that this process reaches."""
     if getattr(spark, "_jvm", None) is None:
         return False
+    load = _loader(spark)  # outside: a JVM that is gone is no platform of another kind
     try:
-        _loaded(spark, "org.apache.spark.sql.delta.DeltaLog")
+        load("org.apache.spark.sql.delta.DeltaLog")
     except Exception:  # a bare Java error: the platform has a Delta of its own
         return False
     return True
 
 
-def _loaded(spark: SparkSession, name: str) -> Any:
-    """Return a class as Java's own object, without its static part being run."""
+def _loader(spark: SparkSession) -> Callable[[str], Any]:
+    """Return what gives a class as Java's own object, without its static part being run."""
     loader = java_class(spark, "java.lang.Thread").currentThread().getContextClassLoader()
-    return java_class(spark, "java.lang.Class").forName(name, False, loader)
+    classes = java_class(spark, "java.lang.Class")
+    return lambda name: classes.forName(name, False, loader)
 
 
 def transaction(spark: SparkSession, location: str) -> Any:
@@ -121,7 +123,7 @@ def write_operation(
 ) -> Any:
     """Return what Delta's history calls the commit; later releases of Delta have more options."""
     name = "org.apache.spark.sql.delta.DeltaOperations$Write"
-    constructor = _loaded(spark, name).getConstructors()[0]
+    constructor = _loader(spark)(name).getConstructors()[0]
     option = java_class(spark, "scala.Option")
     some, none = option.apply, option.empty()
     options = [

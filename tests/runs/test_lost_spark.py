@@ -15,6 +15,7 @@ from py4j.protocol import Py4JNetworkError
 from pyspark.ml.regression import GeneralizedLinearRegression
 from pyspark.sql import functions
 
+from kyros_spark.delta import log as delta_log
 from kyros_spark.foreign_errors import spark_is_gone
 
 
@@ -52,6 +53,16 @@ def test_a_killed_jvm_is_told_in_a_sentence_and_the_same_command_ends_well(
 
 def no_answer(*given):
     raise Py4JNetworkError("Error while sending or receiving")
+
+
+class NoJvm:
+    def __getattr__(self, name):
+        no_answer()
+
+
+def test_a_jvm_that_ended_is_not_taken_for_a_platform_with_another_delta():
+    with pytest.raises(Py4JNetworkError):
+        delta_log.is_reachable(SimpleNamespace(_jvm=NoJvm()))
 
 
 def test_an_expression_is_not_to_blame_where_spark_ended_as_it_was_read(

@@ -81,27 +81,22 @@ test-asl: setup build/asl/.done  ## Check the Step Functions definition with npm
 	@$(BIN)/python -m pytest -m asl tests/deploy
 
 build/asl/.done: conf/stepfunctions/package-lock.json
-	@command -v npm >/dev/null || { echo "test-asl: expected npm (Node.js), found none" >&2; exit 2; }
-	@mkdir -p build/asl && cp conf/stepfunctions/package*.json build/asl
-	@npm ci --silent --no-audit --no-fund --prefix build/asl
-	@touch $@
 
 test-grafana: setup build/grafana/.done  ## Check the Grafana dashboard against Grafana's own schema
 	@$(BIN)/python -m pytest -m grafana tests/deploy
 
 build/grafana/.done: conf/grafana/package-lock.json
-	@command -v npm >/dev/null || { echo "test-grafana: expected npm (Node.js), found none" >&2; exit 2; }
-	@mkdir -p build/grafana && cp conf/grafana/package*.json build/grafana
-	@npm ci --silent --no-audit --no-fund --prefix build/grafana
-	@touch $@
 
 test-pages: setup build/pages/.done  ## Check the HTML pages' accessibility with axe-core in Chromium
 	@$(BIN)/python -m pytest -m pages tests/evaluation
 
 build/pages/.done: conf/pages/package-lock.json
-	@command -v npm >/dev/null || { echo "test-pages: expected npm (Node.js), found none" >&2; exit 2; }
-	@mkdir -p build/pages && cp conf/pages/package*.json build/pages
-	@npm ci --silent --no-audit --no-fund --prefix build/pages
+
+# npm's packages for one check, as their lock has them.
+build/asl/.done build/grafana/.done build/pages/.done:
+	@command -v npm >/dev/null || { echo "test-$(notdir $(@D)): expected npm (Node.js), found none" >&2; exit 2; }
+	@mkdir -p $(@D) && cp $(<D)/package*.json $(@D)
+	@npm ci --silent --no-audit --no-fund --prefix $(@D)
 	@touch $@
 
 # Debian's own packages, unpacked without root; where apt has others, whatever it has of that name.

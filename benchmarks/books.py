@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.book import draw
 from benchmarks.book_laws import judge, put_through
 from kyros_spark.config import SparkSettings
+from kyros_spark.spark.java_options import LATE_COMPILER
 from kyros_spark.spark.session import get_session
 
 FOLDER = Path("build/bench/books").resolve()
@@ -70,11 +71,7 @@ def _session():
         # No two portfolios share a plan: code made for one would be compiled for a few rows.
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-        # For the same reason Java's second compiler comes later than it would: a fifth is saved.
-        "spark.driver.defaultJavaOptions": (
-            "-XX:Tier4InvocationThreshold=20000 -XX:Tier4MinInvocationThreshold=5000 "
-            "-XX:Tier4CompileThreshold=40000 -XX:Tier4BackEdgeThreshold=200000"
-        ),
+        "spark.driver.defaultJavaOptions": LATE_COMPILER,
     }
     return get_session(SparkSettings(driver_memory="2g", conf=few))
 

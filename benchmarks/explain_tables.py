@@ -95,12 +95,11 @@ def _difference(spark, folder):
         theirs.withColumnRenamed("contributions", "theirs").join(columns, "policy_id").toPandas()
     )
     assert len(pairs) == theirs.count(), f"{len(pairs)} policies in both"
-    largest = 0.0
-    for library, listed in zip(pairs["theirs"], pairs["contributions"], strict=True):
-        by_feature = {int(one["feature"][1:]): one["contribution"] for one in listed}
-        for number, value in by_feature.items():
-            largest = max(largest, abs(value - library[number]))
-    return float(largest)
+    return max(
+        float(abs(part["contribution"] - library[int(part["feature"][1:])]))
+        for library, listed in zip(pairs["theirs"], pairs["contributions"], strict=True)
+        for part in listed
+    )
 
 
 def table(size, records, off):

@@ -2,11 +2,10 @@
 # Delta Lake 4.4.0 (delta-spark) on PySpark 4.1.4: what a commit costs depends on the JVM's time zone.
 #
 # Each commit writes a checksum file, and for a table of few files that file repeats the table's list of files
-# (spark.databricks.delta.allFilesInCrc.enabled, on by default and in no page of the documentation). Where the
+# (spark.databricks.delta.allFilesInCrc.enabled, on by default). Where the
 # default time zone of the JVM is not UTC, Delta verifies that list at each commit by reading the table's state:
 # an append to a table of one row runs more queries in Berlin than in UTC, on the same files and with the same
-# spark.sql.session.timeZone. Where small commits are many the chain takes up to twice the processor time, and
-# nothing in the log says why. With the list switched off both zones run the same queries, and no more than UTC did.
+# spark.sql.session.timeZone. With the list switched off both zones run the same queries, and no more than UTC did.
 #
 # Needs python3.11 or later, Java 17, and network. Exits 0 if all of that is still so.
 set -euo pipefail

@@ -67,13 +67,6 @@ def turn_of(turn, items):
     return set(slow[number % of :: of])
 
 
-# Java's second compiler took half of all processor time, for code that soon is another: with four
-# times its thresholds a series of small portfolios takes a fifth less.
-COMPILE_LATER = (
-    "-XX:Tier4InvocationThreshold=20000 -XX:Tier4MinInvocationThreshold=5000 "
-    "-XX:Tier4CompileThreshold=40000 -XX:Tier4BackEdgeThreshold=200000"
-)
-
 # Commands that tests start must not go to a session that the developer keeps.
 os.environ.setdefault("KYROS_SESSION", "off")
 
@@ -85,6 +78,7 @@ logging.getLogger("kyros_spark").addHandler(logging.NullHandler())
 def spark():
     """The one session of the test run, made by the package itself, for tables of a few rows."""
     from kyros_spark.config import SparkSettings
+    from kyros_spark.spark.java_options import LATE_COMPILER
     from kyros_spark.spark.session import get_session
 
     session = get_session(
@@ -96,7 +90,7 @@ def spark():
                 "spark.databricks.delta.snapshotPartitions": "1",
                 "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
                 "spark.python.worker.idleTimeoutSeconds": "600",
-                "spark.driver.defaultJavaOptions": COMPILE_LATER,
+                "spark.driver.defaultJavaOptions": LATE_COMPILER,
             },
         )
     )

@@ -1,6 +1,7 @@
 """Read the deployment files as a user's shell would: every ${NAME} filled in."""
 
 import json
+import re
 import string
 from pathlib import Path
 
@@ -43,3 +44,8 @@ def spark_conf(path):
     """Return the settings of a spark-defaults file."""
     lines = (CONF / path).read_text(encoding="utf-8").splitlines()
     return dict(line.split(maxsplit=1) for line in lines if line and not line.startswith("#"))
+
+
+def metrics_in(expression):
+    """Return the names of our metrics that a query of Prometheus asks for."""
+    return set(re.findall(r"\b(?:kyros|model|inference)_\w+", expression))

@@ -1,12 +1,11 @@
 """The dashboard shows every metric that there is, and is what Grafana's own schema describes."""
 
 import json
-import re
 import subprocess
 from itertools import combinations
 
 import pytest
-from deployment import CONF, ROOT
+from deployment import CONF, ROOT, metrics_in
 
 from kyros_spark.runs.metrics import HELP
 
@@ -24,12 +23,8 @@ type Written<T> = T extends string ? `${T}` : T extends (infer U)[] ? Written<U>
 """
 
 
-def names(expression):
-    return set(re.findall(r"\b(?:kyros|model|inference)_\w+", expression))
-
-
 def test_it_shows_every_metric_that_there_is():
-    shown = set().union(*(names(t["expr"]) for panel in PANELS for t in panel["targets"]))
+    shown = set().union(*(metrics_in(t["expr"]) for panel in PANELS for t in panel["targets"]))
     assert shown == set(HELP)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
+from deployment import metrics_in
 from servers import free_port, program, receiver, text_of, wait_for
 
 from kyros_spark.aggregates.rows import DriverRows
@@ -86,7 +87,7 @@ def test_every_alert_is_tested_and_asks_for_metrics_that_there_are():
     fired = {t["alertname"] for test in tests for t in test["alert_rule_test"] if t["exp_alerts"]}
     assert fired == set(alerts)
     for alert, expression in alerts.items():
-        names = set(re.findall(r"\b(?:kyros|model|inference)_\w+", expression))
+        names = metrics_in(expression)
         assert names and names <= set(HELP), alert
 
 

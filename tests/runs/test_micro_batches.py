@@ -84,7 +84,6 @@ def test_files_where_a_table_should_be_are_left_and_named(portfolio):
 
 
 @pytest.mark.slow
-@pytest.mark.repeats
 @pytest.mark.parametrize(
     ("call", "when", "redone"),
     [("write", 2, 2), ("write", -2, 1), ("publish", -1, 0), ("discard", 1, None)],

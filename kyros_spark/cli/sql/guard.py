@@ -27,8 +27,8 @@ _QUERY_NODES = frozenset({
     "UnresolvedSubqueryColumnAliases", "UnresolvedTVFAliases", "UnresolvedTableValuedFunction",
     "UnresolvedWith", "Window", "WithWindowDefinition",
 })  # fmt: skip
-# Commands that only describe, by the method that gives the query within, if there is one.
 _CATALYST = "org.apache.spark.sql.catalyst"
+# Commands that only describe, by the method that gives the query within, if there is one.
 _DESCRIBING = {
     "DescribeColumn": None, "DescribeDeltaDetailCommand": None, "DescribeDeltaHistory": None,
     "DescribeFunction": None, "DescribeQueryCommand": "plan", "DescribeRelation": None,

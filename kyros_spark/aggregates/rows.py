@@ -159,15 +159,17 @@ def collected(frame: DataFrame) -> DriverRows:
     )
 
 
-def in_process(table: pa.Table) -> DriverRows:
+def in_process(table: pa.Table, key: Sequence[str] = ()) -> DriverRows:
     """Return rows that were read already. Texts are held as codes, a column as one array.
 
     Spark and Parquet's readers hand over small batches, and each costs a pass its overhead again.
+    key: columns whose texts stay as they are, since nearly every row has another.
     """
-    for n, column in enumerate(table.columns):
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    for n, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        if is_text and name not in key:
             column = column.dictionary_encode().unify_dictionaries()
-        table = table.set_column(n, table.column_names[n], column.combine_chunks())
+        table = table.set_column(n, name, column.combine_chunks())
     return DriverRows(table)
 
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from kyros_spark.config import Config
 
+# The commands that look at small tables alone: of tables on this machine's disks without Spark.
+_LOOKING = ("health", "models", "status")
+
 
 def open_portfolio(
     arguments: argparse.Namespace, app: str, check: Callable[[Config], object] | None = None
@@ -21,6 +24,7 @@ def open_portfolio(
     """
     from kyros_spark.cli.extent import is_short
     from kyros_spark.config import is_remote, load_config
+    from kyros_spark.spark.deferred import can_wait, deferred
     from kyros_spark.spark.session import get_session
 
     if is_remote(arguments.config):
@@ -32,8 +36,12 @@ def open_portfolio(
     config = load_config(arguments.config, arguments.set)
     if check is not None:
         check(config)
-    spark = get_session(config.spark, app, is_short(arguments, config))
-    return interruptible(spark), config
+
+    def start() -> SparkSession:
+        return interruptible(get_session(config.spark, app, is_short(arguments, config)))
+
+    may_wait = arguments.command in _LOOKING and can_wait(config)
+    return (deferred(start) if may_wait else start()), config
 
 
 def interruptible(spark: SparkSession) -> SparkSession:

@@ -178,7 +178,7 @@ def _add_registry(stages: Any) -> None:
     example = "example: kyros models --config conf/demo.yaml"
     models = _add_portfolio_command(stages, "models", help_text, example)
     models.set_defaults(work=commands.run_models)
-    help_text = "write a version's model card, as Markdown and JSON"
+    help_text = "write a version's model card, as Markdown, JSON and a page with pictures"
     example = "example: kyros card --config conf/demo.yaml frequency_glm@1 --out cards"
     card = _add_portfolio_command(stages, "card", help_text, example)
     card.add_argument("model", metavar="NAME[@VERSION]", help="a registered model")

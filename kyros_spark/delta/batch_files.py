@@ -18,7 +18,6 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from kyros_spark.config import is_remote
-from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.log_files import active_files
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.storage.files import local_path
@@ -79,7 +78,7 @@ def _files(tables: DeltaTables, name: str, version: int, batch: str) -> _BatchFi
     if layout is None or not layout.is_plain() or layout.partition_by != ["batch_id"]:
         return None
     with suppress(Exception):  # whatever is wrong with the log, Delta names it
-        folder = delta_log.folder(tables.spark, tables.location(name))
+        folder = tables.folder(name)
         adds = active_files(tables.spark, folder, version) or []
         paths = [a["path"] for a in adds if a["partitionValues"].get("batch_id") == batch]
         if paths and not any(":/" in path for path in paths):

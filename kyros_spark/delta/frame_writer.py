@@ -163,7 +163,7 @@ class FrameWriter(DeltaSchemas):
         """Return version and commit info of the commits behind ``before``, or of more."""
         if self.by_path and delta_log.is_reachable(self.spark):
             with suppress(Exception):  # whatever is wrong with the log, the query names it
-                folder = delta_log.folder(self.spark, self.location(name))
+                folder = self.folder(name)
                 return list(commits_behind(self.spark, folder, before))
         history = self.spark.sql(f"DESCRIBE HISTORY {self.reference(name)} LIMIT 20").collect()
         return [(int(commit["version"]), commit.asDict()) for commit in history]

@@ -217,8 +217,11 @@ def lease_of(spark: SparkSession, settings: TableSettings) -> Lease | None:
     store arbitrates between drivers (on Databricks, or with DynamoDB).
     """
     base = str(settings.base)
-    scheme, store = _S3.match(base), beside(spark, settings, FOLDER)
-    if scheme is None or store is None or on_databricks():
+    scheme = _S3.match(base)
+    if scheme is None or on_databricks():
+        return None
+    store = beside(spark, settings, FOLDER)
+    if store is None:
         return None
     arbiter = spark.conf.get(f"spark.delta.logStore.{scheme[1]}.impl", None)
     if arbiter and "SingleDriver" not in arbiter:

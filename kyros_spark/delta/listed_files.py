@@ -59,7 +59,7 @@ def listed_files(
     layout = _plain_layout(tables, name)
     schema = layout.schema()
     fields = [schema.field(column) for column in columns]
-    folder = delta_log.folder(tables.spark, tables.location(name))
+    folder = tables.folder(name)
     if is_remote(folder):
         raise NotCertain(f"{folder} is not on a file system that tasks mount")
     adds = active_files(tables.spark, folder, version)

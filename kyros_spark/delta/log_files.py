@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
+from kyros_spark.delta.layout import TableLayout
 from kyros_spark.storage.whole_files import read_whole
 
 _ADD = (
     "path", "partitionValues", "size", "modificationTime", "dataChange", "stats", "deletionVector",
 )  # fmt: skip
+_DESCRIBING = ("metaData", "protocol")
 _MOST_COMMITS = 200  # behind the last checkpoint; beyond it, Delta itself is asked
 
 
@@ -48,21 +50,12 @@ def active_files(spark: SparkSession, folder: str, version: int) -> list[dict[st
 
     None if the log cannot be read so: a checkpoint is of another kind, or a commit is missing.
     """
-    start, files = 0, dict[str, dict[str, Any]]()
-    checkpoint = json.loads(read_whole(spark, f"{folder}/_delta_log/_last_checkpoint") or b"{}")
-    if checkpoint:
-        adds = (
-            _checkpoint_adds(spark, folder, checkpoint) if _is_usable(checkpoint, version) else None
-        )
-        if adds is None:
-            return None
-        start, files = int(checkpoint["version"]) + 1, {add["path"]: add for add in adds}
-    if version - start > _MOST_COMMITS:
+    replay = _replay(spark, folder, version)
+    if replay is None:
         return None
-    for number in range(start, version + 1):
-        commit = actions(spark, folder, number)
-        if commit is None:
-            return None
+    checkpoint, commits = replay
+    files = {add["path"]: add for add in _checkpoint_adds(checkpoint)} if checkpoint else {}
+    for commit in commits:
         # Within a commit the order has no meaning, and no path is both added and removed.
         for action in commit:
             if "remove" in action:
@@ -73,6 +66,38 @@ def active_files(spark: SparkSession, folder: str, version: int) -> list[dict[st
     return list(files.values())
 
 
+def layout_at(spark: SparkSession, folder: str, version: int) -> TableLayout | None:
+    """Return how a version of a table is described; None if the log cannot be read so."""
+    replay = _replay(spark, folder, version)
+    if replay is None:
+        return None
+    checkpoint, commits = replay
+    seen = {kind: _checkpoint_action(checkpoint, kind) for kind in _DESCRIBING}
+    for commit in commits:
+        seen |= {kind: action[kind] for action in commit for kind in _DESCRIBING if kind in action}
+    metadata, protocol = (seen[kind] for kind in _DESCRIBING)
+    return TableLayout(metadata, protocol) if metadata and protocol else None
+
+
+def _replay(
+    spark: SparkSession, folder: str, version: int
+) -> tuple[pq.ParquetFile | None, list[list[dict[str, Any]]]] | None:
+    """Return the last checkpoint, if there is one, and the commits behind it up to a version."""
+    start, checkpoint = 0, None
+    last = json.loads(read_whole(spark, f"{folder}/_delta_log/_last_checkpoint") or b"{}")
+    if last:
+        name = f"{int(last['version']):020d}.checkpoint.parquet"
+        data = read_whole(spark, f"{folder}/_delta_log/{name}")
+        if not _is_usable(last, version) or data is None:
+            return None
+        start, checkpoint = int(last["version"]) + 1, pq.ParquetFile(io.BytesIO(data))
+    if version - start > _MOST_COMMITS:
+        return None
+    commits = [actions(spark, folder, number) for number in range(start, version + 1)]
+    present = [commit for commit in commits if commit is not None]
+    return (checkpoint, present) if len(present) == len(commits) else None
+
+
 def _is_usable(checkpoint: dict[str, Any], version: int) -> bool:
     return (
         int(checkpoint["version"]) <= version
@@ -81,14 +106,7 @@ def _is_usable(checkpoint: dict[str, Any], version: int) -> bool:
     )
 
 
-def _checkpoint_adds(
-    spark: SparkSession, folder: str, checkpoint: dict[str, Any]
-) -> list[dict[str, Any]] | None:
-    name = f"{int(checkpoint['version']):020d}.checkpoint.parquet"
-    data = read_whole(spark, f"{folder}/_delta_log/{name}")
-    if data is None:
-        return None
-    file = pq.ParquetFile(io.BytesIO(data))
+def _checkpoint_adds(file: pq.ParquetFile) -> list[dict[str, Any]]:
     present = {field.name for field in file.schema_arrow.field("add").type}
     rows = file.read(columns=[f"add.{name}" for name in _ADD if name in present])
     adds = rows["add"].combine_chunks() if rows.num_rows else pa.array([])
@@ -101,3 +119,15 @@ def _checkpoint_adds(
         for add in adds.to_pylist()
         if add is not None and add.get("path") is not None
     ]
+
+
+def _checkpoint_action(file: pq.ParquetFile | None, kind: str) -> dict[str, Any]:
+    """Return the one action of a kind that a checkpoint has, without what is NULL in it."""
+    if file is None:
+        return {}
+    actions_of_kind = file.read(columns=[kind])[kind].drop_null().to_pylist()
+    first: dict[str, Any] = next(iter(actions_of_kind), {})
+    action = {key: value for key, value in first.items() if value is not None}
+    if "configuration" in action:  # a map, which Arrow gives as pairs
+        action["configuration"] = dict(action["configuration"])
+    return action

@@ -11,10 +11,10 @@ from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kyros_spark.config import is_remote
-from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.arrow_rows import arrow_as_rows
 from kyros_spark.delta.layout import TableLayout
 from kyros_spark.delta.log_files import active_files
@@ -32,18 +32,23 @@ class PlainTable:
     layout: TableLayout
     files: Sequence[Mapping[str, Any]]
 
-    def rows(self, partition: Mapping[str, str], columns: Sequence[str]) -> pa.Table | None:
+    def rows(
+        self, partition: Mapping[str, str], columns: Sequence[str], key: Sequence[str] = ()
+    ) -> pa.Table | None:
         """Return columns of the rows of a partition as Arrow, or None where only Spark can.
 
-        partition: values of columns that the table is partitioned by.
+        partition: values of columns that the table is partitioned by. key: columns whose texts are
+        read as they are, since nearly every row has another.
         """
         # Spark names a file that is damaged.
         with suppress(OSError, KeyError, ValueError, pa.ArrowException):
-            parts = list(self.parts(partition, columns))
+            parts = list(self.parts(partition, columns, key))
             return pa.concat_tables(parts).unify_dictionaries() if parts else None
         return None
 
-    def parts(self, partition: Mapping[str, str], columns: Sequence[str]) -> Iterator[pa.Table]:
+    def parts(
+        self, partition: Mapping[str, str], columns: Sequence[str], key: Sequence[str] = ()
+    ) -> Iterator[pa.Table]:
         """Yield the rows of one file of a partition after another.
 
         Raises:
@@ -52,7 +57,7 @@ class PlainTable:
         for file in self.files:
             values = file["partitionValues"]
             if all(values.get(name) == value for name, value in partition.items()):
-                yield self._rows(file, columns)
+                yield self._rows(file, columns, key)
 
     def distinct(
         self, partition: Mapping[str, str], columns: Sequence[str]
@@ -65,12 +70,15 @@ class PlainTable:
             return [dict(zip(columns, row, strict=True)) for row in rows]
         return None
 
-    def _rows(self, file: Mapping[str, Any], columns: Sequence[str]) -> pa.Table:
+    def _rows(
+        self, file: Mapping[str, Any], columns: Sequence[str], key: Sequence[str]
+    ) -> pa.Table:
         """Return columns of a file's rows; those of its partition are the same in each row."""
         schema, partition_by = self.layout.schema(), self.layout.partition_by
         path = local_path(f"{self.folder}/{unquote(file['path'])}")
         inside = [name for name in columns if name not in partition_by]
-        texts = [name for name in inside if pa.types.is_string(schema.field(name).type)]
+        coded = set(inside) - set(key)
+        texts = [name for name in coded if pa.types.is_string(schema.field(name).type)]
         parquet = pq.ParquetFile(path, coerce_int96_timestamp_unit="us", read_dictionary=texts)
         rows = parquet.read(inside)
         for name in set(columns) & set(partition_by):
@@ -88,7 +96,7 @@ def plain_table(tables: DeltaTables, name: str, version: int) -> PlainTable | No
     if layout is None or not layout.is_plain():
         return None
     with suppress(Exception):  # whatever is wrong with the log, Delta names it
-        folder = delta_log.folder(tables.spark, tables.location(name))
+        folder = tables.folder(name)
         files = active_files(tables.spark, folder, version)
         # ":/" is in the path of a file of another table, as a shallow clone has it.
         if files is not None and not any(":/" in file["path"] for file in files):
@@ -102,24 +110,28 @@ def small_rows(
     version: int,
     columns: Sequence[str] | None = None,
     partition: Mapping[str, str] | None = None,
+    equal: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return rows of a small table, as Spark collects them: from its files where that is possible.
 
-    columns: all without it. partition: values of columns that the table is partitioned by.
+    columns: all without it. partition: values of columns that the table is partitioned by. equal:
+    values of others that the rows must have.
 
     Raises:
         BatchMissingError: the table does not have that version.
     """
-    chosen = dict(partition or {})
+    chosen, values = dict(partition or {}), dict(equal or {})
     plain = plain_table(tables, name, version)
     held = None
     if plain is not None:
         held = plain.rows(chosen, plain.layout.schema().names if columns is None else columns)
     if held is not None:
+        for column, value in values.items():
+            held = held.filter(pc.equal(held.column(column), value))
         moments = [f.name for f in held.schema if pa.types.is_timestamp(f.type)]
         return [row | {n: _local(row[n]) for n in moments} for row in arrow_as_rows(held)]
     frame = tables.read(name, version)
-    for column, value in chosen.items():
+    for column, value in (chosen | values).items():
         frame = frame.where(frame[column] == value)
     frame = frame if columns is None else frame.select(*map(quoted, columns))
     return [row.asDict(recursive=True) for row in frame.collect()]

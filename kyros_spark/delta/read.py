@@ -14,10 +14,12 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from kyros_spark.config import TableSettings
 from kyros_spark.delta import log as delta_log
+from kyros_spark.delta import on_disk
 from kyros_spark.delta.failures import is_missing, translate_access_errors
 from kyros_spark.delta.layout import TableLayout
 from kyros_spark.delta.version_cache import VersionCache
 from kyros_spark.errors import BatchMissingError
+from kyros_spark.spark.deferred import is_waiting
 from kyros_spark.spark_version import condition_of
 from kyros_spark.tables.contract import Table
 from kyros_spark.tables.ddl import quoted
@@ -56,6 +58,13 @@ class DeltaReader:
         """Whether the tables lie under a path rather than in a catalog."""
         return self._settings.catalog is None
 
+    def folder(self, name: str) -> str:
+        """Return the folder of a table under a path, as Hadoop qualifies it."""
+        location = self.location(name)
+        if is_waiting(self.spark):
+            return on_disk.folder(location)
+        return delta_log.folder(self.spark, location)
+
     def version_cache(self, name: str) -> VersionCache:
         """Return the cache of a table's contents that earlier runs filled."""
         return VersionCache(self.spark, self._settings, self.location(name), name)
@@ -66,6 +75,9 @@ class DeltaReader:
 
     def version(self, name: str) -> int | None:
         """Return the table's latest version, or None if there is no such table."""
+        if is_waiting(self.spark):
+            with suppress(OSError):  # as below
+                return on_disk.version(self.location(name))
         if self.by_path and delta_log.is_reachable(self.spark):
             with suppress(Exception):  # whatever is wrong, the query below names it
                 latest = delta_log.version(self.spark, self.location(name))
@@ -86,6 +98,9 @@ class DeltaReader:
 
     def layout(self, name: str) -> TableLayout | None:
         """Return how a table is described in its log, if that can be read without a query."""
+        if is_waiting(self.spark):
+            with suppress(Exception):  # whatever is wrong with the table, its reader names it
+                return on_disk.layout(self.spark, self.location(name))
         if self.by_path and delta_log.is_reachable(self.spark):
             with suppress(Exception):  # whatever is wrong with the table, its reader names it
                 return delta_log.layout(self.spark, self.location(name))

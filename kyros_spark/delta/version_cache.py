@@ -18,7 +18,9 @@ from pyspark.sql import SparkSession
 from kyros_spark import environment
 from kyros_spark.config import TableSettings
 from kyros_spark.delta import log as delta_log
-from kyros_spark.storage.small_files import beside
+from kyros_spark.delta import on_disk
+from kyros_spark.spark.deferred import is_waiting
+from kyros_spark.storage.small_files import beside, readable_beside
 
 FOLDER = "_kyros_kept"
 _LARGEST = 4 << 20  # bytes; a longer answer is not cached
@@ -44,16 +46,20 @@ class VersionCache:
         self, spark: SparkSession, settings: TableSettings, location: str, name: str
     ) -> None:
         """Take the table's location and name."""
-        self._spark, self._location, self._name = spark, location, name
-        reachable = delta_log.is_reachable(spark)
-        self._store = beside(spark, settings, FOLDER) if reachable else None
+        self._spark, self._settings = spark, settings
+        self._location, self._name = location, name
+        self._is_usable = is_waiting(spark) or delta_log.is_reachable(spark)
 
     def now(self) -> TableVersion | None:
         """Return the table's present version, or None if it has none or it cannot be read."""
-        if self._store is None:
+        if not self._is_usable:
             return None
         with suppress(Exception):  # whatever is wrong with the table, its reader names it
-            identity = delta_log.identity(self._spark, self._location)
+            identity = (
+                on_disk.identity(self._spark, self._location)
+                if is_waiting(self._spark)
+                else delta_log.identity(self._spark, self._location)
+            )
             return None if identity is None else TableVersion(*identity, environment.code_hash())
         return None
 
@@ -79,18 +85,22 @@ class VersionCache:
         return answer
 
     def _get(self, version: TableVersion | None) -> Any:
-        if version is None or self._store is None:
+        if version is None or not self._is_usable:
             return None
         with suppress(Exception):  # missing or damaged: the table is queried
-            cached = json.loads(self._store.get(f"{self._name}.json") or b"{}")
+            store = readable_beside(self._spark, self._settings, FOLDER)
+            cached = json.loads((store and store.get(f"{self._name}.json")) or b"{}")
             return cached["answer"] if cached["at"] == asdict(version) else None
         return None
 
     def put(self, version: TableVersion | None, answer: Any) -> None:
         """Cache an answer where possible; nothing depends on it."""
-        if version is None or self._store is None:
+        if version is None or not self._is_usable:
+            return
+        store = beside(self._spark, self._settings, FOLDER)
+        if store is None:
             return
         data = json.dumps({"at": asdict(version), "answer": answer}).encode()
         if len(data) <= _LARGEST:
             with suppress(Exception):  # a full disk, a read-only folder
-                self._store.put(f"{self._name}.json", data)
+                store.put(f"{self._name}.json", data)

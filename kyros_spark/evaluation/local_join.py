@@ -47,6 +47,7 @@ class KeyNumbers:
 
     def __init__(self, columns: Sequence[pa.ChunkedArray]) -> None:
         """Number the keys of these columns' rows."""
+        self._own = columns
         self._values = [pc.unique(_plain(column)) for column in columns]
         self._pairs: list[np.ndarray] = []  # per further column: the distinct pairs of numbers
         numbers = self._codes(0, columns[0])
@@ -59,6 +60,9 @@ class KeyNumbers:
 
     def numbers(self, columns: Sequence[pa.ChunkedArray]) -> np.ndarray:
         """Return the numbers of other rows' keys; -1 for a key that is not among ours."""
+        # Predictions are usually written in the order of the policies that they are of.
+        if all(map(_same, columns, self._own)):
+            return self.of_rows
         numbers = self._codes(0, columns[0])
         for n, column in enumerate(columns[1:], start=1):
             numbers = _position(self._paired(n, numbers, column), self._pairs[n - 1])
@@ -73,6 +77,14 @@ class KeyNumbers:
         plain = _plain(column).cast(values.type)
         codes = pc.index_in(plain, value_set=values, skip_nulls=True)
         return np.asarray(pc.fill_null(codes, -1)).astype(np.int64)
+
+
+def _same(column: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
+    """Return whether two columns hold the same values in the same order, and no NULL."""
+    if len(column) != len(other) or column.null_count or other.null_count:
+        return False
+    first, second = _plain(column), _plain(other)
+    return bool(first.type == second.type and pc.all(pc.equal(first, second)).as_py())
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

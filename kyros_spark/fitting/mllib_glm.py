@@ -9,14 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.errors import PySparkException
-from pyspark.ml.feature import VectorAssembler
-from pyspark.ml.regression import (
-    GeneralizedLinearRegression,
-    GeneralizedLinearRegressionModel,
-)
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -28,6 +23,9 @@ from kyros_spark.foreign_errors import first_line, is_from_the_jvm, machine_fail
 from kyros_spark.log import event
 from kyros_spark.model.manifest import Feature
 from kyros_spark.transforms.encode import encoded
+
+if TYPE_CHECKING:  # pyspark.ml brings SciPy, and takes its time
+    from pyspark.ml.regression import GeneralizedLinearRegressionModel
 
 DESIGN = "_design"
 
@@ -52,6 +50,8 @@ def design_rows(
         for level in _nonbase_codes(feature):
             columns[f"_x{number}_{level}"] = (code == level).cast("double")
             indicators.append(f"_x{number}_{level}")
+    from pyspark.ml.feature import VectorAssembler
+
     assembler = VectorAssembler(inputCols=indicators, outputCol=DESIGN)
     return assembler.transform(rows.withColumns(columns)).drop(*columns)
 
@@ -62,6 +62,8 @@ def fit_mllib(rows: DataFrame, features: Sequence[Feature], settings: ModelSetti
     Raises:
         FitError: the solver stopped without a model.
     """
+    from pyspark.ml.regression import GeneralizedLinearRegression
+
     options: dict[str, Any] = {"family": settings.family, "link": settings.glm.link}
     if settings.family == "tweedie":
         power = 0.0 if settings.glm.link == "log" else 1.0

@@ -5,7 +5,7 @@ from numba.extending import register_jitable
 
 OUTSIDE, UNKNOWN = -1, -2  # a number that is not looked at, and one whose cell is not known yet
 LEADING = 16  # bits: sign, exponent, and a sixteenth of an octave
-_SIGN, _REST = np.uint64(1 << 63), np.uint64(64 - LEADING)
+SIGN, _REST = np.uint64(1 << 63), np.uint64(64 - LEADING)
 
 
 def find_cells(
@@ -26,21 +26,21 @@ def find_cells(
     places       int64[n], output: of `cells`, or OUTSIDE (of NaN too), or UNKNOWN
     """
     unknown, shift = 0, np.uint64(dropped)
-    of_ranges = _firsts(first, np.uint64(0))
-    of_cells = _firsts(cells, shift)
+    of_ranges = firsts(first, np.uint64(0))
+    of_cells = firsts(cells, shift)
     for row in range(words.size):
         word = words[row]
         places[row] = OUTSIDE
-        if (word & ~_SIGN) > np.uint64(0x7FF << 52):  # NaN
+        if (word & ~SIGN) > np.uint64(0x7FF << 52):  # NaN
             continue
-        ordered = ~word if word & _SIGN else word | _SIGN
+        ordered = ~word if word & SIGN else word | SIGN
         bits[row] = ordered
         if first.size:
-            place = _last_up_to(first, ordered, of_ranges, ordered)
+            place = last_up_to(first, ordered, of_ranges, ordered)
             if place < 0 or ordered > last[place]:
                 continue
         cell = ordered >> shift
-        place = _last_up_to(cells, cell, of_cells, ordered)
+        place = last_up_to(cells, cell, of_cells, ordered)
         if place >= 0 and cells[place] == cell:
             places[row] = place
         else:
@@ -59,7 +59,7 @@ def widen_cells(bits: np.ndarray, places: np.ndarray, least: np.ndarray, most: n
 
 
 @register_jitable
-def _firsts(rising: np.ndarray, dropped: np.uint64) -> np.ndarray:
+def firsts(rising: np.ndarray, dropped: np.uint64) -> np.ndarray:
     """Return where numbers of each value of the leading bits begin, int64[2^LEADING + 1].
 
     rising: uint64[n], without the last bits that were dropped
@@ -73,9 +73,7 @@ def _firsts(rising: np.ndarray, dropped: np.uint64) -> np.ndarray:
 
 
 @register_jitable
-def _last_up_to(
-    rising: np.ndarray, value: np.uint64, begins: np.ndarray, ordered: np.uint64
-) -> int:
+def last_up_to(rising: np.ndarray, value: np.uint64, begins: np.ndarray, ordered: np.uint64) -> int:
     """Return the last place whose value is at most this one, or -1: near its leading bits."""
     leading = np.int64(ordered >> _REST)
     begin, end = begins[leading] - 1, begins[leading + 1]

@@ -20,7 +20,6 @@ from kyros_spark.operations.sql_function import (
     only_output,
 )
 from kyros_spark.runs.portfolio import Portfolio
-from kyros_spark.scoring.scoring_pass import Batch
 from kyros_spark.scoring.udf import sent
 from kyros_spark.stages.explain.explaining import explaining
 from kyros_spark.stages.explain.reference import Reference
@@ -29,6 +28,7 @@ from kyros_spark.tables.ddl import quoted
 from kyros_spark.tables.explanations import CONTRIBUTIONS
 from kyros_spark.transforms.encode import encoded_sql
 
+Batch = tuple[pd.Series, ...]
 _RETURNS = f"prediction:double,base:double,contributions:{CONTRIBUTIONS},rest:double,load:double"
 
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from kyros_spark.config import Config
 from kyros_spark.environment import package_version
@@ -125,18 +124,14 @@ def _failures(portfolio: Portfolio) -> Iterator[str]:
 
 def _latest(portfolio: Portfolio, now: datetime) -> list[LatestRun]:
     """Return the last run of each stage of a pipeline that did work, the newest first."""
-    ledger = portfolio.tables.find("runs")
-    if ledger is None:
-        return []
-    done = ledger.where("status = 'done'").where(F.col("stage").isin(*STAGE_INPUTS))
-    columns = ("started_at", "batch_id", "seconds", "rows_out", "resources")
-    newest = done.groupBy("stage").agg(F.max_by(F.struct(*columns), "started_at").alias("run"))
     runs = []
-    for row in newest.collect():
-        run = row["run"]
-        ended = run["started_at"].astimezone(UTC).timestamp() + run["seconds"]
-        used = (run["resources"] or {}).get("utilisation")
-        age = max(now.timestamp() - ended, 0.0) / 3600  # another machine's clock may be ahead
-        runs.append(LatestRun(row["stage"], run["batch_id"], datetime.fromtimestamp(ended, UTC),
-                              round(age, 3), run["seconds"], run["rows_out"], used))  # fmt: skip
+    for stage in STAGE_INPUTS:
+        batches = portfolio.ledger.last_runs(stage)
+        if not batches:
+            continue
+        batch = max(batches, key=lambda name: batches[name].ordinal)
+        run, ended = batches[batch], batches[batch].ended_at.astimezone(UTC)
+        used = run.resources.get("utilisation")
+        age = max((now - ended).total_seconds(), 0.0) / 3600  # another clock may be ahead
+        runs.append(LatestRun(stage, batch, ended, round(age, 3), run.seconds, run.rows_out, used))
     return sorted(runs, key=lambda run: run.ended_at, reverse=True)

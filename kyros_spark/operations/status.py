@@ -18,9 +18,10 @@ from kyros_spark.runs.execute import WorkState, state_of
 from kyros_spark.runs.micro_batches import STAGED_TABLES, rows_per_micro_batch, staged_write
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastFailure
+from kyros_spark.spark.deferred import is_waiting
 from kyros_spark.stages.graph import check_run, earlier_steps
 from kyros_spark.stages.pipeline import OPTIONAL_STAGES, Step, default_stages, steps_of
-from kyros_spark.storage.small_files import beside
+from kyros_spark.storage.small_files import readable_beside
 
 _REASON_WIDTH = 160  # characters of a line; the result line has them all
 
@@ -70,7 +71,7 @@ def status(
     chosen = check_run(config, batches, asked, "status")
     portfolio = Portfolio(spark, config)
     failures = portfolio.ledger.failures()
-    running = heartbeat.running_steps(beside(spark, config.tables, heartbeat.FOLDER))
+    running = heartbeat.running_steps(readable_beside(spark, config.tables, heartbeat.FOLDER))
     standings: Standings = {}
     for step in steps_of(config, chosen, (*asked, *(OPTIONAL_STAGES if stages is None else ()))):
         key = (step.stage, step.batch)
@@ -119,8 +120,12 @@ def _state(portfolio: Portfolio, step: Step) -> tuple[str, tuple[str, ...]]:
 def _unfinished(portfolio: Portfolio, state: WorkState) -> tuple[str, tuple[str, ...]] | None:
     """Return the state of work that stopped between micro-batches; None if it has none."""
     run = state.run
-    divisible = rows_per_micro_batch(portfolio.config, run.stage, run.batch) is not None
-    if not divisible or not can_stage(portfolio.tables, STAGED_TABLES[run.stage]):
+    if rows_per_micro_batch(portfolio.config, run.stage, run.batch) is None:
+        return None
+    # Spark need not be started for a folder that is not there.
+    if not is_waiting(portfolio.spark) and not can_stage(
+        portfolio.tables, STAGED_TABLES[run.stage]
+    ):
         return None
     parts = staged_write(portfolio, run).parts()
     if not parts:

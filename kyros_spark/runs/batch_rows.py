@@ -46,15 +46,23 @@ class BatchRows:
         frame = frame.select(*names)
         return collected(frame) if self._is_few else ExecutorRows(frame)
 
-    def held(self, columns: Sequence[str]) -> pa.Table:
-        """Return columns of the rows as Arrow; call it only where they fit in this process."""
+    def held(self, columns: Sequence[str], key: Sequence[str] = ()) -> pa.Table:
+        """Return columns of the rows as Arrow; call it only where they fit in this process.
+
+        key: columns whose texts may stay as they are, since nearly every row has another.
+        """
+        held = self._of_files(columns, {}, key) if self._is_few else None
+        if held is not None:
+            return in_process(held, key).table
         rows = self.select(columns)
         assert isinstance(rows, DriverRows)
         return rows.table
 
-    def _of_files(self, columns: Sequence[str], partition: Mapping[str, str]) -> pa.Table | None:
+    def _of_files(
+        self, columns: Sequence[str], partition: Mapping[str, str], key: Sequence[str] = ()
+    ) -> pa.Table | None:
         parts = [
-            table.rows({"batch_id": batch, **partition}, columns) if table is not None else None
+            None if table is None else table.rows({"batch_id": batch, **partition}, columns, key)
             for batch, table in self._plain.items()
         ]
         held = [part for part in parts if part is not None]

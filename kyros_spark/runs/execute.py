@@ -14,6 +14,7 @@ from kyros_spark.log import about, event
 from kyros_spark.runs.failures import translate_failures
 from kyros_spark.runs.heartbeat import FOLDER, heartbeat
 from kyros_spark.runs.metrics import samples
+from kyros_spark.runs.openlineage import Lineage
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.prometheus import export
 from kyros_spark.runs.resources import Meter, summary
@@ -90,7 +91,7 @@ def execute(
 
 def _executed(work: Work[Any], run: Run, skipped: list[Run] | None) -> Run:
     portfolio, in_pipeline = work.portfolio, skipped is not None
-    meter = Meter(portfolio.spark)
+    meter, lineage = Meter(portfolio.spark), Lineage(portfolio, run)
     try:
         with translate_failures(run):
             inputs = _resolve(work, run)
@@ -99,6 +100,7 @@ def _executed(work: Work[Any], run: Run, skipped: list[Run] | None) -> Run:
                 run.status, run.rows_out = "skipped", last_run.rows_out
                 run.details = last_run.details
             else:
+                lineage.begin()
                 _do(work, run, inputs)
             _record(portfolio, run, meter, skipped)
     except BaseException as error:
@@ -108,8 +110,10 @@ def _executed(work: Work[Any], run: Run, skipped: list[Run] | None) -> Run:
         error.kyros_run = run  # type: ignore[attr-defined]  # for the result line
         _record_failure(portfolio, run, in_pipeline)
         _tell_metrics(portfolio, run)
+        lineage.end()
         raise
     _tell_metrics(portfolio, run)
+    lineage.end()
     for tidy in run.afterwards:  # what a killed run would still have needed
         tidy()
     if not in_pipeline:

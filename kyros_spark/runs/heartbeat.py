@@ -16,9 +16,7 @@ from typing import Any
 from kyros_spark import environment
 from kyros_spark.digest import digest
 from kyros_spark.log import event
-from kyros_spark.storage.small_files import (
-    SmallFiles,
-)
+from kyros_spark.storage.small_files import ReadableFiles, SmallFiles
 
 EVERY = 3.0  # s
 FOLDER = "_kyros_running"
@@ -59,7 +57,7 @@ def heartbeat(store: SmallFiles | None, stage: str, batch: str, run_id: str) -> 
             store.remove(name)
 
 
-def running_steps(store: SmallFiles | None) -> dict[tuple[str, str], Mapping[str, Any]]:
+def running_steps(store: ReadableFiles | None) -> dict[tuple[str, str], Mapping[str, Any]]:
     """Return the heartbeat of each running step, by stage and batch.
 
     Waits until each file has changed, two beats at most; if there is no file, not at all. If the
@@ -72,7 +70,7 @@ def running_steps(store: SmallFiles | None) -> dict[tuple[str, str], Mapping[str
         return {}
 
 
-def _running_steps(store: SmallFiles) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _running_steps(store: ReadableFiles) -> dict[tuple[str, str], Mapping[str, Any]]:
     first = _read(store)
     changed: dict[str, bytes] = {}
     until = time.monotonic() + 2 * EVERY + 1
@@ -87,7 +85,7 @@ def _running_steps(store: SmallFiles) -> dict[tuple[str, str], Mapping[str, Any]
     return {(beat["stage"], beat["batch"]): beat for beat in beats}
 
 
-def _read(store: SmallFiles) -> dict[str, bytes]:
+def _read(store: ReadableFiles) -> dict[str, bytes]:
     names = [name for name in store.names() if name.endswith(".json")]
     return {name: data for name in names if (data := store.get(name)) is not None}
 

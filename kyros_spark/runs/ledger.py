@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark import environment
+from kyros_spark.delta.partition_rows import small_rows
 from kyros_spark.delta.tables import DeltaTables
 from kyros_spark.delta.version_cache import TableVersion
 from kyros_spark.log import masked
@@ -20,7 +21,7 @@ from kyros_spark.tables.runs import RUNS
 
 # What later runs need of the last run that ended well.
 _LAST_RUN = ("run_id", "fingerprint", "outputs", "rows_out", "details", "started_at", "inputs",
-             "settings_hash", "code_hash", "seconds")  # fmt: skip
+             "settings_hash", "code_hash", "seconds", "resources")  # fmt: skip
 
 
 class Ledger:
@@ -38,19 +39,20 @@ class Ledger:
 
     def failures(self) -> dict[tuple[str, str], LastFailure]:
         """Return the last failure of each (stage, batch) that failed, ad-hoc work left aside."""
-        ledger = self._tables.find(RUNS.name)
-        if ledger is None:
-            return {}
-        failure = F.struct(_order(ledger).alias("ordinal"), "started_at", "error")
-        is_ad_hoc = F.get_json_object("details", f"$.{AD_HOC}") == "true"
-        failed = ledger.where((F.col("status") == "failed") & ~F.coalesce(is_ad_hoc, F.lit(False)))
-        rows = failed.groupBy("stage", "batch_id").agg(F.max(failure).alias("last")).collect()
-        return {
-            (row["stage"], row["batch_id"]): LastFailure(
-                row["last"]["ordinal"], row["last"]["started_at"], row["last"]["error"] or ""
-            )
-            for row in rows
-        }
+        last: dict[tuple[str, str], LastFailure] = {}
+        version = self._tables.version(RUNS.name)
+        if version is None:
+            return last
+        failed = {"status": "failed"}
+        for row in small_rows(self._tables, RUNS.name, version, equal=failed):
+            if json.loads(row["details"] or "{}").get(AD_HOC) is True:
+                continue
+            key = (row["stage"], row["batch_id"])
+            ordinal = row.get("ordinal") or 0  # a ledger of an earlier version has none yet
+            failure = LastFailure(ordinal, row["started_at"], row["error"] or "")
+            if key not in last or failure.order > last[key].order:
+                last[key] = failure
+        return last
 
     def last_run(self, stage: str, batch: str) -> LastRun | None:
         """Return the last run of the stage on the batch that ended well."""
@@ -77,7 +79,9 @@ class Ledger:
         if ledger is None:
             return _to_json(0, {})
         order = F.struct(_order(ledger), "started_at", "run_id")
-        last_run = F.struct(*_LAST_RUN, _order(ledger).alias("ordinal"))
+        # A ledger of an earlier version may lack what later ones record of a run.
+        recorded = [name for name in _LAST_RUN if name in ledger.columns]
+        last_run = F.struct(*recorded, _order(ledger).alias("ordinal"))
         is_done = F.col("status") == "done"
         rows = (
             ledger.groupBy("stage", "batch_id")
@@ -88,8 +92,11 @@ class Ledger:
             .collect()
         )
         newest = max((row["newest"] for row in rows), default=0)
-        done = [row for row in rows if row["last"] is not None]
-        last_runs = {(row["stage"], row["batch_id"]): _last_run_of(row["last"]) for row in done}
+        last_runs = {
+            (row["stage"], row["batch_id"]): _last_run_of(row["last"].asDict())
+            for row in rows
+            if row["last"] is not None
+        }
         return _to_json(newest, last_runs)
 
     def record(self, *runs: Run) -> None:
@@ -157,7 +164,7 @@ def _to_json(newest: int, last_runs: Mapping[tuple[str, str], LastRun]) -> dict[
     return {"newest": newest, "done": [[*key, run.to_json()] for key, run in last_runs.items()]}
 
 
-def _last_run_of(row: Mapping[str, Any] | Row) -> LastRun:
+def _last_run_of(row: Mapping[str, Any]) -> LastRun:
     """Return a finished run from its row of the ledger."""
     return LastRun(
         row["run_id"],
@@ -171,4 +178,5 @@ def _last_run_of(row: Mapping[str, Any] | Row) -> LastRun:
         row["code_hash"],
         row["ordinal"],
         row["seconds"],
+        dict(row.get("resources") or {}),
     )

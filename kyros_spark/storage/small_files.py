@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Protocol
 
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import TableSettings
-from kyros_spark.storage.files import hadoop
+from kyros_spark.spark.deferred import is_waiting
+from kyros_spark.storage.files import hadoop, local_path
 
 # Hadoop's option for a write that S3 itself refuses if the object exists (If-None-Match).
 _CONDITIONAL = "fs.option.create.conditional.overwrite"
@@ -18,20 +20,24 @@ _EXISTS = re.compile(rf"FileAlreadyExists|{_REPLACED.pattern}")
 _READ_ATTEMPTS = 10
 
 
-class SmallFiles(Protocol):
-    """A folder of whole small files."""
+class ReadableFiles(Protocol):
+    """A folder of whole small files, to be read."""
 
     def names(self) -> list[str]:
         """Return the names of the files."""
+
+    def get(self, name: str) -> bytes | None:
+        """Return a file's bytes, or None if there is none."""
+
+
+class SmallFiles(ReadableFiles, Protocol):
+    """A folder of whole small files."""
 
     def create(self, name: str, data: bytes) -> bool:
         """Write a file unless one of that name exists; return whether it was written."""
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file, replacing one of that name."""
-
-    def get(self, name: str) -> bytes | None:
-        """Return a file's bytes, or None if there is none."""
 
     def remove(self, name: str) -> None:
         """Remove a file; a missing one is no error."""
@@ -45,6 +51,39 @@ def beside(spark: SparkSession, settings: TableSettings, folder: str) -> HadoopS
     if settings.catalog is not None or getattr(spark, "_sc", None) is None:
         return None
     return HadoopStore(spark, f"{str(settings.base).rstrip('/')}/{folder}")
+
+
+def readable_beside(
+    spark: SparkSession, settings: TableSettings, folder: str
+) -> ReadableFiles | None:
+    """Return a folder of small files beside the tables, to be read; None as for `beside`.
+
+    A session that waits to be started is not asked: its tables are on this machine's disks.
+    """
+    if is_waiting(spark):
+        return FolderOnDisk(local_path(str(settings.base)) / folder)
+    return beside(spark, settings, folder)
+
+
+class FolderOnDisk:
+    """A folder of small files on this machine's disks.
+
+    It is not written to, since Hadoop keeps checksums beside the files that it has written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self) -> list[str]:
+        """Return the names of the files."""
+        return [entry.name for entry in self._folder.iterdir()] if self._folder.is_dir() else []
+
+    def get(self, name: str) -> bytes | None:
+        """Return a file's bytes, or None if there is none."""
+        try:
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
 
 
 class HadoopStore:

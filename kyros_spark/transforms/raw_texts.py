@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:  # takes half a second to import, and every stage imports this
+    import pandas as pd
 
 MISSING_TEXTS = (
     "NA", "N/A", "#N/A", "n/a", "na", "NULL", "null", "NaN", "nan", ".", "-", "?",
@@ -85,6 +87,8 @@ def compact_dates(values: pd.Series) -> pd.Series | None:
     """Return texts such as 20230131 as days, None if any is none of 1900 to 2100."""
     if not all_match(re.compile(r"(?:19|20)\d{6}"), values):
         return None
+    import pandas as pd
+
     parsed = pd.to_datetime(values, format="%Y%m%d", errors="coerce")
     return None if parsed.isna().any() else parsed
 
@@ -100,6 +104,8 @@ def _parsed(
 ) -> tuple[str, str, pd.Series] | None:
     if not all_match(re.compile(shape), values):
         return None
+    import pandas as pd
+
     parsed = pd.to_datetime(values, format=python, errors="coerce")
     return None if parsed.isna().any() else (shape, spark, parsed)
 

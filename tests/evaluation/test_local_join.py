@@ -13,6 +13,9 @@ NAN = math.nan
 # Each case: the policies' keys, the predictions' keys, the predictions.
 CASES = {
     "in another order": ([("a",), ("b",), ("c",)], [("c",), ("a",), ("b",)], [3.0, 1.0, 2.0]),
+    "in the same order": ([("a",), ("b",), ("c",)], [("a",), ("b",), ("c",)], [3.0, 1.0, 2.0]),
+    "in the same order, one twice": ([("a",), ("a",)], [("a",), ("a",)], [3.0, 4.0]),
+    "in the same order, of two columns": ([("a", 1), ("b", 1)], [("a", 1), ("b", 2)], [3.0, 4.0]),
     "missing": ([("a",), ("b",)], [("b",)], [2.0]),
     "of no policy": ([("a",)], [("z",), ("a",)], [9.0, 1.0]),
     "doubled": ([("a",), ("b",)], [("a",), ("a",), ("b",)], [1.0, 5.0, 2.0]),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pandas as pd
-
 from kyros_spark.config import ColumnSettings
 from kyros_spark.transforms.raw_texts import date_format
 
@@ -33,6 +31,8 @@ def likely_setting(column: ColumnSettings, example: str) -> str | None:
         fitting = (setting for shape, setting in _NOTATIONS if shape.fullmatch(value))
         return next(fitting, None)
     if column.type in ("date", "timestamp"):
+        import pandas as pd  # takes half a second, and few batches come to this
+
         written = date_format(pd.Series([value]))
         return None if written is None else f"format: {written.spark or _DEFAULT[column.type]}"
     return None

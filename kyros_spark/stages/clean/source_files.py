@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from kyros_spark.config import SourceSettings
 from kyros_spark.digest import digest
 from kyros_spark.errors import EmptySourceError, SourceNotFoundError
+from kyros_spark.spark.deferred import is_waiting
 from kyros_spark.spark_version import condition_of
 from kyros_spark.tables.ddl import quoted
 
@@ -79,8 +80,12 @@ def _version(spark: SparkSession, path: str) -> int:
 
 def _is_local(spark: SparkSession, path: str) -> bool:
     """Return whether Spark reads the path, a file or a folder, from this machine's disks."""
+    if ":" in path or _GLOB & set(path) or not os.path.exists(path):
+        return False
+    if is_waiting(spark):  # which it does only where plain paths are this machine's
+        return True
     context: Any = getattr(spark, "_jsc", None)
-    if context is None or ":" in path or _GLOB & set(path) or not os.path.exists(path):
+    if context is None:
         return False
     return str(context.hadoopConfiguration().get("fs.defaultFS")).startswith("file:")
 

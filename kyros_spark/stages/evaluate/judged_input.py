@@ -122,7 +122,7 @@ class BatchReader:
         else:
             of_batch = {self._batch: self._selection.stored.prepared}
             files = BatchRows(self._portfolio, "prepared", of_batch, self._count)
-            prepared = local_whole(files.held(self._columns()))
+            prepared = local_whole(files.held(self._columns(), self._key))
         join, bins, is_judged = LocalJoin(prepared, self._key), [], self._own_sources()
         references = {n: s for n, s in self._references.items() if self._holds_reference(s)}
         sources = [*is_judged, *references.values()]

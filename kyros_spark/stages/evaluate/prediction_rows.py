@@ -103,7 +103,7 @@ def _of_files(
     if table is None:
         return None
     of_model = {"batch_id": source.batch, "model_name": source.model_name}
-    rows = table.rows(of_model, [*key, "prediction", "exposure", "model_version"])
+    rows = table.rows(of_model, [*key, "prediction", "exposure", "model_version"], key)
     if rows is None:
         return None
     is_source = pc.equal(rows.column("model_version"), source.model_version)

@@ -30,6 +30,7 @@ from kyros_spark.config.monitor import (
     OF_MODELS,
     DriftRule,
     MonitorSettings,
+    OpenLineageSettings,
     PrometheusSettings,
     WebhookSettings,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "MlflowSettings",
     "ModelSettings",
     "MonitorSettings",
+    "OpenLineageSettings",
     "PeriodSettings",
     "PredictSettings",
     "PrepareSettings",

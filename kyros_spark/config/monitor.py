@@ -107,6 +107,15 @@ class PrometheusSettings(Section):
         return any(way is not None for way in (self.textfile, self.pushgateway, self.port))
 
 
+def _variable(value: str) -> str:
+    if not _VARIABLE.match(value):
+        raise ValueError(
+            "expected the name of an environment variable, such as KYROS_WEBHOOK, in capital "
+            "letters, found something else; the address itself is a secret: put it there"
+        )
+    return value
+
+
 class WebhookSettings(Section):
     """Where broken rules are posted: an address that only an environment variable holds.
 
@@ -121,16 +130,29 @@ class WebhookSettings(Section):
     @field_validator("url_env")
     @classmethod
     def _check_name(cls, value: str) -> str:
-        if not _VARIABLE.match(value):
-            raise ValueError(
-                "expected the name of an environment variable, such as KYROS_WEBHOOK, in capital "
-                "letters, found something else; the address itself is a secret: put it there"
-            )
-        return value
+        return _variable(value)
 
     def takes(self, severity: str) -> bool:
         """Tell whether a rule of a severity is posted."""
         return self.severity == "warning" or severity == "critical"
+
+
+class OpenLineageSettings(Section):
+    """Where every stage's run is told as OpenLineage has it: an address that only an environment
+    variable holds.
+
+    url_env    the variable's name
+    namespace  of the jobs; default: the portfolio's name
+    """
+
+    url_env: str = "OPENLINEAGE_URL"
+    namespace: str | None = Field(default=None, min_length=1)
+    timeout_seconds: float = Field(default=5.0, gt=0, le=60)
+
+    @field_validator("url_env")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        return _variable(value)
 
 
 class MonitorSettings(Section):
@@ -156,6 +178,7 @@ class MonitorSettings(Section):
     require: tuple[Literal["interval", "input_hash", "covers"], ...] = ()
     prometheus: PrometheusSettings = PrometheusSettings()
     webhook: WebhookSettings | None = None
+    openlineage: OpenLineageSettings | None = None
 
     @field_validator("baseline")
     @classmethod

@@ -6,9 +6,9 @@ above its largest value of the baseline. A level is a bin of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from kyros_spark.aggregates.spread import Spread
+from kyros_spark.kernels.bin_sums import number_bins
+from kyros_spark.kernels.compile import compiled, read_only, writable
+from kyros_spark.kernels.find_cells import SIGN
 from kyros_spark.model.manifest import MISSING_LEVEL
 from kyros_spark.monitoring.histogram import Histogram
 from kyros_spark.scoring.arrow_features import as_doubles, levels_of
@@ -42,11 +45,16 @@ class ColumnBins:
         """Return the bins' names, each row's bin, int64[n], and the numbers, float64[n]."""
         if self.is_number:
             values = as_doubles(column)
-            codes = np.searchsorted(self._cuts, values, "right")
-            return self.names, np.where(np.isnan(values), len(self.cuts) + 1, codes), values
+            return self.names, self.places(values), values
         texts, codes = levels_of(column, ())
         # A text that reads like the mark of a missing value is the same bin.
         return [*texts, MISSING_LEVEL], np.where(codes < 0, len(texts), codes), None
+
+    def places(self, values: np.ndarray) -> np.ndarray:
+        """Return the bin of each of some numbers, float64[n], as int64[n]."""
+        places = np.empty(values.size, np.int64)
+        _kernel()((values + 0.0).view(np.uint64), self._cuts, places)  # 0.0 and -0.0 are one
+        return places
 
     def coarse_codes(self, codes: np.ndarray) -> np.ndarray:
         """Return the coarse bins of fine ones, int64[n]; of levels the same."""
@@ -101,7 +109,9 @@ class ColumnBins:
 
     @cached_property
     def _cuts(self) -> np.ndarray:
-        return np.array(self.cuts, np.float64)
+        """Return the cuts as bits that rise with them, uint64[c]."""
+        bits = (np.array(self.cuts, np.float64) + 0.0).view(np.uint64)
+        return np.where(bits & SIGN, ~bits, bits | SIGN)
 
     @cached_property
     def _groups(self) -> np.ndarray:
@@ -109,6 +119,12 @@ class ColumnBins:
         fine = np.arange(len(self.cuts) + 1)
         groups = np.searchsorted(np.array(self.coarse, np.int64), fine, "left")
         return np.append(groups, len(self.coarse) + 1)
+
+
+@cache
+def _kernel() -> Callable[..., None]:
+    words = read_only(np.uint64)
+    return compiled(number_bins, words, words, writable(np.int64))
 
 
 def bins_from_json(document: Mapping[str, Any]) -> ColumnBins:

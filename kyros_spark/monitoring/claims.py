@@ -54,8 +54,7 @@ class ClaimPlan:
             judges = np.logical_and.reduce([column.given for column in values.values()])
             arrays = {name: column.values for name, column in values.items()}
             bins = self.bins[model.number]
-            predicted = np.searchsorted(np.array(bins.cuts), measures.prediction(model).values,
-                                        "right")  # fmt: skip
+            predicted = bins.places(measures.prediction(model).values)
             for part, rows in (("", judges), (TEST, judges & is_test)):
                 codes = np.where(rows, predicted, -1)
                 yield Grouped(_part(model, part, ""), bins.names, codes, arrays)

@@ -121,9 +121,9 @@ def distance(rule: DriftRule, row: DriftRow) -> float | None:
 def corrected(rows: Sequence[DriftRow]) -> None:
     """Replace the p-values of all rows of a drift type by those corrected for their number (Holm).
 
-    All rows, the features within segments, and claims within segments are a family each, so that
-    thousands of slices do not hide what the few rows of another family say. The families share the
-    rate of false alarms equally.
+    All rows, features and predictions within segments, and claims within segments are a family
+    each, so that thousands of slices do not hide what the few rows of another family say. The
+    families share the rate of false alarms equally.
     """
     families: dict[tuple[str, str], dict[tuple[int, str], float]] = {}
     for n, row in enumerate(rows):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from kyros_spark.aggregates.packed import packed, unpacked
+from kyros_spark.kernels.bin_sums import bin_sums
+from kyros_spark.kernels.compile import compiled, read_only, writable
 from kyros_spark.monitoring.histogram import ARRAYS, Histogram
+
+_NONE = np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,10 @@ class Histograms:
             part = self._part(binned.part)
             if part.is_given_up:
                 continue
-            sums = _sums(binned)
+            sums, least, most = _sums(binned)
             present = np.flatnonzero(sums[0])
             names = [binned.bins[n] for n in present.tolist()]
-            part.add(names, sums[:, present], *_ends(binned))
+            part.add(names, sums[:, present], least, most)
 
     def merge(self, other: bytes) -> None:
         """Add the rows behind another state."""
@@ -120,32 +125,20 @@ class _Part:
         return Histogram(tuple(self.places), **arrays, least=self.least, most=self.most_value)
 
 
-def _sums(binned: Binned) -> np.ndarray:
-    """Return the sums of ARRAYS by bin, float64[sums, bins]."""
-    codes, weight, size = binned.codes, binned.weight, len(binned.bins)
-    if codes.size and codes.min() < 0:
-        used = codes >= 0
-        values = binned.values[used] if binned.values is not None else None
-        return _sums(Binned(binned.part, binned.bins, codes[used], weight[used], values))
-    rows = np.bincount(codes, minlength=size).astype(np.float64)
-    if weight.size and (weight == weight[0]).all():  # as where every policy is in force all year
-        by_bin, squared = rows * weight[0], rows * weight[0] ** 2
-    else:
-        by_bin = np.bincount(codes, weight, size)
-        squared = np.bincount(codes, weight * weight, size)
-    total = np.zeros(size)
-    if binned.values is not None:
-        given = np.where(np.isfinite(binned.values), binned.values, 0.0)
-        total += np.bincount(codes, weight * given, size)
-    return np.array([rows, by_bin, squared, total])
+def _sums(binned: Binned) -> tuple[np.ndarray, float | None, float | None]:
+    """Return the sums of ARRAYS by bin, float64[sums, bins], and the least and largest number."""
+    values = _NONE if binned.values is None else binned.values
+    sums, ends = np.zeros((len(binned.bins), len(ARRAYS))), np.array([np.inf, -np.inf])
+    _kernel()(binned.codes, binned.weight, values, sums, ends)
+    least, most = ends.tolist()
+    return sums.T, *((least, most) if least <= most else (None, None))
 
 
-def _ends(binned: Binned) -> tuple[float | None, float | None]:
-    values = binned.values
-    if values is None:
-        return None, None
-    finite = values[np.isfinite(values) & (binned.codes >= 0)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (None, None)
+@cache
+def _kernel() -> Callable[..., None]:
+    bins, numbers = read_only(np.int64), read_only(np.float64)
+    outputs = writable(np.float64, 2), writable(np.float64)
+    return compiled(bin_sums, bins, numbers, numbers, *outputs)
 
 
 def _chosen(choose: Any, first: float | None, second: float | None) -> float | None:

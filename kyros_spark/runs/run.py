@@ -119,6 +119,7 @@ class LastRun:
     code_hash: str
     ordinal: int
     seconds: float
+    resources: dict[str, float]
 
     @property
     def ended_at(self) -> datetime:
@@ -150,8 +151,13 @@ class LastFailure:
     started_at: datetime
     error: str
 
+    @property
+    def order(self) -> tuple[int, datetime]:
+        """Return what orders failures: a clock may have been put back between two of them."""
+        return self.ordinal, self.started_at
+
     def is_after(self, last_run: LastRun | None) -> bool:
         """Return whether the step failed after it was last done."""
         if last_run is None:
             return True
-        return (self.ordinal, self.started_at) >= (last_run.ordinal, last_run.started_at)
+        return self.order >= (last_run.ordinal, last_run.started_at)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from kyros_spark.model.manifest import Feature
@@ -19,10 +18,11 @@ from kyros_spark.model.predicted_column import ROWS, PredictedColumn
 from kyros_spark.scoring.arrow_features import encoded
 from kyros_spark.scoring.arrow_hash import row_hashes
 from kyros_spark.scoring.prediction_values import Columns, Totals, totals_of, unseen, values
-from kyros_spark.scoring.scoring_pass import Batch, Input, PassModel, scoring_pass
+from kyros_spark.scoring.scoring_pass import Input, PassModel, scoring_pass
 
 if TYPE_CHECKING:  # workers need no accumulators to score
     from kyros_spark.scoring.host_report import HostReport
+    from kyros_spark.scoring.scoring_pass import Batch
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class PredictionPass:
         self, batches: Iterable[pa.RecordBatch], report: HostReport | None
     ) -> Iterator[PredictedBatch]:
         """Yield what each batch comes to. batches: rows of `prepared`."""
+        import pandas as pd
+
         scored: deque[pa.RecordBatch] = deque()
 
         def arguments() -> Iterator[Batch]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from kyros_spark import profiler
@@ -24,10 +23,12 @@ from kyros_spark.scoring.scorer import Response, Scorer
 from kyros_spark.scoring.worker_models import load
 from kyros_spark.scoring.worker_seconds import WorkerSeconds
 
-if TYPE_CHECKING:  # workers need no accumulators to score
+if TYPE_CHECKING:  # workers need no accumulators to score, and no stage but predict pandas
+    import pandas as pd
+
     from kyros_spark.scoring.host_report import HostReport
 
-Batch = tuple[pd.Series, ...]
+    Batch = tuple[pd.Series, ...]
 Input = tuple[Feature, bool]  # a feature, and whether a missing number is replaced
 
 
@@ -132,6 +133,8 @@ def scores(
 
     batches: rows of table `prepared`; at least one batch.
     """
+    import pandas as pd
+
     inputs, arguments = inputs_of(served)
     encoded = (
         tuple(pd.Series(encode(f, batch.column(f.name), impute)) for f, impute in inputs)
@@ -182,6 +185,7 @@ def scoring_pass(
     workers: list[PassModel], names: list[str], report: HostReport | None
 ) -> Callable[[Iterator[Batch]], Iterator[pd.DataFrame]]:
     """Return the function that scores batches of columns; each result has a column per name."""
+    import pandas as pd
 
     def score(batches: Iterator[Batch]) -> Iterator[pd.DataFrame]:
         with profiler.profiled("predict-worker"):
@@ -210,4 +214,9 @@ def scoring_pass(
                 for part in worker.parts:
                     report.add(part.model, scorer.describe())
 
+    # Spark takes the kind of function from its types, which name pandas.
+    score.__annotations__ = {
+        "batches": Iterator[tuple[pd.Series, ...]],
+        "return": Iterator[pd.DataFrame],
+    }
     return score

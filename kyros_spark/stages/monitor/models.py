@@ -42,6 +42,12 @@ class MeasuredModel:
     no_baseline: str = ""
 
     @property
+    def coarse_bins(self) -> ColumnBins:
+        """Return the bins that are kept within a slice; call it where there are bins."""
+        assert self.bins is not None
+        return self.bins.coarser
+
+    @property
     def subject(self) -> Subject:
         """Return what its predictions are known by."""
         return Subject(PREDICTION, model=self.name, version=self.version)

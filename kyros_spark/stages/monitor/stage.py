@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 from pyspark.sql import SparkSession
@@ -19,6 +20,7 @@ from kyros_spark.stages.monitor.confidence import check_confidence
 from kyros_spark.stages.monitor.features import MeasuredFeatures, compare_features, measure
 from kyros_spark.stages.monitor.models import MeasuredModel, compare_models, measure_models
 from kyros_spark.stages.monitor.previous import previous_batch, profile_row
+from kyros_spark.stages.monitor.score_slices import measure_slices
 from kyros_spark.stages.monitor.webhook import post
 from kyros_spark.tables.drift import DRIFT
 from kyros_spark.tables.profile_metrics import PROFILE_METRICS
@@ -48,7 +50,7 @@ def monitor_work(portfolio: Portfolio, batch: str | None) -> Work[MonitoredBatch
         monitored = monitored_batch(portfolio, label)
         return Inputs(monitored.identity(), monitored)
 
-    own = settings.model_dump(mode="json", exclude={"prometheus", "webhook"})
+    own = settings.model_dump(mode="json", exclude={"prometheus", "webhook", "openlineage"})
     own["evaluate"] = config.evaluate.model_dump(mode="json", include={"confidence", "judged"})
     do = partial(_monitor, settings)
     return Work(portfolio, "monitor", label, inputs, own, do)
@@ -60,6 +62,7 @@ def _monitor(settings: MonitorSettings, run: Run, monitored: MonitoredBatch) -> 
     run.rows_in = monitored.rows
     features = measure(monitored, settings, run)
     models = measure_models(monitored, settings, run)
+    slices = measure_slices(monitored, settings, run, features, models)
     for name, reason in features.left_out.items() if not monitored.no_baseline else ():
         event(f"monitor {run.batch}: feature {name} is not compared: {reason}", level=30)
     with run.phase("compare"):
@@ -67,6 +70,7 @@ def _monitor(settings: MonitorSettings, run: Run, monitored: MonitoredBatch) -> 
         rows = [
             *compare_features(monitored, features, previous),
             *compare_models(monitored, models, previous),
+            *slices.rows(monitored, previous),
             *compare_claims(monitored, settings, run, features, models),
         ]
     before = monitored.previous[1].details if monitored.previous is not None else None
@@ -74,7 +78,8 @@ def _monitor(settings: MonitorSettings, run: Run, monitored: MonitoredBatch) -> 
     refuse_models = check_confidence(monitored, settings, run, models)
     run.details |= _summary(monitored, features, models) | scores(rows)
     with run.phase("write"):
-        _write(monitored, run, features, models, drift_rows(run, rows, broken))
+        profiles = [*_profiles(features, models), *slices.profiles()]
+        _write(monitored, run, profiles, drift_rows(run, rows, broken))
     post(settings.webhook, monitored.portfolio.config.portfolio, run, broken)
     refuse(run, broken)
     refuse_models()
@@ -98,24 +103,25 @@ def _summary(
     }
 
 
+def _profiles(
+    features: MeasuredFeatures, models: list[MeasuredModel]
+) -> Iterator[dict[str, object]]:
+    """Yield the rows of table profile_metrics, without batch and run."""
+    for subject, histogram in features.profile.items():
+        yield profile_row(subject, features.bins_of(subject), histogram)
+    for model in models:
+        if model.bins is not None and model.scores is not None:
+            yield profile_row(model.subject, model.bins, model.scores.histogram)
+
+
 def _write(
     monitored: MonitoredBatch,
     run: Run,
-    features: MeasuredFeatures,
-    models: list[MeasuredModel],
+    profiles: list[dict[str, object]],
     drift: list[dict[str, object]],
 ) -> None:
     """Replace the batch's rows in both tables, in one commit per table."""
     tables, where = monitored.portfolio.tables, of_batch(run.batch)
-    profiles = [
-        profile_row(subject, features.bins_of(subject), histogram)
-        for subject, histogram in features.profile.items()
-    ]
-    profiles += [
-        profile_row(model.subject, model.bins, model.scores.histogram)
-        for model in models
-        if model.bins is not None and model.scores is not None
-    ]
     same = {"window": run.batch, "batch_id": run.batch, "run_id": run.run_id}
     profiles = [row | same for row in profiles]
     for table, rows in ((PROFILE_METRICS, profiles), (DRIFT, drift)):

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from portfolio import FIRST, POLICIES, SECOND
 
@@ -61,6 +62,33 @@ def test_both_runners_measure_the_same(portfolio, spark):
     portfolio.set("monitor.false_alarm_rate", 0.02)  # so that there is something to do
     assert portfolio.must(f"monitor --batch {SECOND}")["status"] == "done"
     assert content() == here
+
+
+@pytest.mark.parametrize("local_rows", [5_000_000, pytest.param(0, marks=pytest.mark.slow)])
+def test_predictions_are_measured_within_the_levels_of_segments(portfolio, spark, local_rows):
+    portfolio.set("monitor.segments", ["fuel"])
+    portfolio.set("spark.local_rows", local_rows)
+    for batch in (FIRST, SECOND):
+        portfolio.must(f"monitor --batch {batch}")
+    of_frequency = "model_name = 'frequency'"
+    scores = portfolio.read(spark, "predictions", SECOND).where(of_frequency).toPandas()
+    policies = portfolio.read(spark, "prepared", SECOND).toPandas()[["policy_id", "fuel"]]
+    twin = scores.merge(policies, on="policy_id")
+    of_slices = "column_name = 'prediction' AND slice_key = 'fuel'"
+    measured = portfolio.read(spark, "profile_metrics", SECOND).where(of_slices)
+    measured = {row["slice_value"]: row for row in measured.where(of_frequency).collect()}
+    assert set(measured) == set(twin.fuel) - {"hydrogen"}  # a level that the baseline has not
+    for level, row in measured.items():
+        of_level = twin[twin.fuel == level]
+        weighted = (of_level.prediction * of_level.exposure).sum() / of_level.exposure.sum()
+        assert row["count"] == len(of_level) and row["avg"] == pytest.approx(weighted, rel=1e-12)
+        places = np.searchsorted(row["cuts"], of_level.prediction, "right")
+        exposure = np.bincount(places, of_level.exposure, len(row["cuts"]) + 1)
+        assert [b["exposure"] for b in row["bins"]][:-1] == pytest.approx(exposure, rel=1e-12)
+    compared = portfolio.read(spark, "drift", SECOND).where(of_slices).where(of_frequency).collect()
+    assert {row["slice_value"] for row in compared} == set(measured)
+    assert {row["window_cmp"] for row in compared} == {FIRST}
+    assert all(row["population_stability_index"] is not None for row in compared)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test test-slow test-matrix test-cluster test-s3 test-airflow test-asl test-grafana test-monitor \
-  test-pages test-wheel audit lint bench docs wheel sql clean distclean
+  test-pages test-wheel audit lint bench docs pictures wheel sql clean distclean
 
 PYTHON ?=
 WORKERS ?= 2
@@ -182,6 +182,9 @@ build/docs/.done: conf/requirements-docs.txt | setup
 	@build/docs/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
 	  --progress-bar off --no-compile --require-hashes -r conf/requirements-docs.txt
 	@touch $@
+
+pictures: setup  ## Draw the docs' pictures of pages from the demo's tables, in Chromium
+	@$(BIN)/python conf/docs/pictures.py
 
 wheel: setup dist/.done  ## Build dist/*.whl, and its bill of materials dist/*.cdx.json (CycloneDX)
 

@@ -2,10 +2,13 @@
 
 import itertools
 import math
+import re
 
 import pytest
 
+from kyros_spark.evaluation.report.draw import drawn
 from kyros_spark.evaluation.report.explained_charts import beeswarm, of_summary, waterfall
+from kyros_spark.evaluation.report.pictures import both_widths
 from kyros_spark.evaluation.report.plots import draw
 
 CONTRIBUTIONS = [
@@ -55,6 +58,18 @@ def summary_row(feature, level, order, mean, exposure):
     }  # fmt: skip
 
 
+def test_an_axis_of_relativities_has_no_number_below_zero():
+    spec = {
+        "kind": "dependence", "title": "effect of age", "feature": "age", "levels": ["18-<20", "20-<24", "24+"],
+        "effects": [5.0, 1.2, 0.8], "shares": [0.1, 0.2, 0.7], "neutral": 1.0, "joined": 3,
+        "ylabel": "mean relativity",
+    }  # fmt: skip
+    contributions = {**spec, "neutral": 0.0, "effects": [5.0, 1.2, -3.0]}
+    for relativities, others in zip(both_widths(spec), both_widths(contributions), strict=True):
+        assert not re.search(r">[-\N{MINUS SIGN}]\d", relativities)
+        assert re.search(r">[-\N{MINUS SIGN}]\d", others)
+
+
 def test_dependences_come_in_order_of_importance_with_the_share_of_exposure():
     rows = [
         summary_row("fuel", None, None, 0.1, 100.0),
@@ -71,11 +86,12 @@ def test_dependences_come_in_order_of_importance_with_the_share_of_exposure():
     assert age["levels"] == ["18-<20", "20-<22", "(missing)"] and age["joined"] == 2
     assert age["shares"] == [0.25, 0.7, 0.05]
     assert age["effects"] == pytest.approx([math.exp(0.5), math.exp(-0.6), 1.0])
-    for spec in charts.values():
-        assert draw(spec).startswith("<svg")
+    for svg in drawn(charts).values():
+        assert svg.count("<svg ") == svg.count("</svg>") == 2  # for screens, and for telephones
 
 
 def test_a_sample_of_one_policy_and_of_equal_ones_is_drawn():
     for lanes in ([[0.0]], [[0.2] * 50]):
-        svg = draw(beeswarm(["fuel"], lanes, [[0.5] * len(lanes[0])], "log"))
-        assert "contribution on the scale of the link (log)" in svg
+        for svg in both_widths(beeswarm(["fuel"], lanes, [[0.5] * len(lanes[0])], "log")):
+            assert "contribution on the scale of the link (log)" in svg
+            assert svg.count("h0") == len(lanes[0])  # a dot per policy

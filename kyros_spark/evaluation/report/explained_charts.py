@@ -98,7 +98,7 @@ def _dependence(feature: str, by_level: Iterable[Row]) -> Spec:
         "ylabel": "mean relativity" if multiplies else "mean contribution",
         "joined": sum("<" in row["level"] or " to " in row["level"] or row["level"].endswith("+")
                       for row in levels),
-        "size": (5.4, 3.1),
+        "size": (5.3, 3.1),  # two beside each other
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import resources
+from importlib.util import find_spec
 from typing import Any
 
 from kyros_spark.errors import PlatformError
@@ -13,20 +14,23 @@ from kyros_spark.evaluation.report.measured import measure
 from kyros_spark.evaluation.report.sections import sections
 
 
+def lacking() -> list[str]:
+    """Return which of the libraries that draw and render pages are not installed."""
+    return [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
+
+
 def check_report() -> None:
     """Refuse a report if the libraries that draw and render it are not installed.
 
     Raises:
         PlatformError: jinja2 or matplotlib is missing.
     """
-    try:
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-    except ImportError as error:
+    missing = lacking()
+    if missing:
         raise PlatformError(
-            f"the report needs {error.name}, which is not installed: pip install "
+            f"the report needs {' and '.join(missing)}, not installed here: pip install "
             "'kyros-spark[report]', or do without: --set evaluate.report=false"
-        ) from error
+        )
 
 
 def page(

@@ -3,8 +3,8 @@
 `python -m kyros_spark.evaluation.report.plots` draws many: JSON in, JSON out.
 
 Figures are created without pyplot, which keeps global state. Text stays text in the SVG, so the
-page's fonts apply and a chart takes only a few kilobytes. The colours are those of Okabe and Ito,
-which colour-blind readers can tell apart.
+page's fonts apply and a chart takes only a few kilobytes. What is seen by level, which are most
+charts of a report, `level_pictures` draws without matplotlib.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
-from unicodedata import category
 
 from matplotlib import rcParams
 from matplotlib.axes import Axes
@@ -25,13 +24,16 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from kyros_spark.evaluation.report import (
     explained_plots,
-    factor_plots,
     portfolio_plots,
+    relativity_plots,
     segment_plots,
 )
+from kyros_spark.evaluation.report.compact_svg import compact_svg
+from kyros_spark.evaluation.report.drawable import drawable
+from kyros_spark.evaluation.report.narrow import USUAL_SIZE
 from kyros_spark.evaluation.report.palette import COLOURS, FAINT, INK, MARKS
+from kyros_spark.evaluation.report.plot_legend import legend_above
 
-UNDRAWABLE = ("Cc", "Cs")  # control characters and surrogates
 Spec = Mapping[str, Any]
 
 rcParams.update(
@@ -56,50 +58,48 @@ rcParams.update(
 )
 
 
-def draw(spec: Spec) -> str:
-    """Return a chart as an SVG element.
+def draw(spec: Spec, prefix: str = "") -> str:
+    """Return a chart as an SVG element, whose ids begin with a prefix.
 
     A text of the specification is drawn as it is; control characters, which no picture can hold,
     become replacement characters.
     """
-    spec = _drawable(spec)
-    figure = Figure(figsize=spec.get("size", (4.6, 3.3)), dpi=72, layout="constrained")
+    spec = _with_all_names(drawable(spec))
+    size = spec.get("size", USUAL_SIZE)
+    figure = Figure(figsize=size, dpi=72, layout="constrained")
     _KINDS[spec["kind"]](figure.subplots(), spec)
     out = io.StringIO()
     unsaid = dict.fromkeys(("Date", "Creator", "Type", "Format"))
     FigureCanvasSVG(figure).print_svg(out, metadata=unsaid)  # savefig would lay it out twice
-    text = out.getvalue()
     label = html.escape(str(spec["title"]))
-    return text[text.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    svg = compact_svg(out.getvalue(), prefix)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
-def _drawable(value: Any) -> Any:
-    """Return a specification whose texts can be drawn.
-
-    The legend leaves out labels that begin with an underscore, so a space goes before it.
-    """
+def _with_all_names(value: Any) -> Any:
+    """Put a space before texts that begin with an underscore, which the legend would leave out."""
     if isinstance(value, Mapping):
-        return {key: _drawable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_drawable(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    text = "".join("\N{REPLACEMENT CHARACTER}" if category(c) in UNDRAWABLE else c for c in value)
-    return f" {text}" if text.startswith("_") else text
+        return {key: _with_all_names(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_all_names(item) for item in value]
+    return f" {value}" if isinstance(value, str) and value.startswith("_") else value
 
 
 def lorenz(axes: Axes, spec: Spec) -> None:
     """Draw the cumulative share of the target against that of exposure, by rising prediction."""
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.9, linestyle="--", label="no order")
     for line in spec["lines"]:
-        gini = f"  Gini {line['gini']:.3f}" if line["gini"] is not None else ""
+        gini = f", Gini {line['gini']:.3f}" if line["gini"] is not None else ""
         x, y, label = [0, *line["x"]], [0, *line["y"]], line["name"] + gini
         axes.plot(x, y, color=COLOURS[line["number"] % 6], label=label)
     axes.set(xlabel="share of exposure, lowest predictions first", ylabel="share of observed")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.legend(loc="upper left", fontsize=8)
+    if spec.get("narrow"):
+        legend_above(axes)
+    else:
+        axes.legend(loc="upper left", fontsize=8)  # where no curve is
 
 
 def calibration(axes: Axes, spec: Spec) -> None:
@@ -124,7 +124,7 @@ def lift(axes: Axes, spec: Spec) -> None:
         axes.plot(line["x"], line["y"], mark, color=colour, label=line["name"])
     axes.set(xlabel="quantile of prediction, by exposure", ylabel="observed mean / overall")
     axes.set_ylim(bottom=0)
-    axes.legend(loc="upper left", fontsize=8)
+    legend_above(axes)
 
 
 def double_lift(axes: Axes, spec: Spec) -> None:
@@ -137,7 +137,7 @@ def double_lift(axes: Axes, spec: Spec) -> None:
             color=INK if is_observed else COLOURS[number], label=line["name"],
         )  # fmt: skip
     axes.set(xlabel="quantile of new / old prediction, by exposure", ylabel=spec["ylabel"])
-    axes.legend(loc="best", fontsize=8)
+    legend_above(axes)
 
 
 def dislocation(axes: Axes, spec: Spec) -> None:
@@ -162,12 +162,12 @@ _KINDS: dict[str, Callable[[Axes, Spec], None]] = {
     "lift": lift,
     "double_lift": double_lift,
     "dislocation": dislocation,
-    **factor_plots.KINDS,
     **explained_plots.KINDS,
     **segment_plots.KINDS,
     **portfolio_plots.KINDS,
+    **relativity_plots.KINDS,
 }
 
 
 if __name__ == "__main__":
-    json.dump({name: draw(spec) for name, spec in json.load(sys.stdin).items()}, sys.stdout)
+    json.dump({name: draw(spec, name) for name, spec in json.load(sys.stdin).items()}, sys.stdout)

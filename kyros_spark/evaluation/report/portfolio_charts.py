@@ -8,7 +8,7 @@ from typing import Any
 from kyros_spark.evaluation.report.palette import COLOURS
 
 Series = Mapping[str, Mapping[str, Any]]  # name -> batch -> value
-_SIZE, _WIDE = (6.1, 3.1), (10.4, 2.5)
+_SIZE, _WIDE = (6.1, 3.1), (10.4, 4.6)
 _REST = "others"
 
 
@@ -46,9 +46,10 @@ def intervals(
 
 
 def bars(title: str, ylabel: str, batches: Sequence[str], series: Series) -> dict[str, Any]:
-    """Return bars stacked of the names, the five largest apart and the others together."""
+    """Return bars stacked of the names, the largest apart and the others, if several, together."""
     order = sorted(series, key=lambda name: -sum(series[name].values()))
-    apart, rest = order[: len(COLOURS) - 1], order[len(COLOURS) - 1 :]
+    most = len(COLOURS) if len(order) == len(COLOURS) else len(COLOURS) - 1
+    apart, rest = order[:most], order[most:]
     drawn = [
         {"name": name, "y": [float(series[name].get(batch, 0)) for batch in batches]}
         for name in apart
@@ -70,18 +71,16 @@ def lineage(
     columns: the stage, and its tables with a note each. arrows: from one table to another; those
     from or to a table that is not there are left out.
     """
-    boxes, stages = [], []
-    most = max(len(tables) for _, tables in columns)
-    for n, (stage, tables) in enumerate(columns):
-        stages.append({"name": stage, "x": 2.1 * n})
-        for k, (name, note) in enumerate(tables.items()):
-            y = (most - 1) / 2 - (k - (len(tables) - 1) / 2)
-            boxes.append({"name": name, "note": note, "x": 2.1 * n, "y": y})
+    boxes = [
+        {"name": name, "note": note, "stage": number}
+        for number, (_, tables) in enumerate(columns)
+        for name, note in tables.items()
+    ]
     there = {box["name"] for box in boxes}
     drawn = [{"from": a, "to": b} for a, b in arrows if {a, b} <= there]
-    size = (_WIDE[0], 1.0 + 0.9 * most)
+    stages = [{"name": stage} for stage, _ in columns]
     return {
-        "kind": "lineage", "title": title, "size": size, "boxes": boxes, "arrows": drawn,
+        "kind": "lineage", "title": title, "size": _WIDE, "boxes": boxes, "arrows": drawn,
         "stages": stages,
     }  # fmt: skip
 

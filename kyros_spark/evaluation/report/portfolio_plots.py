@@ -1,4 +1,4 @@
-"""Draw what is seen over the batches of a portfolio, and where its tables come from.
+"""Draw what is seen over the batches of a portfolio.
 
 Drawn as the other charts are, see `plots.py`.
 """
@@ -11,11 +11,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from kyros_spark.evaluation.report.palette import BAR, COLOURS, FAINT, INK, MARKS
+from kyros_spark.evaluation.report.palette import BAR, COLOURS, INK, MARKS
+from kyros_spark.evaluation.report.plot_legend import legend_above
 
 Spec = Mapping[str, Any]
 _SHIFT = 0.12  # of the distance between two batches, between lines that have intervals
-_BOX = (1.5, 0.72)  # of a table in the picture of where tables come from
 
 
 def by_batch(axes: Axes, spec: Spec) -> None:
@@ -54,44 +54,11 @@ def stacked(axes: Axes, spec: Spec) -> None:
     axes.set_ylim(0, max([*below, 1e-12]) * 1.08)
 
 
-def lineage(axes: Axes, spec: Spec) -> None:
-    """Draw tables as boxes, and an arrow from each to those that a stage made of it."""
-    width, height = _BOX
-    places = {box["name"]: (box["x"], box["y"]) for box in spec["boxes"]}
-    for arrow in spec["arrows"]:
-        (x, y), (to_x, to_y) = places[arrow["from"]], places[arrow["to"]]
-        axes.annotate(
-            "", (to_x - width / 2, to_y), (x + width / 2, y),
-            arrowprops={"arrowstyle": "-|>", "color": FAINT, "linewidth": 1.1,
-                        "connectionstyle": "arc3,rad=0"},
-        )  # fmt: skip
-    for box in spec["boxes"]:
-        x, y = places[box["name"]]
-        axes.text(x, y + 0.12, box["name"], ha="center", va="center", fontsize=9, color=INK)
-        axes.text(x, y - 0.17, box["note"], ha="center", va="center", fontsize=7.5, color=FAINT)
-        axes.add_patch(_rectangle(x, y, width, height))
-    across, down = zip(*places.values(), strict=True)
-    axes.set_xlim(min(across) - 0.9, max(across) + 0.9)
-    axes.set_ylim(min(down) - 0.5, max(down) + 0.75)
-    for stage in spec["stages"]:
-        axes.text(stage["x"], max(down) + 0.6, stage["name"], ha="center", fontsize=8, color=INK,
-                  fontweight="bold")  # fmt: skip
-    axes.set_axis_off()
-
-
-def _rectangle(x: float, y: float, width: float, height: float) -> Any:
-    from matplotlib.patches import FancyBboxPatch
-
-    return FancyBboxPatch(
-        (x - width / 2, y - height / 2), width, height, boxstyle="round,pad=0,rounding_size=0.08",
-        facecolor="white", edgecolor=FAINT, linewidth=1, zorder=0.5,
-    )  # fmt: skip
-
-
 def _over_batches(axes: Axes, spec: Spec) -> None:
     labels = spec["batches"]
-    step = max(1, -(-len(labels) // 24))
-    tilt = 60 if sum(map(len, labels[::step])) > 60 else 0
+    most, letters = (12, 36) if spec.get("narrow") else (24, 60)  # that have room
+    step = max(1, -(-len(labels) // most))
+    tilt = 60 if sum(map(len, labels[::step])) > letters else 0
     axes.set_xticks(range(0, len(labels), step), labels[::step], rotation=tilt, fontsize=8)
     axes.set_xlim(-0.6, len(labels) - 0.4)
     axes.set_ylabel(spec["ylabel"])
@@ -99,7 +66,7 @@ def _over_batches(axes: Axes, spec: Spec) -> None:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
     else:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, ncols=3)
+    legend_above(axes)
 
 
-KINDS = {"by_batch": by_batch, "stacked": stacked, "lineage": lineage}
+KINDS = {"by_batch": by_batch, "stacked": stacked}

@@ -29,7 +29,7 @@ def of_segments(model: Model) -> dict[str, Spec]:
     names = np.array(stored.labels()[1], object)[is_finest]
     values, errors = (stored.per_term(f"segment_{kind}") for kind in ("value", "error"))
     terms = _labels(model)
-    reach = NormalDist().inv_cdf(0.5 + _confidence(model) / 2)
+    reach = NormalDist().inv_cdf(0.5 + confidence(model) / 2)
     charts = []
     for n, label in enumerate(terms):
         error, value = errors[sets, n], values[sets, n]
@@ -69,7 +69,8 @@ def _caterpillar(
     }  # fmt: skip
 
 
-def _confidence(model: Model) -> float:
+def confidence(model: Model) -> float:
+    """Return the confidence of a GLM's intervals, as its settings had it."""
     settings = model.manifest.training.get("settings", {})
     return float(settings.get("glm", {}).get("confidence", 0.95))
 

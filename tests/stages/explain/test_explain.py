@@ -197,7 +197,7 @@ def test_one_policy_is_explained_in_words_and_drawn(explained, tables_as_before,
     assert row["policy_id"] == "P003" and len(row["contributions"]) == 5
     page = html.read_text()
     assert (
-        page.count("<svg ") == 1 and "Policy P003" in page and "http:" not in page.split("svg")[0]
+        page.count("<svg ") == 2 and "Policy P003" in page and "http:" not in page.split("svg")[0]
     )
     outcome = explained.kyros([*words[:-1], "nobody"])
     assert outcome.code == 2 and "expected a policy nobody" in outcome.message

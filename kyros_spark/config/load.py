@@ -114,7 +114,8 @@ def _read_local(uri: str) -> str:
     except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
         raise ConfigError(
             f"{uri}: expected a settings file, found none "
-            f"({getattr(error, 'strerror', None) or error}); conf/demo.yaml is an example"
+            f"({getattr(error, 'strerror', None) or error}); "
+            "name yours with --config (conf/demo.yaml of the project is an example)"
         ) from error
 
 

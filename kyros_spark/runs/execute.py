@@ -94,7 +94,8 @@ def _executed(work: Work[Any], run: Run, skipped: list[Run] | None) -> Run:
     meter, lineage = Meter(portfolio.spark), Lineage(portfolio, run)
     try:
         with translate_failures(run):
-            inputs = _resolve(work, run)
+            with run.phase("inputs"):
+                inputs = _resolve(work, run)
             last_run = portfolio.ledger.last_run(run.stage, run.batch)
             if last_run is not None and _is_current(portfolio.tables, run, last_run):
                 run.status, run.rows_out = "skipped", last_run.rows_out
@@ -149,8 +150,7 @@ def state_of(work: Work[Any]) -> WorkState:
 
 def _resolve(work: Work[Content], run: Run) -> Content:
     """Look up the inputs, and give the run its fingerprint."""
-    with run.phase("inputs"):
-        inputs = work.inputs()
+    inputs = work.inputs()
     run.inputs = dict(inputs.identity)
     run.settings_hash = digest(work.settings)
     run.fingerprint = fingerprint(run.stage, run.inputs, run.settings_hash)

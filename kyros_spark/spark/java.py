@@ -100,10 +100,10 @@ def install_jdk_shim(venv: Path) -> Path:
     try:
         (home / "bin").mkdir(parents=True, exist_ok=True)
         if authorities := _trusted_authorities():
-            store = _replace(home / "cacerts.jks", _java_trust_store(authorities))
+            store = replace_file(home / "cacerts.jks", _java_trust_store(authorities))
             command.append(f"-Djavax.net.ssl.trustStore={store}")
         script = JDK_SHIM.format(command=shlex.join(command))
-        _replace(home / "bin" / "java", script.encode()).chmod(0o755)
+        replace_file(home / "bin" / "java", script.encode(), mode=0o755)
         link = venv / "bin" / "java"
         link.unlink(missing_ok=True)
         link.symlink_to(Path("..", "jdk", "bin", "java"))
@@ -143,8 +143,9 @@ def _java_trust_store(authorities: list[bytes]) -> bytes:
     )
 
 
-def _replace(target: Path, content: bytes) -> Path:
+def replace_file(target: Path, content: bytes, mode: int = 0o644) -> Path:
     """Write a file by a rename, so that no other process ever sees half of it."""
     partial = partial_beside(target)
     partial.write_bytes(content)
+    partial.chmod(mode)
     return partial.replace(target)

@@ -26,6 +26,7 @@ from kyros_spark.spark import runtime
 from kyros_spark.spark.archive import remove_archive_of, use_empty_conf_folder, without_archive
 from kyros_spark.spark.default_settings import DELTA, LOCAL
 from kyros_spark.spark.java_options import OPTIONS, java_options
+from kyros_spark.spark.quiet_java import quiet_home
 from kyros_spark.spark_version import SAME_RULES
 
 # The seconds this process took to start the session, until `start_seconds` has returned them.
@@ -119,11 +120,11 @@ def _submitted_conf() -> dict[str, str]:
 def _local(settings: SparkSettings, short: bool) -> dict[str, str]:
     """Return a local session's settings, and point this process at Java and its own Python."""
     java = runtime.find_java()
-    os.environ["JAVA_HOME"] = str(java.home)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     spark = runtime.installation(java)
+    os.environ["JAVA_HOME"] = str(quiet_home(java, spark.cache))
     use_empty_conf_folder(spark)
     return {
         **LOCAL,

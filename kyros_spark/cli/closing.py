@@ -38,7 +38,7 @@ def _of_pipeline(line: Mapping[str, Any]) -> Iterator[str]:
     yield f"{done} steps done, {skipped} were current, {line['seconds']:.1f} s{stop}"
     for batch, summary in line["batches"].items():
         yield from _of_batch(batch, summary)
-    if not failed:
+    if not failed and line["stage"] != "demo":  # its own end has said what comes next
         yield f"next: {line['next']}"
 
 

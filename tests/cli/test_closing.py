@@ -44,6 +44,10 @@ def test_a_failed_pipeline_names_the_step_and_no_next_command():
     assert "next:" not in words
 
 
+def test_the_demo_which_has_named_the_next_command_ends_with_its_report():
+    assert closing_words({**LINE, "stage": "demo"}).splitlines()[-1] == "  report: tables/2023.html"
+
+
 def test_the_summaries_count_what_the_tables_hold(portfolio, spark):
     portfolio.spoil_cells("age", {3: "17", 4: "old", 5: "16"}, batch=FIRST)
     line = portfolio.must(f"run --batch {FIRST} --stages clean")

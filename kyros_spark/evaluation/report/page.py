@@ -82,8 +82,8 @@ def _captions(
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """Return a number with thousands separated by spaces; a dash for None."""
-    return "–" if value is None else f"{value:,.{digits}f}".replace(",", " ")
+    """Return a number with thousands separated by commas, as in the charts; a dash for None."""
+    return "–" if value is None else f"{value:,.{digits}f}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:

@@ -58,6 +58,7 @@ class EvaluateSettings(Section):
     max_levels: int = Field(default=200, ge=2)
     min_exposure: float = Field(default=0.0, ge=0)
     pairs: tuple[tuple[Text, Text], ...] = ()
+    two_way: tuple[tuple[Text, Text], ...] = ()
     judged: dict[str, JudgedSettings] = {}
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     report: bool | str = True

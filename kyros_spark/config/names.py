@@ -49,6 +49,14 @@ def check_evaluate(prepare: PrepareSettings, evaluate: EvaluateSettings) -> None
             f"evaluate.factors: expected features of prepare.features "
             f"({', '.join(prepare.features)}), found {', '.join(unknown)}"
         )
+    factors = tuple(prepare.features) if evaluate.factors is None else evaluate.factors
+    for pair in evaluate.two_way:
+        if len(set(pair)) < len(pair) or not set(pair) <= set(factors):
+            raise ValueError(
+                f"evaluate.two_way: expected pairs of two different factors of "
+                f"{', '.join(factors) or 'evaluate.factors, which names none'}; "
+                f"found [{', '.join(pair)}]"
+            )
     names = target_names(prepare)
     names |= {_WITH_EXCESS} if "claim_excess" in names else set()
     for name, judged in evaluate.judged.items():

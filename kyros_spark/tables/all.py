@@ -9,6 +9,7 @@ from kyros_spark.tables.drift import DRIFT
 from kyros_spark.tables.evaluation_factors import EVALUATION_FACTORS
 from kyros_spark.tables.evaluation_lift import EVALUATION_LIFT
 from kyros_spark.tables.evaluation_metrics import EVALUATION_METRICS
+from kyros_spark.tables.evaluation_two_way import EVALUATION_TWO_WAY
 from kyros_spark.tables.explanation_summary import EXPLANATION_SUMMARY
 from kyros_spark.tables.explanations import explanations
 from kyros_spark.tables.feature_log import FEATURE_LOG
@@ -42,6 +43,7 @@ TABLE_NAMES = (
     EVALUATION_METRICS.name,
     EVALUATION_FACTORS.name,
     EVALUATION_LIFT.name,
+    EVALUATION_TWO_WAY.name,
     PROFILE_METRICS.name,
     DRIFT.name,
     RUNS.name,
@@ -68,6 +70,7 @@ def all_tables(config: Config) -> tuple[Table, ...]:
         EVALUATION_METRICS,
         EVALUATION_FACTORS,
         EVALUATION_LIFT,
+        EVALUATION_TWO_WAY,
         PROFILE_METRICS,
         DRIFT,
         RUNS,

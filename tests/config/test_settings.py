@@ -387,6 +387,11 @@ NAMES = {
         "train.models.premium.features", "'colour' is not among prepare.features"),
     "factors": (
         {"evaluate": {"factors": ["driver", "age"]}}, "evaluate.factors", "found age"),
+    "a combination with what is no factor": (
+        {"evaluate": {"factors": ["driver", "fuel"], "two_way": [["driver", "place"]]}},
+        "evaluate.two_way", "driver, fuel; found [driver, place]"),
+    "a combination of a factor with itself": (
+        {"evaluate": {"two_way": [["fuel", "fuel"]]}}, "evaluate.two_way", "found [fuel, fuel]"),
     "segments": (
         {"explain": {"segments": ["fuel", "age"]}}, "explain.segments", "found age"),
     "per that models are judged by": (

@@ -11,7 +11,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class EvaluationRows:
-    """The rows of the three evaluation tables for one batch and run, and what to show of them.
+    """The rows of the four evaluation tables for one batch and run, and what to show of them.
 
     part          the part that charts and tables show
     min_exposure  levels of fewer units are hidden
@@ -22,6 +22,7 @@ class EvaluationRows:
     lift: Sequence[Row]
     part: str
     min_exposure: float
+    two_way: Sequence[Row] = ()
 
     def chart(self, kind: str, model: str, other: str = "") -> list[Row]:
         """Return the rows of a chart, by segment and quantile."""

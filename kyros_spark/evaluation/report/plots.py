@@ -136,6 +136,8 @@ def double_lift(axes: Axes, spec: Spec) -> None:
             line["x"], line["y"], "o-" if is_observed else MARKS[number] + "--",
             color=INK if is_observed else COLOURS[number], label=line["name"],
         )  # fmt: skip
+        if "lower" in line:
+            axes.vlines(line["x"], line["lower"], line["upper"], color=INK, linewidth=0.9)
     axes.set(xlabel="quantile of new / old prediction, by exposure", ylabel=spec["ylabel"])
     legend_above(axes)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from kyros_spark.evaluation.report.evaluation_rows import EvaluationRows, Row
 from kyros_spark.evaluation.report.factor_blocks import factor_blocks
+from kyros_spark.evaluation.report.heat_maps import heat_maps
 from kyros_spark.evaluation.report.measured import measures
 
 PART_ORDER = ("test", "valid", "train", "all")
@@ -43,6 +44,7 @@ def sections(evaluation: EvaluationRows) -> tuple[list[dict[str, Any]], dict[str
             "points": {m: points for m in models if (points := evaluation.chart("calibration", m))},
             "pairs": _pairs(evaluation, models, charts, prefix),
             "factors": factor_blocks(evaluation, models, charts, prefix),
+            "heat_maps": heat_maps(evaluation, models),
         }
         content.append(section)
     return content, charts
@@ -159,14 +161,29 @@ def _double_lift(
         y = [r[column] / r["units"] / mean if mean else None for r in points]
         number = models.index(name) if name in models else unlike
         x = [r["quantile"] for r in points]
-        lines.append({"name": name, "number": number, "x": x, "y": y})
+        line = {"name": name, "number": number, "x": x, "y": y}
+        lines.append(line | _interval(points, y) if name == "observed" else line)
     title = f"Double lift of {new} and {old}"
     return {**_DOUBLE_LIFT, "title": title, "ylabel": "mean / overall", "lines": lines}
 
 
+def _interval(points: Sequence[Row], y: Sequence[float | None]) -> dict[str, Any]:
+    """Return the ends of the interval of what was observed, scaled as ``y`` is.
+
+    Nothing if a point has none, as where there are no claims.
+    """
+    ends: dict[str, list[float]] = {"lower": [], "upper": []}
+    for row, value in zip(points, y, strict=True):
+        if row["lower"] is None or value is None or not row["actual_expected"]:
+            return {}
+        for end, values in ends.items():
+            values.append(value * row[end] / row["actual_expected"])
+    return ends
+
+
 def _loss_ratio(points: Sequence[Row], old: str) -> dict[str, Any]:
     x, y = [r["quantile"] for r in points], [r["other_actual_expected"] for r in points]
-    lines = [{"name": "observed", "number": 0, "x": x, "y": y}]
+    lines = [{"name": "observed", "number": 0, "x": x, "y": y, **_interval(points, y)}]
     ylabel = "observed / old expected"
     return {**_DOUBLE_LIFT, "title": f"On {old}", "ylabel": ylabel, "lines": lines}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +10,14 @@ from kyros_spark.config import Config, EvaluateSettings
 from kyros_spark.evaluation.base import BatchTotals
 from kyros_spark.evaluation.charts import curve_rows, dislocation_rows, factor_rows
 from kyros_spark.evaluation.curves import Curves, Pair
-from kyros_spark.evaluation.factors import factor_sums, ordered_levels
+from kyros_spark.evaluation.factors import Factors, factor_sums, ordered_levels
 from kyros_spark.evaluation.losses import loss_sums
 from kyros_spark.evaluation.metrics import column_sums
 from kyros_spark.evaluation.results import EvaluationContext, metric_rows
 from kyros_spark.evaluation.rows import SUMS
 from kyros_spark.evaluation.stability import stability
 from kyros_spark.evaluation.subjects import EvaluatedModel
+from kyros_spark.evaluation.two_way import MOST_LEVELS, level_sizes, two_way_rows, two_way_sums
 from kyros_spark.runs.run import Run
 from kyros_spark.stages.evaluate.judged_input import JudgedInput
 from kyros_spark.transforms.bins import bin_labels
@@ -86,20 +88,38 @@ def _losses(run: Run, batch: JudgedBatch) -> Rows:
 def factors_and_moves(batch: JudgedBatch) -> tuple[Rows, Rows]:
     """Return the rows of `evaluation_factors`, and those of `evaluation_lift` by segment."""
     settings, context, rows = batch.settings, batch.context, batch.input.rows
-    features = batch.config.prepare.features
     names, judged = factor_names(batch.config, settings), batch.judged
     if not names or not judged:
         return [], []
-    texts = [name for name in names if not features[name].is_number]
-    numbers = [name for name in names if features[name].is_number]
-    order = {name: bin_labels(features[name].bins) for name in texts if features[name].bins}
-    order |= {name: list(features[name].order) for name in texts if features[name].order}
-    groups = rows.number_groups(numbers, settings.quantiles) if numbers else {}
-    order |= {name: list(group.labels) for name, group in groups.items()}
-    factors = {**dict.fromkeys(texts), **groups}
+    factors, order = _grouped(batch, names)
     large = rows.largest_levels(factors, settings.max_levels)
     sums = factor_sums(rows, rows.extra, factors, large, judged, batch.pairs)
     ordered = ordered_levels(sums, order)
     by_level = [row for m in judged for row in factor_rows(context, m, sums, ordered)]
     moves = [row for pair in batch.pairs for row in dislocation_rows(context, pair, sums, ordered)]
     return by_level, moves
+
+
+def combinations(batch: JudgedBatch) -> Rows:
+    """Return the rows of `evaluation_two_way`."""
+    pairs, rows, judged = batch.settings.two_way, batch.input.rows, batch.judged
+    if not pairs or not judged:
+        return []
+    factors, order = _grouped(batch, tuple(dict.fromkeys(name for pair in pairs for name in pair)))
+    large = rows.largest_levels(factors, min(MOST_LEVELS, batch.settings.max_levels))
+    sums = two_way_sums(rows, rows.extra, pairs, factors, large, judged)
+    ordered = ordered_levels(level_sizes(sums), order)
+    return [row for m in judged for row in two_way_rows(batch.context, m, sums, ordered)]
+
+
+def _grouped(batch: JudgedBatch, names: Sequence[str]) -> tuple[Factors, dict[str, list[str]]]:
+    """Return factors with the groups of numbers, and the levels whose order is given."""
+    features = batch.config.prepare.features
+    texts = [name for name in names if not features[name].is_number]
+    numbers = [name for name in names if features[name].is_number]
+    order = {name: bin_labels(features[name].bins) for name in texts if features[name].bins}
+    order |= {name: list(features[name].order) for name in texts if features[name].order}
+    rows, quantiles = batch.input.rows, batch.settings.quantiles
+    groups = rows.number_groups(numbers, quantiles) if numbers else {}
+    order |= {name: list(group.labels) for name, group in groups.items()}
+    return {**dict.fromkeys(texts), **groups}, order

@@ -48,7 +48,7 @@ def write_report(
     run: Run,
     settings: EvaluateSettings,
     models: Sequence[EvaluatedModel],
-    tables: tuple[Rows, Rows, Rows],
+    tables: tuple[Rows, Rows, Rows, Rows],
     broken: Sequence[Breach],
 ) -> None:
     """Write the report where the settings say."""
@@ -62,6 +62,7 @@ def write_report(
         metrics=tables[0],
         factors=tables[1],
         lift=tables[2],
+        two_way=tables[3],
         part="test" if trained_here and has_test else "all",
         min_exposure=settings.min_exposure,
     )

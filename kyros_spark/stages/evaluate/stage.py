@@ -26,6 +26,7 @@ from kyros_spark.stages.evaluate.judgeable import account_details, judgeable, wi
 from kyros_spark.stages.evaluate.judged_input import BatchReader, JudgedInput
 from kyros_spark.stages.evaluate.metrics import (
     JudgedBatch,
+    combinations,
     factor_names,
     factors_and_moves,
     metrics_and_lift,
@@ -36,8 +37,9 @@ from kyros_spark.stages.evaluate.thresholds import hold_to_thresholds, refuse
 from kyros_spark.tables.evaluation_factors import EVALUATION_FACTORS
 from kyros_spark.tables.evaluation_lift import EVALUATION_LIFT
 from kyros_spark.tables.evaluation_metrics import EVALUATION_METRICS
+from kyros_spark.tables.evaluation_two_way import EVALUATION_TWO_WAY
 
-TABLES = (EVALUATION_METRICS, EVALUATION_FACTORS, EVALUATION_LIFT)
+TABLES = (EVALUATION_METRICS, EVALUATION_FACTORS, EVALUATION_LIFT, EVALUATION_TWO_WAY)
 
 
 def evaluate(
@@ -113,14 +115,16 @@ def _evaluate(
         account = account_details(totals, judged.models, settings)
         metrics, lift = metrics_and_lift(run, judged)
         by_level: list[dict[str, Any]] = []
+        by_two: list[dict[str, Any]] = []
         if settings.tier == "full":
             with run.phase("factors"):
                 by_level, moves = factors_and_moves(judged)
                 lift += moves
+                by_two = combinations(judged)
     models = judged.models
     with run.phase("write"):
         names = [model.name for model in models]
-        _write(portfolio, run, names, settings.tier, (metrics, by_level, lift))
+        _write(portfolio, run, names, settings.tier, (metrics, by_level, lift, by_two))
     run.rows_out = sum(written.rows for written in run.outputs.values())
     run.details = {"tier": settings.tier, "models": {m.name: m.version for m in models}}
     run.details["rows"] = account
@@ -136,7 +140,9 @@ def _evaluate(
         others = other_seconds(portfolio, run, models)
         record_share(run, others)
         if settings.report:
-            write_report(portfolio, run, settings, models, (metrics, by_level, lift), broken)
+            write_report(
+                portfolio, run, settings, models, (metrics, by_level, lift, by_two), broken
+            )
     record_share(run, others)
     refuse(run, settings, broken)
 
@@ -175,6 +181,8 @@ def _write(
     portfolio.tables.check(*TABLES)
     where = among({"batch_id": [run.batch], "tier": [tier], "model_name": names})
     for table, rows in zip(TABLES, results, strict=True):
+        if table is EVALUATION_TWO_WAY and not rows and not portfolio.tables.has(table.name, 0):
+            continue  # a portfolio that asks for no pairs has no such table
         run.outputs[table.name] = portfolio.tables.replace_rows(
             table, rows, run.run_id, where, batch=run.batch
         )

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from portfolio import FIRST, SECOND
 
-TABLES = ("evaluation_metrics", "evaluation_factors", "evaluation_lift")
+TABLES = ("evaluation_metrics", "evaluation_factors", "evaluation_lift", "evaluation_two_way")
 
 
 @pytest.fixture(scope="module")
 def evaluated(finished, tmp_path_factory):
     """The finished portfolio with both batches evaluated: the second has no claims yet."""
     portfolio = finished.copy_to(tmp_path_factory.mktemp("evaluated"))
-    portfolio.set("evaluate", {"pairs": [["boosted", "frequency"]], "quantiles": 5})
+    told = {"pairs": [["boosted", "frequency"]], "two_way": [["fuel", "place"]], "quantiles": 5}
+    portfolio.set("evaluate", told)
     stages = "--stages evaluate"
     portfolio.line = portfolio.must(f"run --batch {FIRST} --batch {SECOND} {stages}")
     return portfolio
@@ -160,6 +161,7 @@ def test_rows_that_do_not_fit_are_judged_on_the_executors_alike(finished, spark,
     for where, rows in (("here", 5_000_000), ("executors", 0)):
         portfolios[where] = finished.copy_to(tmp_path / where)
         told = {"pairs": [["boosted", "frequency"]], "quantiles": 5, "max_levels": 3}
+        told["two_way"] = [["place", "power"], ["fuel", "driver"]]
         portfolios[where].set("evaluate", {**told, "sample_rows": 100, "report": False})
         for batch, tier in judged:
             words = f"evaluate --batch {batch} --tier {tier} --set spark.local_rows={rows}"

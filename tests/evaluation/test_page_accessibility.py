@@ -55,7 +55,8 @@ def browser():
 def pages(browser, finished, tmp_path_factory):
     """Every kind of HTML page, by name, of the tiny portfolio."""
     portfolio = finished.copy_to(tmp_path_factory.mktemp("pages"))
-    portfolio.set("evaluate", {"pairs": [["boosted", "frequency"]], "quantiles": 5})
+    told = {"pairs": [["boosted", "frequency"]], "two_way": [["place", "power"]], "quantiles": 5}
+    portfolio.set("evaluate", told)
     portfolio.set("explain", {"models": ["frequency", "boosted"]})
     portfolio.must(f"run --batch {FIRST} --batch {SECOND} --stages explain,evaluate")
     reports = portfolio.base / "artefacts" / "evaluation"

@@ -16,6 +16,20 @@ from kyros_spark.spark.archive import ArchiveError, check_folder
 from kyros_spark.spark.java import JDK_SHIM, JavaHome, replace_file
 
 
+def install_quiet_java(venv: Path, java: JavaHome) -> Path:
+    """Write the launcher that a bare `spark-submit` uses, and return its folder as JAVA_HOME.
+
+    The system's Java may move while the launcher stays: it then takes the `java` on PATH.
+    """
+    home = venv / "quiet-java"
+    (home / "bin").mkdir(parents=True, exist_ok=True)
+    own = shlex.quote(str(java.home / "bin" / "java"))
+    shebang, rest = JDK_SHIM.format(command='"$java"').split("\n", maxsplit=1)
+    script = f'{shebang}\njava={own}; [ -x "$java" ] || java=java\n{rest}'
+    replace_file(home / "bin" / "java", script.encode(), mode=0o755)
+    return home
+
+
 def quiet_home(java: JavaHome, cache: Path) -> Path:
     """Return a JAVA_HOME whose Java does not warn, or Java's own where none can be written.
 

@@ -20,6 +20,7 @@ from kyros_spark.kernels.private_files import partial_beside
 from kyros_spark.spark.archive import ArchiveError, Installation, has_archive
 from kyros_spark.spark.archive_writer import make_archive
 from kyros_spark.spark.java import JavaHome, find_java, java_build
+from kyros_spark.spark.quiet_java import install_quiet_java
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ def install_launchers(venv: Path) -> None:
 
     Spark's launcher asks whichever python3 is on PATH where Spark is, and runs jobs with it too.
     Spark's location is therefore written into find_spark_home.py, and spark-env.sh names our Python
-    unless the environment names another.
+    and a Java that does not warn, unless the environment names others.
     """
     folder = _pyspark_folder()
     finder = venv / "bin" / "find_spark_home.py"
@@ -148,9 +149,10 @@ def install_launchers(venv: Path) -> None:
         f"# Spark's launcher runs this to learn where Spark is.\nprint({str(folder)!r})\n"
     )
     (folder / "conf").mkdir(exist_ok=True)
-    defaults = {"PYSPARK_PYTHON": sys.executable}
-    if (java := find_java().home).is_relative_to(venv):  # the system's Java may move; ours stays
-        defaults["JAVA_HOME"] = str(java)
+    java = find_java()
+    is_ours = java.home.is_relative_to(venv)
+    home = java.home if is_ours else install_quiet_java(venv, java)
+    defaults = {"PYSPARK_PYTHON": sys.executable, "JAVA_HOME": str(home)}
     (folder / "conf" / "spark-env.sh").write_text(
         "".join(f'{name}="${{{name}:-{value}}}"\n' for name, value in defaults.items())
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kyros_spark.spark.java import JavaHome, find_java
-from kyros_spark.spark.quiet_java import quiet_home
+from kyros_spark.spark.quiet_java import install_quiet_java, quiet_home
 
 MODULE = "--add-modules=jdk.incubator.vector"
 
@@ -47,6 +47,17 @@ def test_java_s_own_home_is_taken_where_no_launcher_can_be_trusted(java, tmp_pat
         launchers.mkdir()
         launchers.chmod(0o777)
     assert quiet_home(java, tmp_path) == java.home
+
+
+def test_spark_submit_s_java_does_not_warn_and_follows_one_that_has_moved(
+    java, tmp_path, monkeypatch
+):
+    home = install_quiet_java(tmp_path, java)
+    quiet = _version_of(home, MODULE)
+    assert "incubator" not in quiet and quiet in _version_of(java.home, MODULE)
+    home = install_quiet_java(tmp_path, JavaHome(tmp_path / "gone it's", java.version))
+    monkeypatch.setenv("PATH", f"{java.home}/bin:/usr/bin:/bin")
+    assert _version_of(home, MODULE) == quiet
 
 
 def _version_of(home: Path, *options: str) -> str:

@@ -23,9 +23,10 @@ def spec(kind):
     numbers, shares = [0.5, 1.5], [1 / len(LEVELS)] * len(LEVELS)
     of_levels = [1.0] * len(LEVELS)
     by_level = kind in ("factor", "one_way")
+    values = of_levels if by_level else numbers
     lines = [
-        {"name": text, "number": number, "x": numbers, "y": of_levels if by_level else numbers,
-         "gini": None, "lower": of_levels, "upper": of_levels}
+        {"name": text, "number": number, "x": numbers, "y": values,
+         "gini": None, "lower": values, "upper": values}
         for number, text in enumerate(LEVELS)
     ]  # fmt: skip
     of_kind = {

@@ -83,6 +83,13 @@ def configure_logging(level: int = logging.INFO) -> None:
     logging.getLogger().addFilter(_is_no_interruption)
 
 
+def write_log_by(write: Callable[[str], Any]) -> None:
+    """Hand every line from now on to a function; if that fails, it goes to stderr as before."""
+    for handler in logger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(_Written(write))
+
+
 @contextmanager
 def handlers_of_their_own() -> Iterator[None]:
     """Log to the stderr of now during the block, and as before after it."""
@@ -120,6 +127,22 @@ def _is_no_interruption(record: logging.LogRecord) -> bool:
 def _about() -> Mapping[str, Any]:
     fields = _ABOUT.get()
     return fields() if fields is not None else {}
+
+
+class _Written:
+    """A stream whose texts a function writes."""
+
+    def __init__(self, write: Callable[[str], Any]) -> None:
+        self._write = write
+
+    def write(self, text: str) -> None:
+        try:
+            self._write(text)
+        except Exception:  # Java is gone, and there is more to be said than that
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Do nothing: each text is written at once."""
 
 
 class _JsonLines(logging.Formatter):

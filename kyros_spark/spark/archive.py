@@ -16,6 +16,7 @@ import os
 import re
 import stat
 import zlib
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -144,7 +145,15 @@ def _counts(entry: Path) -> bool:
     """Return whether a file of Spark's conf folder says anything that we do not say ourselves."""
     if entry.suffix == ".template":
         return False
+    if entry.name == "log4j2.properties":
+        return entry.read_text("utf-8") != submitted_log()
     return entry.name != "spark-env.sh" or _OURS.sub("", entry.read_text("utf-8")).strip() != ""
+
+
+def submitted_log() -> str:
+    """Return what Spark logs under a bare spark-submit of ours: errors, to stderr."""
+    local = resources.files("kyros_spark.spark") / "log4j2.properties"
+    return local.read_text(encoding="utf-8").replace(":-off}", ":-error}")
 
 
 def check_folder(folder: Path) -> None:

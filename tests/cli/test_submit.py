@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,13 +36,17 @@ def test_a_job_ends_with_its_result_line_and_exit_code(tmp_path):
     portfolio = Portfolio(tmp_path).write_sources()
     done = submit("clean", portfolio)
     assert done.returncode == 0, done.stderr[-2000:]
-    line = json.loads(done.stdout.splitlines()[-1])
+    line = json.loads(done.stdout)  # the log is elsewhere
     assert (line["stage"], line["status"], line["batch"]) == ("clean", "done", FIRST)
     assert (line["rows_in"], line["rows_out"], line["rows_rejected"]) == (172, 172, 0)
     assert line["outputs"]["policies"]["path"] == str(portfolio.base / "policies")
 
+    told = [json.loads(text)["message"] for text in done.stderr.splitlines() if text[:1] == "{"]
+    assert "clean 2023: done" in told
+    assert not re.search(r"^\S+ \S+ (INFO|WARN) ", done.stderr, re.MULTILINE)
+
     portfolio.source().unlink()
     failed = submit("clean", portfolio)
     assert failed.returncode == 3, failed.stderr[-2000:]
-    line = json.loads(failed.stdout.splitlines()[-1])
+    line = json.loads(failed.stdout)
     assert (line["status"], line["error"]["type"]) == ("failed", "SourceNotFoundError")

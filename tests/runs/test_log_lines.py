@@ -31,3 +31,20 @@ def test_lines_of_a_run_name_it_and_lines_outside_do_not(monkeypatch):
     assert known.items() <= begun.items() and "models" not in begun
     assert {**known, "models": {"glm": "3"}, "rows": 2, "level": "warning"}.items() <= model.items()
     assert not known.keys() & after.keys()
+
+
+def test_lines_go_where_a_function_writes_them_and_to_stderr_if_it_cannot(capsys):
+    written = []
+
+    def write(text):
+        if "gone" in text:
+            raise ConnectionError
+        written.append(text)
+
+    with log.handlers_of_their_own():
+        log.write_log_by(write)
+        log.event("joined")
+        log.event("Java is gone")
+    (line,) = written
+    assert json.loads(line)["message"] == "joined" and line.endswith("\n")
+    assert json.loads(capsys.readouterr().err)["message"] == "Java is gone"

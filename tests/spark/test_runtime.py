@@ -9,6 +9,8 @@ import pytest
 
 from kyros_spark.errors import PlatformError
 from kyros_spark.spark import java, runtime
+from kyros_spark.spark.java import JavaHome
+from kyros_spark.spark.launchers import install_launchers
 
 JARS = ["delta-spark_4.1_2.13-4.4.0.jar", "delta-storage-4.4.0.jar"]
 
@@ -234,13 +236,18 @@ def test_installing_replaces_the_jars_of_an_earlier_spark(spark, tmp_path):
 
 def test_spark_submit_finds_its_spark_and_our_python_without_activation(spark, tmp_path):
     (tmp_path / "bin").mkdir()
-    runtime.install_launchers(tmp_path)
+    install_launchers(tmp_path, spark, JavaHome(tmp_path / "java", 17))
     any_python = [sys.executable, "-I", "-S", tmp_path / "bin" / "find_spark_home.py"]
     found = subprocess.run(any_python, capture_output=True, text=True)
     assert Path(found.stdout.strip()) == spark
     load = f"unset PYSPARK_PYTHON; . {spark}/conf/spark-env.sh; echo $PYSPARK_PYTHON"
     told = subprocess.run(["/bin/sh", "-c", load], capture_output=True, text=True)
     assert told.stdout.strip() == sys.executable
+    log = spark / "conf" / "log4j2.properties"
+    assert "rootLogger.level = ${env:KYROS_SPARK_LOG:-error}" in log.read_text()
+    log.write_text("rootLogger.level = debug\n")
+    install_launchers(tmp_path, spark, JavaHome(tmp_path / "java", 17))
+    assert log.read_text() == "rootLogger.level = debug\n", "somebody else's stays"
 
 
 def test_set_up_ends_with_one_sentence_and_an_exit_code(bare, caplog):

@@ -1,4 +1,4 @@
-"""Start Java without the module of which it warns on every screen.
+"""Write launchers that start Spark from the set-up's environment, and Java without a warning.
 
 Spark asks each JVM for `jdk.incubator.vector`, which MLlib alone uses, and Java then begins with
 "WARNING: Using incubator modules". No option silences that, so local sessions run Java through a
@@ -10,10 +10,39 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import sys
 from pathlib import Path
 
-from kyros_spark.spark.archive import ArchiveError, check_folder
+from kyros_spark.spark.archive import ArchiveError, check_folder, submitted_log
 from kyros_spark.spark.java import JDK_SHIM, JavaHome, replace_file
+
+
+def install_launchers(venv: Path, spark: Path, java: JavaHome) -> None:
+    """Let `venv`/bin/spark-submit run without activation, on this Python and a Java without a word.
+
+    Spark's launcher asks whichever python3 is on PATH where Spark is, and runs jobs with it too.
+    Spark's location is therefore written into find_spark_home.py, and spark-env.sh names our Python
+    and Java unless the environment names others. Spark logs errors alone, unless KYROS_SPARK_LOG
+    names a level.
+
+    spark: the folder of the installed pyspark.
+    """
+    finder = venv / "bin" / "find_spark_home.py"
+    finder.unlink(missing_ok=True)
+    finder.write_text(
+        f"# Spark's launcher runs this to learn where Spark is.\nprint({str(spark)!r})\n"
+    )
+    conf = spark / "conf"
+    conf.mkdir(exist_ok=True)
+    log, own = conf / "log4j2.properties", submitted_log()
+    if not log.exists() or log.read_text("utf-8").startswith(own.partition("\n")[0]):
+        log.write_text(own, encoding="utf-8")  # somebody else's stays
+    is_ours = java.home.is_relative_to(venv)
+    home = java.home if is_ours else install_quiet_java(venv, java)
+    defaults = {"PYSPARK_PYTHON": sys.executable, "JAVA_HOME": str(home)}
+    (conf / "spark-env.sh").write_text(
+        "".join(f'{name}="${{{name}:-{value}}}"\n' for name, value in defaults.items())
+    )
 
 
 def install_quiet_java(venv: Path, java: JavaHome) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kyros_spark.spark.java import JavaHome, find_java
-from kyros_spark.spark.quiet_java import install_quiet_java, quiet_home
+from kyros_spark.spark.launchers import install_quiet_java, quiet_home
 
 MODULE = "--add-modules=jdk.incubator.vector"
 

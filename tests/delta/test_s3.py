@@ -82,9 +82,8 @@ class Job:
             "--jars", jars, *(part for one in settings for part in ("--conf", one)),
             *(script or (ROOT / "jobs/run.py", "--config", portfolio.config_file())), *words,
         ]  # fmt: skip
-        # spark-submit gives the driver's stderr to its own stdout; Spark's log is in the other.
-        self.out, spark_log = (portfolio.folder / f"{name}.{end}" for end in ("out", "log"))
-        with self.out.open("w") as out, spark_log.open("w") as log:
+        self.out, self.log = (portfolio.folder / f"{name}.{end}" for end in ("out", "log"))
+        with self.out.open("w") as out, self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [str(word) for word in command], stdout=out, stderr=log,
                 cwd=portfolio.folder, start_new_session=True,
@@ -94,10 +93,10 @@ class Job:
     def line(self):
         """Wait for the end; return the result line."""
         self.process.wait(timeout=500)
-        return json.loads(self.told().splitlines()[-1])
+        return json.loads(self.out.read_text().splitlines()[-1])
 
     def told(self):
-        return self.out.read_text()
+        return self.out.read_text() + self.log.read_text()
 
     def kill_once(self, pattern):
         """Kill driver and JVM as soon as the log says so."""
@@ -145,7 +144,7 @@ def test_a_killed_chain_goes_on_where_it_stopped(killed):
 
 
 def test_the_dead_drivers_lease_was_waited_for_and_taken_over(killed, portfolio):
-    log = (portfolio.folder / "again.out").read_text()
+    log = (portfolio.folder / "again.log").read_text()
     assert "waiting up to 30 s to see whether it is alive" in log
     assert "gave no sign of life" in log
 

@@ -28,6 +28,7 @@ _SILENT = "-Xlog:cds*=off:stdout"
 _OURS = re.compile(r'(PYSPARK_PYTHON|JAVA_HOME)="\$\{\1:-[^\n]*\}"\n')
 _USE = re.compile(rf"\s*-Xshare:auto -XX:SharedArchiveFile=(\S+) {re.escape(_SILENT)}")
 _CHUNK = 1 << 20
+SUBMITTED_LOG = "kyros-log4j2.properties"  # in Spark's conf folder, read by those who name it
 
 
 class ArchiveError(KyrosError):
@@ -143,15 +144,13 @@ def conf_folder(spark: Installation) -> Path | None:
 
 def _counts(entry: Path) -> bool:
     """Return whether a file of Spark's conf folder says anything that we do not say ourselves."""
-    if entry.suffix == ".template":
+    if entry.suffix == ".template" or entry.name == SUBMITTED_LOG:
         return False
-    if entry.name == "log4j2.properties":
-        return entry.read_text("utf-8") != submitted_log()
     return entry.name != "spark-env.sh" or _OURS.sub("", entry.read_text("utf-8")).strip() != ""
 
 
 def submitted_log() -> str:
-    """Return what Spark logs under a bare spark-submit of ours: errors, to stderr."""
+    """Return what Spark logs under spark-submit with conf/spark/local.conf: errors, to stderr."""
     local = resources.files("kyros_spark.spark") / "log4j2.properties"
     return local.read_text(encoding="utf-8").replace(":-off}", ":-error}")
 

@@ -13,7 +13,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from kyros_spark.spark.archive import ArchiveError, check_folder, submitted_log
+from kyros_spark.spark.archive import SUBMITTED_LOG, ArchiveError, check_folder, submitted_log
 from kyros_spark.spark.java import JDK_SHIM, JavaHome, replace_file
 
 
@@ -22,8 +22,8 @@ def install_launchers(venv: Path, spark: Path, java: JavaHome) -> None:
 
     Spark's launcher asks whichever python3 is on PATH where Spark is, and runs jobs with it too.
     Spark's location is therefore written into find_spark_home.py, and spark-env.sh names our Python
-    and Java unless the environment names others. Spark logs errors alone, unless KYROS_SPARK_LOG
-    names a level.
+    and Java unless the environment names others. A file for Spark's log lies where conf/spark/
+    local.conf finds it: errors alone, unless KYROS_SPARK_LOG names a level.
 
     spark: the folder of the installed pyspark.
     """
@@ -34,9 +34,7 @@ def install_launchers(venv: Path, spark: Path, java: JavaHome) -> None:
     )
     conf = spark / "conf"
     conf.mkdir(exist_ok=True)
-    log, own = conf / "log4j2.properties", submitted_log()
-    if not log.exists() or log.read_text("utf-8").startswith(own.partition("\n")[0]):
-        log.write_text(own, encoding="utf-8")  # somebody else's stays
+    (conf / SUBMITTED_LOG).write_text(submitted_log(), encoding="utf-8")
     is_ours = java.home.is_relative_to(venv)
     home = java.home if is_ours else install_quiet_java(venv, java)
     defaults = {"PYSPARK_PYTHON": sys.executable, "JAVA_HOME": str(home)}

@@ -15,7 +15,7 @@ from service_model import faults
 from kyros_spark.cli.parser import parser
 
 SERVERLESS = ["application", *STAGES, "run"]
-LOCAL_ONLY = {"spark.master", "spark.driver.memory", "spark.driver.bindAddress", "spark.driver.host",
+LOCAL_ONLY = {"spark.driver.extraJavaOptions", "spark.master", "spark.driver.memory", "spark.driver.bindAddress", "spark.driver.host",
               "spark.ui.enabled", "spark.databricks.delta.snapshotPartitions",
               "spark.databricks.delta.allFilesInCrc.enabled",
               "spark.sql.shuffle.partitions",

@@ -103,7 +103,7 @@ def test_settings_in_sparks_conf_folder_stay_in_force(spark, monkeypatch):
     for name, text, is_used in (
         ("spark-env.sh", own, True),
         ("log4j2.properties.template", "rootLogger", True),
-        ("log4j2.properties", archive.submitted_log(), True),
+        (archive.SUBMITTED_LOG, archive.submitted_log(), True),
         ("log4j2.properties", "rootLogger.level = debug\n", False),
         ("spark-env.sh", own + "export SPARK_LOCAL_DIRS=/fast\n", False),
         ("spark-defaults.conf", "spark.jars.ivySettings /mirror.xml\n", False),

@@ -6,9 +6,10 @@ from kyros_spark.config import SparkSettings
 from kyros_spark.spark.default_settings import DELTA, LOCAL
 
 CONF = Path(__file__).parents[2] / "conf" / "spark" / "local.conf"
-# Only the file has these: a local session listens on SPARK_LOCAL_IP, and sets each Arrow batch's
-# rows where it needs them.
+# Only the file has these: a local session listens on SPARK_LOCAL_IP, names its own log's settings,
+# and sets each Arrow batch's rows where it needs them.
 FOR_SUBMIT = {
+    "spark.driver.extraJavaOptions",
     "spark.driver.bindAddress", "spark.driver.host", "spark.sql.execution.arrow.maxRecordsPerBatch",
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ import pytest
 
 from kyros_spark.errors import PlatformError
 from kyros_spark.spark import java, runtime
+from kyros_spark.spark.archive import SUBMITTED_LOG
 from kyros_spark.spark.java import JavaHome
 from kyros_spark.spark.launchers import install_launchers
 
@@ -243,11 +244,9 @@ def test_spark_submit_finds_its_spark_and_our_python_without_activation(spark, t
     load = f"unset PYSPARK_PYTHON; . {spark}/conf/spark-env.sh; echo $PYSPARK_PYTHON"
     told = subprocess.run(["/bin/sh", "-c", load], capture_output=True, text=True)
     assert told.stdout.strip() == sys.executable
-    log = spark / "conf" / "log4j2.properties"
-    assert "rootLogger.level = ${env:KYROS_SPARK_LOG:-error}" in log.read_text()
-    log.write_text("rootLogger.level = debug\n")
-    install_launchers(tmp_path, spark, JavaHome(tmp_path / "java", 17))
-    assert log.read_text() == "rootLogger.level = debug\n", "somebody else's stays"
+    log = (spark / "conf" / SUBMITTED_LOG).read_text()
+    assert "rootLogger.level = ${env:KYROS_SPARK_LOG:-error}" in log
+    assert SUBMITTED_LOG in (Path(__file__).parents[2] / "conf/spark/local.conf").read_text()
 
 
 def test_set_up_ends_with_one_sentence_and_an_exit_code(bare, caplog):

@@ -94,7 +94,7 @@ def factor_rows(
     """
     names = {f"{name}_{model.number}": name for name in SUMS}
     for part in context.parts:
-        by_level = _by_level(sums, part, names)
+        by_level = sums_by_level(sums, part, names)
         for factor, order in levels.items():
             filled = [(n, level, by_level[factor, level])
                       for n, level in enumerate(order, start=1)
@@ -124,7 +124,7 @@ def dislocation_rows(
     moved, bands = f"moved_{pair.number}", [f"band{n}_{pair.number}" for n in range(len(BANDS))]
     names = {name: name for name in ("_size", moved, *bands)}
     for part in context.parts:
-        by_level = _by_level(sums, part, names)
+        by_level = sums_by_level(sums, part, names)
         first = next(iter(levels))  # the levels of any one factor add up to all rows
         whole = column_sums(
             [v for (factor, _), v in by_level.items() if factor == first], list(names)
@@ -155,13 +155,19 @@ def dislocation_rows(
                 }
 
 
-def _by_level(
-    sums: Sequence[Mapping[str, Any]], part: str, names: Mapping[str, str]
-) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return the sums of a part (or of all parts) by factor and level, columns renamed."""
-    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+def sums_by_level(
+    sums: Sequence[Mapping[str, Any]],
+    part: str,
+    names: Mapping[str, str],
+    by: Sequence[str] = ("factor", "level"),
+) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Return the sums of a part (or of all parts) by factor and level, columns renamed.
+
+    names: the new name of each column that is summed. by: the columns of the key.
+    """
+    rows: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in sums:
         if part in (row["part"], WHOLE):
             renamed = {name: row[column] for column, name in names.items()}
-            rows.setdefault((row["factor"], row["level"]), []).append(renamed)
+            rows.setdefault(tuple(row[name] for name in by), []).append(renamed)
     return {key: column_sums(level_rows, list(names.values())) for key, level_rows in rows.items()}

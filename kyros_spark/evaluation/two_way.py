@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from kyros_spark.aggregates.rows import RowSource
+from kyros_spark.evaluation.charts import sums_by_level
 from kyros_spark.evaluation.factors import (
     OTHER_LEVELS,
     Factors,
@@ -17,14 +18,14 @@ from kyros_spark.evaluation.factors import (
     level_codes,
 )
 from kyros_spark.evaluation.measures import Measures
-from kyros_spark.evaluation.metrics import column_sums, ratio
+from kyros_spark.evaluation.metrics import ratio
 from kyros_spark.evaluation.results import EvaluationContext
-from kyros_spark.evaluation.rows import SUMS, WHOLE, row_columns
+from kyros_spark.evaluation.rows import SUMS, row_columns
 from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.evaluation.sums_by_group import SumsByGroup
 
 MOST_LEVELS = 30  # of a factor; the others are added up, since a picture of more is not read
-_BY = ("factor", "other_factor", "level", "other_level", "part")
+_CELL = ("factor", "other_factor", "level", "other_level")
 FactorPairs = Sequence[tuple[str, str]]
 
 
@@ -40,7 +41,7 @@ class TwoWaySums(SumsByGroup):
     ) -> None:
         """Take pairs of factors, the levels that keep their names, and the models."""
         names = [f"{name}_{model.number}" for model in models for name in SUMS]
-        super().__init__(_BY, ["_size", *names])
+        super().__init__((*_CELL, "part"), ["_size", *names])
         self._pairs, self._factors = pairs, factors
         self._large, self._models = large, models
 
@@ -83,7 +84,7 @@ def two_way_sums(
     extra: columns that judging needs besides the models' own and the factors.
     large: the levels of each factor that keep their names; the others are summed as OTHER_LEVELS.
     """
-    needed = row_columns([*models], *extra, *factors)
+    needed = row_columns(models, *extra, *factors)
     return rows.aggregate(needed, lambda: TwoWaySums(pairs, factors, large, models)).result()
 
 
@@ -110,12 +111,7 @@ def two_way_rows(
     names = {f"{name}_{model.number}": name for name in SUMS}
     place = {name: {level: n for n, level in enumerate(of, 1)} for name, of in levels.items()}
     for part in context.parts:
-        cells: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
-        for row in sums:
-            if part in (row["part"], WHOLE):
-                key = (row["factor"], row["other_factor"], row["level"], row["other_level"])
-                cells.setdefault(key, []).append({new: row[old] for old, new in names.items()})
-        added = {key: column_sums(of, tuple(SUMS)) for key, of in cells.items()}
+        added = sums_by_level(sums, part, names, _CELL)
         units: dict[tuple[str, str], float] = {}
         for (factor, other, *_), cell in added.items():
             units[factor, other] = units.get((factor, other), 0.0) + (cell["units"] or 0.0)

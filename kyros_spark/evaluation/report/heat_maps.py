@@ -26,8 +26,8 @@ def heat_maps(evaluation: EvaluationRows, models: Sequence[str]) -> list[dict[st
             "factor": factor,
             "other": other,
             "model": model,
-            "columns": _levels(cells.values(), "other_level"),
-            "rows": _rows(cells, evaluation.min_exposure),
+            "columns": (columns := _levels(cells.values(), "other_level")),
+            "rows": _rows(cells, columns, evaluation.min_exposure),
         }
         for (factor, other), by_model in maps.items()
         for model, cells in by_model.items()
@@ -39,8 +39,9 @@ def _levels(rows: Any, column: str) -> list[str]:
     return sorted(places, key=lambda level: places[level])
 
 
-def _rows(cells: Cells, min_exposure: float) -> list[tuple[str, list[dict[str, Any]]]]:
-    columns = _levels(cells.values(), "other_level")
+def _rows(
+    cells: Cells, columns: Sequence[str], min_exposure: float
+) -> list[tuple[str, list[dict[str, Any]]]]:
     return [
         (level, [_cell(cells.get((level, other)), min_exposure) for other in columns])
         for level in _levels(cells.values(), "level")

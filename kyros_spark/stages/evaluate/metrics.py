@@ -85,27 +85,27 @@ def _losses(run: Run, batch: JudgedBatch) -> Rows:
         return loss_sums(rows, rows.extra, labelled, means)
 
 
-def factors_and_moves(batch: JudgedBatch) -> tuple[Rows, Rows]:
-    """Return the rows of `evaluation_factors`, and those of `evaluation_lift` by segment."""
+def factors_and_moves(batch: JudgedBatch) -> tuple[Rows, Rows, Rows]:
+    """Return the rows of `evaluation_factors`, those of `evaluation_lift` by segment, and those of
+    `evaluation_two_way`, whose factors are among the first."""
     settings, context, rows = batch.settings, batch.context, batch.input.rows
     names, judged = factor_names(batch.config, settings), batch.judged
     if not names or not judged:
-        return [], []
+        return [], [], []
     factors, order = _grouped(batch, names)
     large = rows.largest_levels(factors, settings.max_levels)
     sums = factor_sums(rows, rows.extra, factors, large, judged, batch.pairs)
     ordered = ordered_levels(sums, order)
     by_level = [row for m in judged for row in factor_rows(context, m, sums, ordered)]
     moves = [row for pair in batch.pairs for row in dislocation_rows(context, pair, sums, ordered)]
-    return by_level, moves
+    return by_level, moves, _combinations(batch, factors, order)
 
 
-def combinations(batch: JudgedBatch) -> Rows:
-    """Return the rows of `evaluation_two_way`."""
+def _combinations(batch: JudgedBatch, grouped: Factors, order: dict[str, list[str]]) -> Rows:
     pairs, rows, judged = batch.settings.two_way, batch.input.rows, batch.judged
-    if not pairs or not judged:
+    if not pairs:
         return []
-    factors, order = _grouped(batch, tuple(dict.fromkeys(name for pair in pairs for name in pair)))
+    factors = {name: grouped[name] for pair in pairs for name in pair}
     large = rows.largest_levels(factors, min(MOST_LEVELS, batch.settings.max_levels))
     sums = two_way_sums(rows, rows.extra, pairs, factors, large, judged)
     ordered = ordered_levels(level_sizes(sums), order)

@@ -26,7 +26,6 @@ from kyros_spark.stages.evaluate.judgeable import account_details, judgeable, wi
 from kyros_spark.stages.evaluate.judged_input import BatchReader, JudgedInput
 from kyros_spark.stages.evaluate.metrics import (
     JudgedBatch,
-    combinations,
     factor_names,
     factors_and_moves,
     metrics_and_lift,
@@ -118,9 +117,8 @@ def _evaluate(
         by_two: list[dict[str, Any]] = []
         if settings.tier == "full":
             with run.phase("factors"):
-                by_level, moves = factors_and_moves(judged)
+                by_level, moves, by_two = factors_and_moves(judged)
                 lift += moves
-                by_two = combinations(judged)
     models = judged.models
     with run.phase("write"):
         names = [model.name for model in models]

@@ -1,4 +1,4 @@
-"""Say what each price of a prepared batch is made of, feature by feature.
+"""Compare one batch with the training batches and the batch before, and judge it by rules.
 
 spark-submit --properties-file conf/spark/local.conf \\
     jobs/monitor.py --config conf/demo.yaml --batch 2023

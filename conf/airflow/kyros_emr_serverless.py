@@ -50,4 +50,5 @@ with DAG(
         stage("prepare", "--batch", BATCH),
         stage("train"),  # on the settings' train.batches, once: later months find it done
         stage("predict", "--batch", BATCH),
+        stage("monitor", "--batch", BATCH),
     )

@@ -37,4 +37,7 @@ with DAG(
         BashOperator(
             task_id="predict", bash_command=f"{SUBMIT}/predict.py {CONFIG} --batch {BATCH}"
         ),
+        BashOperator(
+            task_id="monitor", bash_command=f"{SUBMIT}/monitor.py {CONFIG} --batch {BATCH}"
+        ),
     )

@@ -25,6 +25,7 @@ runs = [
     ks.prepare(spark, config, batch),
     ks.train(spark, config),
     ks.predict(spark, config, batch),
+    ks.monitor(spark, config, batch),
 ]
 
 # COMMAND ----------

@@ -21,8 +21,8 @@ from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 
 from kyros_spark import profiler
 from kyros_spark.aggregates.state import AnyState
+from kyros_spark.spark.arrow_frames import arrow_of
 from kyros_spark.spark.persisted import persisted
-from kyros_spark.spark_version import has_to_arrow
 from kyros_spark.tables.ddl import quoted
 
 BATCH_ROWS = 65_536  # of local rows: arrays of a column stay in the processor's cache
@@ -149,14 +149,13 @@ def rows_of(rows: RowSource | DataFrame) -> RowSource:
     return ExecutorRows(cast(DataFrame, rows))
 
 
-def collected(frame: DataFrame) -> DriverRows:
-    """Return all rows of a frame as Arrow in this process: one execution of Spark.
+def collected(frame: DataFrame, rows: int = 0) -> DriverRows:
+    """Return all rows of a frame as Arrow in this process.
 
-    The caller sees to it that they fit: see `spark.local_rows`. Texts are held as codes.
+    rows: about how many; 0 where few. The caller sees to it that they fit: see `spark.local_rows`.
+    Texts are held as codes.
     """
-    return in_process(
-        frame.toArrow() if has_to_arrow(frame.sparkSession.version) else _as_arrow(frame)
-    )
+    return in_process(arrow_of(frame, rows))
 
 
 def in_process(table: pa.Table, key: Sequence[str] = ()) -> DriverRows:
@@ -171,21 +170,3 @@ def in_process(table: pa.Table, key: Sequence[str] = ()) -> DriverRows:
             column = column.dictionary_encode().unify_dictionaries()
         table = table.set_column(n, name, column.combine_chunks())
     return DriverRows(table)
-
-
-def _as_arrow(frame: DataFrame) -> pa.Table:
-    """Return a frame's rows where Spark has no toArrow; pandas would take NULL for NaN."""
-
-    def pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            out = pa.BufferOutputStream()
-            with pa.ipc.new_stream(out, batch.schema) as stream:
-                stream.write_batch(batch)
-            yield pa.RecordBatch.from_arrays([pa.array([out.getvalue().to_pybytes()])], ["rows"])
-
-    tables = [
-        pa.ipc.open_stream(bytes(row["rows"])).read_all()
-        for row in frame.mapInArrow(pack, "rows binary").collect()
-    ]
-    # Without any row, pandas knows the types as well as Arrow does.
-    return pa.concat_tables(tables) if tables else pa.Table.from_pandas(frame.toPandas())

@@ -82,13 +82,16 @@ def layout_at(spark: SparkSession, folder: str, version: int) -> TableLayout | N
 def _replay(
     spark: SparkSession, folder: str, version: int
 ) -> tuple[pq.ParquetFile | None, list[list[dict[str, Any]]]] | None:
-    """Return the last checkpoint, if there is one, and the commits behind it up to a version."""
+    """Return the last checkpoint, if there is one, and the commits behind it up to a version.
+
+    Of a version before the last checkpoint, or of one of another kind, all commits from the first.
+    """
     start, checkpoint = 0, None
     last = json.loads(read_whole(spark, f"{folder}/_delta_log/_last_checkpoint") or b"{}")
-    if last:
+    if last and _is_usable(last, version):
         name = f"{int(last['version']):020d}.checkpoint.parquet"
         data = read_whole(spark, f"{folder}/_delta_log/{name}")
-        if not _is_usable(last, version) or data is None:
+        if data is None:
             return None
         start, checkpoint = int(last["version"]) + 1, pq.ParquetFile(io.BytesIO(data))
     if version - start > _MOST_COMMITS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
@@ -23,6 +23,13 @@ from kyros_spark.storage.files import local_path
 from kyros_spark.storage.traffic import count_read
 from kyros_spark.tables.ddl import quoted
 
+UNREADABLE = (
+    OSError,
+    KeyError,
+    ValueError,
+    pa.ArrowException,
+)  # by us: Spark reads it, or says why
+
 
 @dataclass(frozen=True)
 class PlainTable:
@@ -32,6 +39,10 @@ class PlainTable:
     layout: TableLayout
     files: Sequence[Mapping[str, Any]]
 
+    def by_path(self) -> PlainTable:
+        """Return the files in the order of their paths, in which predict's tasks take them."""
+        return replace(self, files=sorted(self.files, key=lambda file: str(file["path"])))
+
     def rows(
         self, partition: Mapping[str, str], columns: Sequence[str], key: Sequence[str] = ()
     ) -> pa.Table | None:
@@ -40,8 +51,7 @@ class PlainTable:
         partition: values of columns that the table is partitioned by. key: columns whose texts are
         read as they are, since nearly every row has another.
         """
-        # Spark names a file that is damaged.
-        with suppress(OSError, KeyError, ValueError, pa.ArrowException):
+        with suppress(*UNREADABLE):
             parts = list(self.parts(partition, columns, key))
             return pa.concat_tables(parts).unify_dictionaries() if parts else None
         return None
@@ -52,7 +62,7 @@ class PlainTable:
         """Yield the rows of one file of a partition after another.
 
         Raises:
-            OSError, KeyError, ValueError, ArrowException: only Spark can read them.
+            UNREADABLE: only Spark can read them.
         """
         for file in self.files:
             values = file["partitionValues"]
@@ -64,9 +74,9 @@ class PlainTable:
     ) -> list[dict[str, Any]] | None:
         """Return the distinct rows of columns of texts, in memory for one file at a time."""
         rows: dict[tuple[Any, ...], None] = {}
-        with suppress(OSError, KeyError, ValueError, pa.ArrowException):
+        with suppress(*UNREADABLE):
             for part in self.parts(partition, columns):
-                rows |= dict.fromkeys(_distinct(part))
+                rows |= dict.fromkeys(_distinct(_shortest(part)))
             return [dict(zip(columns, row, strict=True)) for row in rows]
         return None
 
@@ -80,11 +90,13 @@ class PlainTable:
         coded = set(inside) - set(key)
         texts = [name for name in coded if pa.types.is_string(schema.field(name).type)]
         parquet = pq.ParquetFile(path, coerce_int96_timestamp_unit="us", read_dictionary=texts)
-        rows = parquet.read(inside)
-        for name in set(columns) & set(partition_by):
-            field = pa.scalar(file["partitionValues"][name]).cast(schema.field(name).type)
-            same = pa.repeat(field, parquet.metadata.num_rows)
-            rows = rows.append_column(name, same.dictionary_encode() if _is_text(field) else same)
+        same = _same_in_all_rows(parquet.metadata, texts)
+        rows = parquet.read([name for name in inside if name not in same])
+        of_partition = set(columns) & set(partition_by)
+        same |= {name: file["partitionValues"][name] for name in of_partition}
+        for name, value in same.items():
+            kind = schema.field(name).type
+            rows = rows.append_column(name, _repeated(pa.scalar(value).cast(kind), parquet))
         rows = rows.select(list(columns))
         count_read(rows.nbytes)
         return rows
@@ -137,6 +149,13 @@ def small_rows(
     return [row.asDict(recursive=True) for row in frame.collect()]
 
 
+def _shortest(rows: pa.Table) -> pa.Table:
+    """Return one row where each column holds one text throughout, else all."""
+    columns = [chunk for column in rows.columns for chunk in column.chunks]
+    is_one = all(len(chunk.dictionary) == 1 and not chunk.null_count for chunk in columns)
+    return rows.slice(0, 1) if is_one and len(columns) == len(rows.columns) else rows
+
+
 def _distinct(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
     """Yield the distinct rows of columns of texts that are held as codes."""
     combined, texts = np.zeros(rows.num_rows, np.int64), []
@@ -158,5 +177,30 @@ def _local(moment: datetime | None) -> datetime | None:
     return moment.astimezone().replace(tzinfo=None) if moment is not None else None
 
 
-def _is_text(value: pa.Scalar) -> bool:
-    return bool(pa.types.is_string(value.type))
+def _repeated(value: pa.Scalar, parquet: pq.ParquetFile) -> pa.Array:
+    """Return a value for each row of a file; a text as codes."""
+    rows = parquet.metadata.num_rows
+    if not pa.types.is_string(value.type) or not value.is_valid:
+        same = pa.repeat(value, rows)
+        return same.dictionary_encode() if pa.types.is_string(value.type) else same
+    codes = pa.array(np.zeros(rows, np.int32))
+    return pa.DictionaryArray.from_arrays(codes, pa.array([value.as_py()]))
+
+
+def _same_in_all_rows(metadata: pq.FileMetaData, names: Sequence[str]) -> dict[str, str]:
+    """Return the columns of texts, among these, that hold one value throughout, with that value.
+
+    The footer tells: an end that was cut off would differ from the other one.
+    """
+    places = {metadata.schema.column(n).path: n for n in range(metadata.num_columns)}
+    same: dict[str, str] = {}
+    for name in names if metadata.num_row_groups else ():
+        ends: set[str | None] = set()
+        for group in range(metadata.num_row_groups):
+            told = metadata.row_group(group).column(places[name]).statistics
+            known = told is not None and told.has_min_max and told.null_count == 0
+            ends |= {told.min, told.max} if known else {None}
+        (end, *others) = ends
+        if end is not None and not others:
+            same[name] = end
+    return same

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from kyros_spark.doctor.verdict import Check, fail, ok, warn
+from kyros_spark.spark.driver_heap import spark_bytes
 
 # A scoring worker holds numpy, pandas, pyarrow, compiled kernels and one Arrow batch.
 _WORKER_BYTES = 400 << 20
-# The power of two that each of Spark's unit letters stands for.
-_UNITS = {"b": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -32,12 +31,6 @@ def machine_bytes() -> int | None:
             continue
         limits += [int(text)] if text.isdigit() else []
     return min(limits, default=None)
-
-
-def spark_bytes(text: str) -> int:
-    """Return the bytes of a size as Spark writes it (3g, 512m; a bare number is MiB), or 0."""
-    match = re.fullmatch(r"\s*(\d+)\s*([bkmgtp]?)b?\s*", text.lower())
-    return int(match[1]) << _UNITS[match[2] or "m"] if match else 0
 
 
 def local_memory(driver_memory: str, machine: int | None, cores: int | None = None) -> Check:

@@ -28,12 +28,14 @@ ByPart = Mapping[str, Mapping[str, Totals]]
 class ClaimPlan:
     """The models whose targets are known, the bins of their predictions, and the segments.
 
-    bins: by model number. segments: the levels of each that are looked at.
+    bins: by model number. segments: the levels of each that are looked at. with_test: whether the
+    test part of a training batch is summed by itself, too.
     """
 
     models: tuple[EvaluatedModel, ...]
     bins: Mapping[int, ColumnBins]
     segments: Mapping[str, tuple[str, ...]]
+    with_test: bool = False
 
     def state(self) -> KeyedSums:
         """Return sums of no rows."""
@@ -41,7 +43,7 @@ class ClaimPlan:
 
     def _grouped(self, batch: pa.RecordBatch) -> Iterator[Grouped]:
         measures = Measures(batch)
-        is_test = _is_level(measures, "split", TEST)
+        is_test = _is_level(measures, "split", TEST) if self.with_test else None
         slices = {
             segment: _codes(measures, segment, levels) for segment, levels in self.segments.items()
         }
@@ -55,9 +57,11 @@ class ClaimPlan:
             arrays = {name: column.values for name, column in values.items()}
             bins = self.bins[model.number]
             predicted = bins.places(measures.prediction(model).values)
-            for part, rows in (("", judges), (TEST, judges & is_test)):
-                codes = np.where(rows, predicted, -1)
-                yield Grouped(_part(model, part, ""), bins.names, codes, arrays)
+            codes = np.where(judges, predicted, -1)
+            yield Grouped(_part(model, "", ""), bins.names, codes, arrays)
+            if is_test is not None:
+                codes = np.where(judges & is_test, predicted, -1)
+                yield Grouped(_part(model, TEST, ""), bins.names, codes, arrays)
             for segment, of_rows in slices.items():
                 codes = np.where(judges, of_rows, -1)
                 part = _part(model, "", segment)

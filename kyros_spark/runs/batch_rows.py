@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, reduce
 
 import pyarrow as pa
@@ -10,16 +10,51 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from kyros_spark.aggregates.rows import (
+    BATCH_ROWS,
+    Change,
     DriverRows,
     ExecutorRows,
     RowSource,
     collected,
     in_process,
 )
-from kyros_spark.delta.partition_rows import PlainTable, plain_table
+from kyros_spark.aggregates.state import AnyState
+from kyros_spark.delta.partition_rows import UNREADABLE, PlainTable, plain_table
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun
 from kyros_spark.tables.ddl import quoted
+
+
+class FileRows:
+    """Rows of files, in memory for one file at a time."""
+
+    def __init__(
+        self,
+        tables: Sequence[tuple[PlainTable, Mapping[str, str]]],
+        otherwise: Callable[[], RowSource],
+    ) -> None:
+        """Take tables with the partition of each, and the rows where only Spark can read them."""
+        self._tables, self._otherwise = tables, otherwise
+
+    def aggregate(self, columns: Sequence[str], new_state: Callable[[], AnyState]) -> AnyState:
+        """Return the state of all rows."""
+        state = new_state()
+        for table, partition in self._tables:
+            parts = table.parts(partition, columns)
+            while True:
+                try:
+                    part = next(parts, None)
+                except UNREADABLE:  # Spark names a file that is damaged
+                    return self._otherwise().aggregate(columns, new_state)
+                if part is None:
+                    break
+                for batch in part.to_batches(max_chunksize=BATCH_ROWS):
+                    state.add(batch)
+        return state
+
+    def changed(self, columns: Sequence[str], change: Change) -> RowSource:
+        """Return the rows that ``change`` makes of these columns."""
+        return self._otherwise().changed(columns, change)
 
 
 class BatchRows:
@@ -31,6 +66,7 @@ class BatchRows:
         """Take the runs by batch, and the number of policies, which decides where rows are held."""
         self._portfolio, self._table = portfolio, table
         self._versions = {batch: run.outputs[table] for batch, run in runs.items()}
+        self._rows = policies
         self._is_few = 0 < policies <= portfolio.config.spark.local_rows
 
     def select(self, columns: Sequence[str], **partition: str) -> RowSource:
@@ -44,16 +80,26 @@ class BatchRows:
         for name, value in partition.items():
             frame = frame.where(F.col(name) == value)
         frame = frame.select(*names)
-        return collected(frame) if self._is_few else ExecutorRows(frame)
+        return collected(frame, self._rows) if self._is_few else ExecutorRows(frame)
+
+    def streamed(self, columns: Sequence[str], **partition: str) -> RowSource:
+        """Return columns of the rows as `select` does, for one sum: a file at a time, if few."""
+        plain = [(table, {"batch_id": batch}) for batch, table in self._plain.items()]
+        readable = [(table, by | partition) for table, by in plain if table is not None]
+        if not self._is_few or len(readable) < len(plain):
+            return self.select(columns, **partition)
+        return FileRows(readable, lambda: self.select(columns, **partition))
 
     def held(self, columns: Sequence[str], key: Sequence[str] = ()) -> pa.Table:
         """Return columns of the rows as Arrow; call it only where they fit in this process.
 
-        key: columns whose texts may stay as they are, since nearly every row has another.
+        key: columns whose texts may stay as they are, since nearly every row has another. The rows
+        are in the order in which predict's tasks take them.
         """
         held = self._of_files(columns, {}, key) if self._is_few else None
         if held is not None:
-            return in_process(held, key).table
+            is_whole = held.num_rows >= BATCH_ROWS * len(held.column(0).chunks)
+            return held if is_whole else in_process(held, key).table
         rows = self.select(columns)
         assert isinstance(rows, DriverRows)
         return rows.table
@@ -62,7 +108,11 @@ class BatchRows:
         self, columns: Sequence[str], partition: Mapping[str, str], key: Sequence[str] = ()
     ) -> pa.Table | None:
         parts = [
-            None if table is None else table.rows({"batch_id": batch, **partition}, columns, key)
+            None
+            if table is None
+            else (table.by_path() if key else table).rows(
+                {"batch_id": batch, **partition}, columns, key
+            )
             for batch, table in self._plain.items()
         ]
         held = [part for part in parts if part is not None]

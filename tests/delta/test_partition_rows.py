@@ -84,6 +84,28 @@ def test_distinct_texts_are_sparks(tables):
     assert sorted(map(repr, distinct)) == sorted(repr(row.asDict()) for row in rows)
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [["same"] * 3, [""] * 3, [None] * 3, ["same", None, "same"], ["same", "other", "same"],
+     ["x" * 5000 + "a"] * 3, ["x" * 5000 + "a", "x" * 5000 + "b"] * 2],
+    ids=lambda texts: repr(texts)[:20],
+)  # fmt: skip
+def test_a_text_that_is_the_same_throughout_is_told_by_the_footer_and_others_are_read(
+    tables, tmp_path, texts
+):
+    twin = DeltaTables(tables.spark, TableSettings(base=str(tmp_path)))
+    rows = [ROWS[0] | {"version": text, "rows": n} for n, text in enumerate(texts)]
+    twin.append_rows(TABLE, rows, "run")
+    table = plain_table(twin, TABLE.name, 1)
+    assert table.rows({}, ["version"]).column("version").to_pylist() == texts
+    assert table.rows({}, ["rows", "version"]).column("version").to_pylist() == texts
+    distinct = table.distinct({}, ["version"])
+    assert [row["version"] for row in distinct] in (
+        found := list(dict.fromkeys(texts)),
+        found[::-1],
+    )
+
+
 def test_a_damaged_file_is_left_to_spark_which_names_it(tables, tmp_path):
     twin = DeltaTables(tables.spark, TableSettings(base=str(tmp_path)))
     twin.append_rows(TABLE, ROWS, "run")

@@ -570,7 +570,12 @@ def test_the_log_names_the_files_that_delta_reads_past_checkpoints_and_others_co
     read = spark.read.format("delta").load(place)
     assert sorted(row["ordinal"] for row in read.collect()) == [24, 30]
     for checkpoint in Path(place, "_delta_log").glob("*.checkpoint.parquet"):
-        assert active_files(spark, place, int(checkpoint.name.split(".")[0]) - 1) is None
+        version = int(checkpoint.name.split(".")[0]) - 1  # told by the commits from the first
+        read = spark.read.format("delta").option("versionAsOf", version).load(place)
+        found = {add["path"] for add in active_files(spark, place, version)}
+        assert found == {Path(path).name for path in read.inputFiles()}
+    Path(place, "_delta_log", f"{0:020d}.json").unlink()
+    assert active_files(spark, place, version) is None
 
 
 def test_a_text_that_no_encoding_takes_does_not_stop_the_ledger(tables, spark):

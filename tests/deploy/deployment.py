@@ -18,7 +18,8 @@ GIVEN = {
     "SCHEDULER_ROLE_ARN": "arn:aws:iam::123456789012:role/kyros-scheduler",
     "ROLE_ARN": "arn:aws:iam::123456789012:role/kyros",
 }
-STAGES = ("clean", "prepare", "train", "predict", "explain", "evaluate")
+CHAIN = ("clean", "prepare", "train", "predict", "monitor")
+STAGES = (*CHAIN, "explain", "evaluate")
 
 
 class _Braces(string.Template):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from deployment import CONF, ROOT, STAGES
+from deployment import CHAIN, CONF, ROOT
 from portfolio import CLAIM_HEADER, FIRST, POLICY_HEADER, Portfolio, claim_rows, policy_rows
 from service_model import faults
 
@@ -88,13 +88,13 @@ def test_airflow_loads_every_dag(loaded):
 @pytest.mark.parametrize("name", ["kyros_local", "kyros_emr_serverless"])
 def test_the_stages_wait_for_each_other_and_each_is_tried_again(loaded, name):
     tasks = loaded["dags"][name]
-    assert list(tasks) == list(STAGES[:4])
-    assert [tasks[one]["upstream"] for one in STAGES[:4]] == [[], ["clean"], ["prepare"], ["train"]]
+    assert list(tasks) == list(CHAIN)
+    assert [tasks[one]["upstream"] for one in CHAIN] == [[], *([one] for one in CHAIN[:-1])]
     assert all(task["retries"] == 2 for task in tasks.values())
 
 
 @pytest.mark.airflow
-@pytest.mark.parametrize("stage", STAGES[:4])
+@pytest.mark.parametrize("stage", CHAIN)
 def test_emr_serverless_accepts_what_the_operator_sends(loaded, stage):
     task = loaded["dags"]["kyros_emr_serverless"][stage]
     sent = {

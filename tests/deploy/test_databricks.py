@@ -12,7 +12,7 @@ import tomllib
 import pytest
 import yaml
 from databricks.bundles.jobs import Job
-from deployment import CONF, ROOT, STAGES, spark_conf
+from deployment import CHAIN, CONF, ROOT, spark_conf
 from portfolio import FIRST, SECOND
 
 from kyros_spark.cli import commands
@@ -64,7 +64,7 @@ def test_a_field_that_the_service_does_not_know_would_be_seen():
 @pytest.mark.parametrize("name", list(JOBS))
 def test_the_stages_wait_for_each_other_and_each_is_tried_again(name):
     tasks = JOBS[name]["tasks"]
-    assert [task["task_key"] for task in tasks] == list(STAGES[:4])
+    assert [task["task_key"] for task in tasks] == list(CHAIN)
     for before, task in itertools.pairwise(tasks):
         assert task["depends_on"] == [{"task_key": before["task_key"]}]
     assert all(task["max_retries"] == 2 for task in tasks)

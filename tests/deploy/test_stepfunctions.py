@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from deployment import CONF, ROOT, STAGES, lowered, request
+from deployment import CHAIN, CONF, ROOT, lowered, request
 from service_model import faults
 
 from kyros_spark.cli.parser import parser
@@ -37,7 +37,7 @@ def test_the_stages_follow_each_other_and_each_is_tried_again():
     while state:
         walked.append(state.lower())
         state = MACHINE["States"][state].get("Next")
-    assert walked == ["batch", *STAGES[:4]]
+    assert walked == ["batch", *CHAIN]
     for task in TASKS.values():
         assert task["Resource"].endswith(":startJobRun.sync")
         assert task["Retry"][0]["MaxAttempts"] == 2

@@ -8,9 +8,10 @@ import pytest
 
 from kyros_spark.cli.main import main
 from kyros_spark.doctor import cluster
-from kyros_spark.doctor.memory import executor_memory, local_memory, spark_bytes
+from kyros_spark.doctor.memory import executor_memory, local_memory
 from kyros_spark.environment import code_hash
 from kyros_spark.spark import java
+from kyros_spark.spark.driver_heap import spark_bytes
 
 GIB = 1 << 30
 HOST = {"host": "n1", "python": "3.11.7", "version": "0.1.0", "code": code_hash(), "cpu": "znver5",

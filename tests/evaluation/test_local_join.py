@@ -14,7 +14,7 @@ NAN = math.nan
 CASES = {
     "in another order": ([("a",), ("b",), ("c",)], [("c",), ("a",), ("b",)], [3.0, 1.0, 2.0]),
     "in the same order": ([("a",), ("b",), ("c",)], [("a",), ("b",), ("c",)], [3.0, 1.0, 2.0]),
-    "in the same order, one twice": ([("a",), ("a",)], [("a",), ("a",)], [3.0, 4.0]),
+    "in another order, one twice": ([("a",), ("a",), ("b",)], [("b",), ("a",), ("a",)], [1.0, 3.0, 4.0]),
     "in the same order, of two columns": ([("a", 1), ("b", 1)], [("a", 1), ("b", 2)], [3.0, 4.0]),
     "missing": ([("a",), ("b",)], [("b",)], [2.0]),
     "of no policy": ([("a",)], [("z",), ("a",)], [9.0, 1.0]),
@@ -56,6 +56,27 @@ def test_predictions_are_found_as_a_dictionary_would(case):
     found = join.rows().column("_p0").to_pylist()
     expected = by_dictionary(policies, keys, values)
     assert [repr(value) for value in found] == [repr(value) for value in expected]
+
+
+FILES = [["b", "a"], ["d"], ["f", "c", "e"]]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [FILES, FILES[::-1], [FILES[1], FILES[2], FILES[0]], [["b", "d"], ["a"], FILES[2]],
+     [["d", "b", "a"], FILES[2]], [FILES[0], ["d"], ["f", "e", "c"]]],
+)  # fmt: skip
+def test_predictions_are_found_in_whatever_order_of_files_and_rows_they_come(files):
+    prepared = pa.table({"k": pa.chunked_array(FILES), "exposure": np.ones(6)})
+    join = LocalJoin(prepared, ["k"])
+    for number, times in enumerate((1.0, 2.0)):  # of the second, the keys are those of the first
+        values = [times * ord(key) for file in files for key in file]
+        rows = pa.table({"k": pa.chunked_array(files), "prediction": values})
+        join.add(EvaluatedModel(number, "m", "1", None), rows)
+    found = join.rows()
+    keys = [key for file in FILES for key in file]
+    assert found.column("_p0").to_pylist() == [float(ord(key)) for key in keys]
+    assert found.column("_p1").to_pylist() == [2.0 * ord(key) for key in keys]
 
 
 def test_a_load_is_added_to_the_capped_amounts():

@@ -1,5 +1,6 @@
 """Rows of prepared batches come from the files, without a query, and are Spark's rows."""
 
+import pyarrow.parquet as pq
 import pytest
 from portfolio import FIRST, SECOND
 
@@ -30,6 +31,40 @@ def rows_of(finished, spark):
         return sorted(map(repr, table.to_pylist())), queries() - before
 
     return read
+
+
+class Texts:
+    """A sum of rows: their texts."""
+
+    def __init__(self):
+        self.rows = []
+
+    def add(self, batch):
+        self.rows += map(repr, batch.to_pylist())
+
+
+@pytest.mark.parametrize("damage", [False, True])
+def test_rows_that_come_a_file_at_a_time_are_those_that_are_held(
+    finished, spark, monkeypatch, damage
+):
+    portfolio = Portfolio(spark, load_config(str(finished.config_file())))
+    runs = {batch: portfolio.ledger.last_run("prepare", batch) for batch in (FIRST, SECOND)}
+    rows = BatchRows(portfolio, "prepared", runs, sum(run.rows_out for run in runs.values()))
+    held = Texts()
+    for batch in rows.held(COLUMNS).to_batches():
+        held.add(batch)
+    if damage:  # of the second file, when the first is added already
+        read = iter([pq.ParquetFile.read])
+
+        def once(file, columns):
+            how = next(read, None)
+            if how is None:
+                raise OSError("broken")
+            return how(file, columns)
+
+        monkeypatch.setattr(pq.ParquetFile, "read", once)
+    streamed = rows.streamed(COLUMNS).aggregate(COLUMNS, Texts)
+    assert sorted(streamed.rows) == sorted(held.rows)
 
 
 def test_no_query_is_made_and_the_rows_are_sparks(rows_of, monkeypatch):

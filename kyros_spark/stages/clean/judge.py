@@ -19,6 +19,7 @@ from kyros_spark.errors import (
 from kyros_spark.foreign_errors import first_line
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import Run
+from kyros_spark.spark.driver_heap import can_collect
 from kyros_spark.spark.persisted import persisted
 from kyros_spark.spark_version import has_to_arrow
 from kyros_spark.stages.clean.extract import read_list, read_raw, source_types
@@ -33,7 +34,7 @@ from kyros_spark.transforms.row_rules import row_rules, with_rows_compared
 from kyros_spark.transforms.rules import Rule
 from kyros_spark.transforms.typed import with_raw_record, with_typed_columns
 from kyros_spark.transforms.values import RAW
-from kyros_spark.transforms.verdicts import with_verdicts
+from kyros_spark.transforms.verdicts import rows_for_driver, with_verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,13 +109,24 @@ def judged_source(
     raw = read_raw(spark, name, source, batch)
     rules, types = rules_of(name, source), source_types(source, raw)
     verdicts = _verdicts(spark, name, source, raw, rules, batch, policies)
-    most = config.spark.local_rows if has_to_arrow(spark.version) else 0
-    if most and (raw.count() if most_rows is None else most_rows) <= most:
-        rows = JudgedTable(verdicts, source, rules, config.clean.profile_rows > 0)
-        yield JudgedSource(source, rules, rows, types)
+    rows = rows_for_driver(verdicts, source, rules, config.clean.profile_rows > 0)
+    if _fit_in_driver(config.spark.local_rows, raw, rows, most_rows):
+        yield JudgedSource(source, rules, JudgedTable(rows, source, rules), types)
         return
     with persisted(verdicts) as frame:
         yield JudgedSource(source, rules, JudgedFrame(frame, source, rules), types)
+
+
+def _fit_in_driver(most: int, raw: DataFrame, rows: DataFrame, bound: int | None) -> bool:
+    """Tell whether the driver can hold the rows; they are counted only where the bound is vague."""
+    if not most or not has_to_arrow(raw.sparkSession.version):
+        return False
+    if bound is not None and bound <= most and can_collect(rows, bound):
+        return True
+    if bound is not None and bound > most:
+        return False
+    count = raw.count()
+    return count <= most and can_collect(rows, count)
 
 
 def _verdicts(

@@ -31,7 +31,6 @@ from kyros_spark.transforms.verdicts import (
     amount_part,
     capped,
     caps,
-    rows_for_driver,
 )
 
 if TYPE_CHECKING:
@@ -46,15 +45,10 @@ _REPAIR = ("key", "rule", "column", "before", "after")
 class JudgedTable:
     """Judged rows as an Arrow table; it answers as `JudgedFrame` does."""
 
-    def __init__(
-        self, judged: DataFrame, source: SourceSettings, rules: Sequence[Rule], profiled: bool
-    ) -> None:
-        """Compute the rows that `with_verdicts` returned.
-
-        profiled: whether they will be profiled.
-        """
-        self._spark, self._source, self._rules = judged.sparkSession, source, rules
-        self._rows: pa.Table = rows_for_driver(judged, source, rules, profiled).toArrow()
+    def __init__(self, rows: DataFrame, source: SourceSettings, rules: Sequence[Rule]) -> None:
+        """Compute the rows that `rows_for_driver` returned."""
+        self._spark, self._source, self._rules = rows.sparkSession, source, rules
+        self._rows: pa.Table = rows.toArrow()
         refused = pc.is_valid(self._rows[FIRST])
         self._refused = self._rows.filter(refused)
         self._accepted = self._rows.filter(pc.invert(pc.or_(self._rows[COPY], refused)))

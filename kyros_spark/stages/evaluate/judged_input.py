@@ -117,7 +117,7 @@ class BatchReader:
     def _local(self) -> JudgedInput:
         """Return rows of this process: Spark is asked for the policies and for the predictions."""
         if self._settings.tier == "fast":
-            drawn = collected(with_hashes(self._prepared(), self._key)).table
+            drawn = collected(with_hashes(self._prepared(), self._key), self._count).table
             prepared = local_stratified(drawn, self._targets, self._settings.sample_rows)
         else:
             of_batch = {self._batch: self._selection.stored.prepared}
@@ -126,9 +126,8 @@ class BatchReader:
         join, bins, is_judged = LocalJoin(prepared, self._key), [], self._own_sources()
         references = {n: s for n, s in self._references.items() if self._holds_reference(s)}
         sources = [*is_judged, *references.values()]
-        per_read = max(1, self._portfolio.config.spark.local_rows // self._count)
-        tables = self._portfolio.tables
-        for source, predictions in collected_rows(tables, sources, self._key, per_read):
+        tables, most = self._portfolio.tables, self._portfolio.config.spark.local_rows
+        for source, predictions in collected_rows(tables, sources, self._key, self._count, most):
             if source in is_judged:
                 join.add(is_judged[source], predictions)
             for number, reference in references.items():

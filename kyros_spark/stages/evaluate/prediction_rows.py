@@ -73,15 +73,20 @@ def scored_by(
 
 
 def collected_rows(
-    tables: DeltaTables, sources: Sequence[PredictionSource], key: Sequence[str], per_read: int
+    tables: DeltaTables,
+    sources: Sequence[PredictionSource],
+    key: Sequence[str],
+    policies: int,
+    most: int,
 ) -> Iterator[tuple[PredictionSource, pa.Table]]:
     """Yield the rows of each source as Arrow: key, prediction and exposure.
 
-    per_read: how many sources Spark is asked for at once, which bounds the memory.
+    policies: of a source, about. most: the rows that Spark is asked for at once.
     """
     distinct, plain = list(dict.fromkeys(sources)), dict[int, PlainTable | None]()
     for version in {source.table_version for source in distinct}:
-        plain[version] = plain_table(tables, "predictions", version)
+        table = plain_table(tables, "predictions", version)
+        plain[version] = None if table is None else table.by_path()
     left: list[PredictionSource] = []
     for source in distinct:
         rows = _of_files(plain[source.table_version], source, key)
@@ -89,9 +94,10 @@ def collected_rows(
             left.append(source)
         else:
             yield source, rows
+    per_read = max(1, most // policies)
     for first in range(0, len(left), per_read):
         asked = left[first : first + per_read]
-        rows = collected(_numbered(tables, asked, key)).table
+        rows = collected(_numbered(tables, asked, key), policies * len(asked)).table
         for number, source in enumerate(asked):
             yield source, rows.filter(pc.equal(rows.column(_NUMBER), number))
 
@@ -107,7 +113,8 @@ def _of_files(
     if rows is None:
         return None
     is_source = pc.equal(rows.column("model_version"), source.model_version)
-    return rows.filter(is_source).drop_columns(["model_version"])
+    rows = rows.drop_columns(["model_version"])
+    return rows if pc.all(is_source).as_py() else rows.filter(is_source)
 
 
 def _numbered(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kyros_spark.config import Config
+from kyros_spark.delta.partition_rows import small_rows
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun
 from kyros_spark.stages.graph import training_batches
@@ -108,8 +109,9 @@ def definitions(portfolio: Portfolio, batch: str, prepared: LastRun) -> dict[str
     if has_present_settings(prepared, portfolio.config):  # as the log has them
         features = portfolio.config.prepare.features
         return {name: definition_hash(feature) for name, feature in features.items()}
-    log = portfolio.tables.read("feature_log", prepared.outputs["feature_log"], [batch])
-    rows = log.select("feature", "definition_hash").collect()
+    version, columns = prepared.outputs["feature_log"], ["feature", "definition_hash"]
+    of_batch = {"batch_id": batch}
+    rows = small_rows(portfolio.tables, "feature_log", version, columns, of_batch)
     return {row["feature"]: row["definition_hash"] for row in rows}
 
 

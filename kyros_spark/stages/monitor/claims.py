@@ -97,7 +97,8 @@ def _plan(
         model.number: measured[model.name].bins or ColumnBins("prediction", is_number=True)
         for model in models
     }
-    return ClaimPlan(models, bins, segments), Selection(stored, list(models), [])
+    plan = ClaimPlan(models, bins, segments, with_test=batch in of.baseline)
+    return plan, Selection(stored, list(models), [])
 
 
 def _summed(

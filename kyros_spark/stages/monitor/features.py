@@ -83,7 +83,7 @@ def profile_batch(of: MonitoredBatch, measured: MeasuredFeatures, prepared: Last
     # Of targets it is only asked whether they are known.
     plan = FeaturePlan(bins | counted, segments, baseline.plan.most)
     batch = BatchRows(of.portfolio, "prepared", {of.batch: prepared}, prepared.rows_out)
-    rows = batch.select(plan.columns)
+    rows = batch.streamed(plan.columns)
     profile = plan.profile(rows.aggregate(plan.columns, plan.state))
     for subject, histogram in profile.items():
         if subject.column not in target_names:

@@ -74,7 +74,8 @@ def measure_models(of: MonitoredBatch, settings: MonitorSettings, run: Run) -> l
             key = digest([FORMAT, "scores", identity, name, version, settings.bins])
             compute = partial(_frozen, baseline, name, settings.bins)
             bins, scores = kept(of.portfolio, key, _from_json, compute, _to_json)
-            now = scores if of.is_baseline else scores_of(_of_model(own, name), bins)
+            streamed = own.streamed(_SCORES, model_name=name)
+            now = scores if of.is_baseline else scores_of(streamed, bins)
             measured.append(MeasuredModel(name, str(version), bins, now, scores))
         return measured
 

@@ -16,6 +16,7 @@ from kyros_spark.runs.micro_batches import slices_of
 from kyros_spark.runs.portfolio import Portfolio
 from kyros_spark.runs.run import LastRun, Run
 from kyros_spark.scoring.udf import ScoringModel
+from kyros_spark.spark.arrow_frames import arrow_of
 from kyros_spark.stages.prepare.checks import checked_policies
 from kyros_spark.stages.prepare.defining import has_present_settings
 from kyros_spark.stages.prepare.feature_log import definition_text
@@ -90,7 +91,7 @@ class ScoringInput:
             rows = batch_rows(tables, self.table, version, self.batch, columns)
             if rows is not None:
                 return rows
-        return self.rows().select(*columns).toArrow()
+        return arrow_of(self.rows().select(*columns), self.row_count)
 
     @property
     def row_count(self) -> int:

@@ -23,6 +23,7 @@ from kyros_spark.runs.run import Run
 from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.udf import predictions
 from kyros_spark.spark.session import arrow_batch_rows, can_broadcast
+from kyros_spark.spark.writers import files_at_once
 from kyros_spark.stages.predict.account import tell_totals
 from kyros_spark.stages.predict.by_files import FilePredictor, say_why_not
 from kyros_spark.stages.predict.in_process import columns_read, predicted_rows, rows_fit
@@ -173,7 +174,8 @@ def _on_executors(
         parts = scoring_input.slices(run, config.predict.rows_per_micro_batch)
     paths = None if can_broadcast(spark) else plan.paths
     score = predictions(spark, plan.models, paths, config.predict.kernel, report)
-    with arrow_batch_rows(spark, config.predict.rows_per_arrow_batch):
+    at_once = files_at_once(spark, len(plan.outputs))
+    with arrow_batch_rows(spark, config.predict.rows_per_arrow_batch), at_once:
         if len(parts) == 1:
             return _write_whole(portfolio, run, plan, score, parts[0])
         rows_of = partial(_rows, portfolio, run, plan, score)

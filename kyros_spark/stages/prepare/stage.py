@@ -22,6 +22,7 @@ from kyros_spark.runs.micro_batches import (
 )
 from kyros_spark.runs.portfolio import Portfolio, batch_of
 from kyros_spark.runs.run import LastRun, Run
+from kyros_spark.spark.driver_heap import heap_holds
 from kyros_spark.spark_version import has_to_arrow
 from kyros_spark.stages.prepare.checks import (
     check_rows,
@@ -103,6 +104,9 @@ def _fit_in_driver(portfolio: Portfolio, run: Run, cleaned: LastRun) -> bool:
     """Tell whether the driver can hold the batch, and need not write it slice by slice."""
     config, rows = portfolio.config, int(cleaned.details["policies"]["rows_out"])
     if rows > config.spark.local_rows or not has_to_arrow(portfolio.spark.version):
+        return False
+    columns = prepared_table(config.sources.policies, config.prepare).columns
+    if not heap_holds(portfolio.spark, (column.type for column in columns), rows):
         return False
     most = rows_per_micro_batch(config, run.stage, run.batch)
     return most is None or rows <= most

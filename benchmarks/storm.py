@@ -3,8 +3,10 @@
 A small generated portfolio of several micro-batches a batch goes through clean, prepare, train and
 predict once undisturbed. Then the same command is given on the same extracts and killed with
 SIGKILL: the driver, its JVM, or a Python worker. Given again until a round ends well, it has to
-have left the same rows in every table. Every version of `predictions` ever committed is read from
-its log: each (batch, model) has to be whole in it or absent, more than a reader that polls sees.
+have left the same rows in every table. Where lanes are odd, tasks of Spark read and write the
+files of predict themselves (`predict.read: direct`). Every version of `predictions` ever committed
+is read from its log: each (batch, model) has to be whole in it or absent, more than a reader that
+polls sees.
 """
 
 import itertools
@@ -32,18 +34,22 @@ EACH = {True: 1, False: 4}  # kills aimed at each step of a round, short and in 
 BUSY = 1.5  # times as long as undisturbed takes a step beside another portfolio's
 AWAY = 5  # attempts in a row that may find the work still held by the JVM of a driver that is gone
 LANES = 2  # portfolios side by side: starting a session leaves a core idle
+READ = ("spark", "direct")  # who reads and writes for predict, by lane
 WEIGHTS = (1, 1, 3)  # a run outlives its workers: they are killed more than once in one
 
 
 def main(short=False, kills=None, seed=7):
     shutil.rmtree(FOLDER, ignore_errors=True)
     generate(_settings(), POLICIES)
-    calm = Attempt(FOLDER, "calm")
-    whole = calm.wait()
-    assert calm.code == 0, calm.told()
+    expected = []
+    for read in READ:
+        calm = Attempt(FOLDER, f"calm-{read}", _read_by(read))
+        whole = calm.wait()
+        assert calm.code == 0, calm.told()
+        expected.append(rows_of(FOLDER / f"calm-{read}"))
+        rows = sum(map(len, expected[-1].values()))
+        _say(f"undisturbed, predict.read {read}: {whole:.1f} s, {rows:,} rows in all tables")
     steps = calm.stages(), calm.seconds()
-    expected = rows_of(FOLDER / "calm")
-    _say(f"undisturbed: {whole:.1f} s, {sum(map(len, expected.values())):,} rows in all tables")
     storm = _Storm(expected, steps, EACH[short], kills or (15 if short else 200))
     with ThreadPoolExecutor(LANES) as lanes:
         chances = [random.Random(seed + n) for n in range(LANES)]
@@ -73,7 +79,7 @@ class _Storm:
             for number in itertools.count():
                 if self.over():
                     return
-                self._through(f"storm-{lane}-{number}", chance)
+                self._through(f"storm-{lane}-{number}", lane % len(READ), chance)
         except BaseException as fault:
             self.fault = self.fault or str(fault)
             raise
@@ -82,12 +88,12 @@ class _Storm:
         """Tell whether no more kills are wanted, or a fault was found in another lane."""
         return len(self.told) >= self.wanted or self.fault is not None
 
-    def _through(self, base, chance):
-        self._round(base, chance)
-        found = rows_of(FOLDER / base)
-        for table, rows in self.expected.items():
+    def _through(self, base, way, chance):
+        self._round(base, READ[way], chance)
+        found, expected = rows_of(FOLDER / base), self.expected[way]
+        for table, rows in expected.items():
             assert found[table] == rows, f"{base}, table {table}: rows differ"
-        broken = broken_versions(FOLDER / base / "tables/predictions", whole_of(self.expected))
+        broken = broken_versions(FOLDER / base / "tables/predictions", whole_of(expected))
         assert not broken, f"{base}: versions that show a part of a batch: {broken}"
         shutil.rmtree(FOLDER / base)
         self.rounds.append(base)
@@ -105,11 +111,11 @@ class _Storm:
         }  # fmt: skip
         (FOLDER / "storm.json").write_text(json.dumps(result, indent=1))
 
-    def _round(self, base, chance):
+    def _round(self, base, read, chance):
         """Give the command until it ends well; kill it in every step, once it has come there."""
         written, aims, furthest, away = set(), list(self.aims), 0, 0
         while True:
-            attempt, ended = Attempt(FOLDER, base), False
+            attempt, ended = Attempt(FOLDER, base, _read_by(read)), False
             while aims and attempt.alive() and not self.over() and not ended:
                 # An aim that the run is past by now is taken where it is.
                 step = max(aims.pop(0), furthest, attempt.step)
@@ -138,8 +144,13 @@ class _Storm:
         if victim in VICTIMS:
             stage = self.stages[attempt.step]
             with self.lock:
-                self.told.append({"victim": victim, "at": stage, "round": base})
+                read = READ[int(base.split("-")[1]) % len(READ)]
+                self.told.append({"victim": victim, "at": stage, "round": base, "read": read})
         return victim not in ("worker", "gone")  # Spark tries the task of a dead worker again
+
+
+def _read_by(who):
+    return f"predict.read={who}"
 
 
 def whole_of(expected):
@@ -171,6 +182,8 @@ def _table(told, rounds, redone):
     for victim in VICTIMS:
         counts = Counter(one["at"] for one in told if one["victim"] == victim)
         lines.append(f"{victim:<10}" + "".join(f"{counts[step]:>10}" for step in steps))
+    in_predict = Counter(one["read"] for one in told if one["at"] == "predict")
+    lines.append("in predict, by who reads: " + ", ".join(f"{r} {in_predict[r]}" for r in READ))
     return "\n".join([*lines, "every table as undisturbed, no version with a part of a batch"])
 
 

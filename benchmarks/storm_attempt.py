@@ -23,13 +23,14 @@ _TIME = re.compile(r'"time": "(\S+)"')
 class Attempt:
     """One run of the command, in a process group of its own."""
 
-    def __init__(self, folder, base):
+    def __init__(self, folder, base, *settings):
         self.victims = []
         self.log = folder / base / f"log-{time.time_ns()}.txt"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         words = [
             sys.executable, "-m", "kyros_spark", "run", "--config", folder / "settings.yaml",
-            "--set", f"tables.base={folder / base / 'tables'}",
+            *(word for one in (f"tables.base={folder / base / 'tables'}", *settings)
+              for word in ("--set", one)),
         ]  # fmt: skip
         with self.log.open("w") as out:
             self.process = subprocess.Popen(

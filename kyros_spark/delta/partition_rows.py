@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,12 +26,8 @@ from kyros_spark.storage.files import local_path
 from kyros_spark.storage.traffic import count_read
 from kyros_spark.tables.ddl import quoted
 
-UNREADABLE = (
-    OSError,
-    KeyError,
-    ValueError,
-    pa.ArrowException,
-)  # by us: Spark reads it, or says why
+# What reading a file may raise: Spark can read it, or says what is wrong with it.
+UNREADABLE = (OSError, KeyError, ValueError, pa.ArrowException)
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,9 @@ class PlainTable:
         partition: values of columns that the table is partitioned by. key: columns whose texts are
         read as they are, since nearly every row has another.
         """
-        with suppress(*UNREADABLE):
-            parts = list(self.parts(partition, columns, key))
+        files, read = self.of(partition), partial(self.of_file, columns=columns, key=key)
+        with suppress(*UNREADABLE), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+            parts = list(threads.map(read, files) if len(files) > 1 else map(read, files))
             return pa.concat_tables(parts).unify_dictionaries() if parts else None
         return None
 
@@ -64,10 +64,12 @@ class PlainTable:
         Raises:
             UNREADABLE: only Spark can read them.
         """
-        for file in self.files:
-            values = file["partitionValues"]
-            if all(values.get(name) == value for name, value in partition.items()):
-                yield self._rows(file, columns, key)
+        for file in self.of(partition):
+            yield self.of_file(file, columns, key)
+
+    def of(self, partition: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        """Return the files of a partition."""
+        return [file for file in self.files if partition.items() <= file["partitionValues"].items()]
 
     def distinct(
         self, partition: Mapping[str, str], columns: Sequence[str]
@@ -80,10 +82,14 @@ class PlainTable:
             return [dict(zip(columns, row, strict=True)) for row in rows]
         return None
 
-    def _rows(
-        self, file: Mapping[str, Any], columns: Sequence[str], key: Sequence[str]
+    def of_file(
+        self, file: Mapping[str, Any], columns: Sequence[str], key: Sequence[str] = ()
     ) -> pa.Table:
-        """Return columns of a file's rows; those of its partition are the same in each row."""
+        """Return columns of a file's rows; those of its partition are the same in each row.
+
+        Raises:
+            UNREADABLE: only Spark can read them.
+        """
         schema, partition_by = self.layout.schema(), self.layout.partition_by
         path = local_path(f"{self.folder}/{unquote(file['path'])}")
         inside = [name for name in columns if name not in partition_by]

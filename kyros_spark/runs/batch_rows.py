@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -17,6 +17,7 @@ from kyros_spark.aggregates.rows import (
     RowSource,
     collected,
     in_process,
+    in_threads,
 )
 from kyros_spark.aggregates.state import AnyState
 from kyros_spark.delta.partition_rows import UNREADABLE, PlainTable, plain_table
@@ -26,7 +27,7 @@ from kyros_spark.tables.ddl import quoted
 
 
 class FileRows:
-    """Rows of files, in memory for one file at a time."""
+    """Rows of files, which threads read and add up: one file at a time per core is in memory."""
 
     def __init__(
         self,
@@ -37,20 +38,16 @@ class FileRows:
         self._tables, self._otherwise = tables, otherwise
 
     def aggregate(self, columns: Sequence[str], new_state: Callable[[], AnyState]) -> AnyState:
-        """Return the state of all rows."""
-        state = new_state()
-        for table, partition in self._tables:
-            parts = table.parts(partition, columns)
-            while True:
-                try:
-                    part = next(parts, None)
-                except UNREADABLE:  # Spark names a file that is damaged
-                    return self._otherwise().aggregate(columns, new_state)
-                if part is None:
-                    break
-                for batch in part.to_batches(max_chunksize=BATCH_ROWS):
-                    state.add(batch)
-        return state
+        """Return the state of all rows, which is merged in the order of the files."""
+        files = [
+            partial(table.of_file, file, columns)
+            for table, partition in self._tables
+            for file in table.of(partition)
+        ]
+        try:
+            return in_threads(files, new_state)
+        except UNREADABLE:  # Spark names a file that is damaged
+            return self._otherwise().aggregate(columns, new_state)
 
     def changed(self, columns: Sequence[str], change: Change) -> RowSource:
         """Return the rows that ``change`` makes of these columns."""

@@ -203,9 +203,9 @@ def _same_in_all_rows(metadata: pq.FileMetaData, names: Sequence[str]) -> dict[s
     for name in names if metadata.num_row_groups else ():
         ends: set[str | None] = set()
         for group in range(metadata.num_row_groups):
-            told = metadata.row_group(group).column(places[name]).statistics
-            known = told is not None and told.has_min_max and told.null_count == 0
-            ends |= {told.min, told.max} if known else {None}
+            column = metadata.row_group(group).column(places[name]).statistics
+            is_told = column is not None and column.has_min_max and column.null_count == 0
+            ends |= {column.min, column.max} if is_told else {None}
         (end, *others) = ends
         if end is not None and not others:
             same[name] = end

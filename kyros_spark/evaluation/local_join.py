@@ -84,10 +84,10 @@ class KeyNumbers:
         other = other.cast(own.type)
         places = _places_of_chunks(own, other)
         if places is None:
-            found = pc.index_in(own, value_set=other)
-            if found.null_count:
+            searched = pc.index_in(own, value_set=other)
+            if searched.null_count:
                 return None
-            places = np.asarray(found).astype(np.int64)
+            places = np.asarray(searched).astype(np.int64)
         is_found = np.zeros(places.size, bool)
         is_found[places] = True
         return places if is_found.all() else None
@@ -148,11 +148,11 @@ def _places_of_chunks(own: pa.ChunkedArray, other: pa.ChunkedArray) -> np.ndarra
     """
     chunks = [chunk for chunk in own.chunks if len(chunk)]
     firsts = pa.array([chunk[0].as_py() for chunk in chunks], own.type)
-    found = np.asarray(pc.fill_null(pc.index_in(other, value_set=firsts), -1))
-    begins = np.flatnonzero(found >= 0)
-    if begins.size != len(chunks) or np.unique(found[begins]).size != len(chunks):
+    number_of = np.asarray(pc.fill_null(pc.index_in(other, value_set=firsts), -1))
+    begins = np.flatnonzero(number_of >= 0)
+    begin_of = dict(zip(number_of[begins].tolist(), begins.tolist(), strict=True))
+    if begins.size != len(chunks) or len(begin_of) != len(chunks):
         return None
-    begin_of = dict(zip(found[begins].tolist(), begins.tolist(), strict=True))
     parts = []
     for n, chunk in enumerate(chunks):
         there = other.slice(begin_of[n], len(chunk))

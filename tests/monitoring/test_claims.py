@@ -18,7 +18,10 @@ MODEL = EvaluatedModel(0, "frequency", "1", SETTINGS, labelled=True)
 CUTS = (0.06, 0.08, 0.1, 0.12, 0.15)
 REGIONS = ("north", "south", "west")
 PLAN = ClaimPlan(
-    (MODEL,), {0: ColumnBins("prediction", True, CUTS)}, {"region": ("north", "south")}
+    (MODEL,),
+    {0: ColumnBins("prediction", True, CUTS)},
+    {"region": ("north", "south")},
+    with_test=True,
 )
 
 

@@ -1,5 +1,7 @@
 """Rows of prepared batches come from the files, without a query, and are Spark's rows."""
 
+import json
+
 import pyarrow.parquet as pq
 import pytest
 from portfolio import FIRST, SECOND
@@ -41,6 +43,12 @@ class Texts:
 
     def add(self, batch):
         self.rows += map(repr, batch.to_pylist())
+
+    def merge(self, other):
+        self.rows += json.loads(other)
+
+    def to_bytes(self):
+        return json.dumps(self.rows).encode()
 
 
 @pytest.mark.parametrize("damage", [False, True])

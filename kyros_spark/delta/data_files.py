@@ -15,13 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from kyros_spark.config import is_remote
 from kyros_spark.delta.checks import compiled
 from kyros_spark.delta.layout import TableLayout
 from kyros_spark.delta.part_files import NewFiles, Partition
 from kyros_spark.delta.statistics import FileStatistics
 from kyros_spark.spark.java_class import java_class
-from kyros_spark.storage.files import local_path
+from kyros_spark.storage.stores import store_of
 from kyros_spark.storage.traffic import count_read, count_written
 from kyros_spark.storage.whole_files import new_file, read_whole
 
@@ -102,12 +101,14 @@ class DataFiles:
         than the files'. repeated: columns of few different values.
         """
         layout, names = self._layout, self._schema.names
-        if is_remote(self._folder) or compiled(layout.constraints(), self._schema) is None:
+        store = store_of(self._spark, self._folder)
+        if isinstance(store, str) or compiled(layout.constraints(), self._schema) is None:
             return None
         folders = ("/".join(self._folder_of(*value) for value in v.items()) for v in partitions)
         return NewFiles(
             table=table,
-            folder=str(local_path(self._folder)),
+            store=store,
+            folder=store.path(self._folder),
             schema=self._schema,
             partitions=tuple(
                 Partition(values, folder, self._uri(folder))

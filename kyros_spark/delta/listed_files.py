@@ -9,7 +9,6 @@ table is read through Spark.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +17,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from kyros_spark.config import is_remote
 from kyros_spark.delta import log as delta_log
 from kyros_spark.delta.layout import TableLayout
 from kyros_spark.delta.log_files import active_files
 from kyros_spark.delta.row_groups import RowGroups, open_file, row_counts
 from kyros_spark.delta.tables import DeltaTables
-from kyros_spark.storage.files import local_path
+from kyros_spark.storage.stores import Store, store_of
 
 _PLAIN_PATH = re.compile(r"^[\w./=-]+\Z", re.ASCII)  # its text sorts and reads alike everywhere
 _VERSION = b"org.apache.spark.version"
@@ -38,10 +36,10 @@ class NotCertain(Exception):
 
 @dataclass(frozen=True)
 class _Listed:
-    """A file of the log: its path there, its address on this machine, its bytes and rows."""
+    """A file of the log: its path there, its path in the store, its bytes and rows."""
 
     path: str
-    address: str
+    place: str
     size: int
     rows: int
 
@@ -60,17 +58,20 @@ def listed_files(
     schema = layout.schema()
     fields = [schema.field(column) for column in columns]
     folder = tables.folder(name)
-    if is_remote(folder):
-        raise NotCertain(f"{folder} is not on a file system that tasks mount")
+    store = store_of(tables.spark, folder)
+    if isinstance(store, str):
+        raise NotCertain(store)
     adds = active_files(tables.spark, folder, version)
     if adds is None:
         raise NotCertain(f"the log of table {name} is too long, or of a kind that Delta reads")
     files = [
-        _listed(folder, add) for add in adds if add["partitionValues"].get("batch_id") == batch
+        _listed(store.path(folder), add)
+        for add in adds
+        if add["partitionValues"].get("batch_id") == batch
     ]
     files.sort(key=lambda file: file.path)
     with ThreadPoolExecutor(_READERS) as readers:
-        return list(readers.map(lambda file: _checked(file, fields), files))
+        return list(readers.map(lambda file: _checked(file, fields, store), files))
 
 
 def _plain_layout(tables: DeltaTables, name: str) -> TableLayout:
@@ -98,16 +99,16 @@ def _listed(folder: str, add: Mapping[str, Any]) -> _Listed:
     rows = json.loads(add.get("stats") or "{}").get("numRecords")
     if not isinstance(rows, int):
         raise NotCertain(f"the log does not say how many rows {path} has")
-    return _Listed(path, str(local_path(f"{folder}/{path}")), int(add["size"]), rows)
+    return _Listed(path, f"{folder}/{path}", int(add["size"]), rows)
 
 
-def _checked(listed: _Listed, fields: Sequence[pa.Field]) -> RowGroups:
+def _checked(listed: _Listed, fields: Sequence[pa.Field], store: Store) -> RowGroups:
     """Return a file's row groups, if it is the one that the log means and has the table's types."""
     try:
-        size = os.path.getsize(listed.address)
+        size = store.size(listed.place)
         if size != listed.size:
             raise NotCertain(f"{listed.path} has {size} bytes, in the log {listed.size}")
-        with open_file(listed.address) as file:
+        with open_file(listed.place, store=store) as file:
             footer, schema, counts = file.metadata, file.schema_arrow, row_counts(file)
     except (OSError, pa.ArrowException) as error:
         raise NotCertain(f"{listed.path} cannot be read ({error})") from error
@@ -122,4 +123,4 @@ def _checked(listed: _Listed, fields: Sequence[pa.Field]) -> RowGroups:
         keys = footer.metadata or {}
         if _VERSION not in keys or any(key in keys for key in _OLD_CALENDAR):
             raise NotCertain(f"{listed.path} may count days by the Julian calendar")
-    return RowGroups(listed.address, size, counts, tuple(range(len(counts))))
+    return RowGroups(listed.place, size, counts, tuple(range(len(counts))), store)

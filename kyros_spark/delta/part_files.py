@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 
 from kyros_spark.delta import checks
 from kyros_spark.delta.statistics import FileStatistics
+from kyros_spark.storage.stores import Store
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Partition:
 
 @dataclass(frozen=True)
 class NewFiles:
-    """What a task must know to write files of a plain table on a file system that it mounts.
+    """What a task must know to write files of a plain table on a file system that it opens.
 
+    folder       the table's, as the store has it
     schema       the columns of the files, without those of the partitions
     indexed      the columns of which the log keeps bounds
     repeated     the columns of few different values, which are written as codes
@@ -43,6 +44,7 @@ class NewFiles:
     """
 
     table: str
+    store: Store
     folder: str
     schema: pa.Schema
     partitions: tuple[Partition, ...]
@@ -56,8 +58,13 @@ class NewFiles:
         """Remove the files that tasks have written so far, as far as that is possible."""
         for partition in self.partitions:
             with suppress(OSError):
-                for path in Path(self.folder, partition.folder).glob(f"part-*-{self.token}-*"):
-                    path.unlink(missing_ok=True)
+                for path in self.store.files_in(self.inside(partition)):
+                    if f"-{self.token}-" in path.rpartition("/")[2]:
+                        self.store.remove(path)
+
+    def inside(self, partition: Partition) -> str:
+        """Return a partition's folder, as the store has it."""
+        return f"{self.folder}/{partition.folder}" if partition.folder else self.folder
 
 
 class PartFile:
@@ -70,10 +77,11 @@ class PartFile:
         self._files, self._partition, self._most = files, partition, rows_per_row_group
         name = f"part-{task:05d}-{files.token}-{uuid.uuid4().hex[:8]}.c000.snappy.parquet"
         self._uri = f"{partition.uri}/{name}" if partition.uri else name
-        self._path = Path(files.folder, partition.folder, name)
+        self._path = f"{files.inside(partition)}/{name}"
         self._rules = checks.compiled(files.constraints, files.schema)
         self._statistics = FileStatistics(files.indexed)
         self._writer: pq.ParquetWriter | None = None
+        self._out: pa.NativeFile | None = None
 
     def write(self, rows: pa.RecordBatch) -> None:
         """Append rows, checked against the table's constraints.
@@ -86,9 +94,9 @@ class PartFile:
         assert self._rules is not None, "the driver has compiled the same constraints"
         checks.check(files.table, rows, self._rules, files.constraints, files.required)
         if self._writer is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._out = files.store.writer(self._path)
             self._writer = pq.ParquetWriter(
-                self._path, files.schema, compression="snappy", store_schema=False,
+                self._out, files.schema, compression="snappy", store_schema=False,
                 use_dictionary=list(files.repeated),
             )  # fmt: skip
         self._writer.write_batch(rows, row_group_size=self._most)
@@ -96,13 +104,15 @@ class PartFile:
 
     def end(self) -> dict[str, Any] | None:
         """Complete the file, and return its add action; None where it has no rows."""
-        if self._writer is None:
+        if self._writer is None or self._out is None:
             return None
         self._writer.close()
+        size = self._out.tell()
+        self._out.close()
         return {
             "path": self._uri,
             "partitionValues": dict(self._partition.values),
-            "size": self._path.stat().st_size,
+            "size": size,
             "modificationTime": int(time.time() * 1000),
             "dataChange": True,
             "stats": json.dumps(self._statistics.to_json()),
@@ -110,8 +120,9 @@ class PartFile:
 
     def abandon(self) -> None:
         """Remove the file."""
-        if self._writer is not None:
+        if self._writer is not None and self._out is not None:
             with suppress(OSError, pa.ArrowException):
                 self._writer.close()
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+            with suppress(OSError, pa.ArrowException):
+                self._out.close()
+            self._files.store.remove(self._path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kyros_spark.errors import DamagedFileError
+from kyros_spark.storage.stores import LOCAL, Store
 
 _BUFFER = 256 << 10  # bytes per column: a row group's columns are read bit by bit, not whole
 
@@ -18,14 +18,15 @@ _BUFFER = 256 << 10  # bytes per column: a row group's columns are read bit by b
 class RowGroups:
     """Some row groups of a file, as the driver found them.
 
-    size: the file's bytes. counts: the rows of each of its row groups, of which ``numbers`` are
-    meant.
+    path: as the store has it. size: the file's bytes. counts: the rows of each of its row groups,
+    of which ``numbers`` are meant.
     """
 
     path: str
     size: int
     counts: tuple[int, ...]
     numbers: tuple[int, ...]
+    store: Store = LOCAL
 
     @property
     def rows(self) -> int:
@@ -33,11 +34,16 @@ class RowGroups:
         return sum(self.counts[number] for number in self.numbers)
 
 
-def open_file(path: str, codes: Sequence[str] = ()) -> pq.ParquetFile:
-    """Return a data file, to be read bit by bit. codes: columns to return as dictionaries."""
+def open_file(path: str, codes: Sequence[str] = (), store: Store = LOCAL) -> pq.ParquetFile:
+    """Return a data file. codes: columns to return as dictionaries.
+
+    It is read bit by bit, or from afar the needed parts of a row group at once.
+    """
+    is_far = store.is_remote
     return pq.ParquetFile(
-        path, coerce_int96_timestamp_unit="us", buffer_size=_BUFFER, read_dictionary=list(codes)
-    )
+        store.reader(path), coerce_int96_timestamp_unit="us", read_dictionary=list(codes),
+        buffer_size=0 if is_far else _BUFFER, pre_buffer=is_far,
+    )  # fmt: skip
 
 
 def row_counts(file: pq.ParquetFile) -> tuple[int, ...]:
@@ -59,9 +65,9 @@ def batches(
     """
     count = 0
     try:
-        if os.path.getsize(part.path) != part.size:
+        if part.store.size(part.path) != part.size:
             raise DamagedFileError(f"{part.path}: expected {part.size} bytes, found another file")
-        with open_file(part.path, codes) as file:
+        with open_file(part.path, codes, part.store) as file:
             if row_counts(file) != part.counts:
                 raise DamagedFileError(f"{part.path}: expected the rows as listed, found others")
             for batch in file.iter_batches(

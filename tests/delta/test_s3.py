@@ -149,19 +149,51 @@ def test_the_dead_drivers_lease_was_waited_for_and_taken_over(killed, portfolio)
     assert "gave no sign of life" in log
 
 
+def predictions(server, spark, folder):
+    """Download table predictions, and return each prediction by model and policy."""
+    for key in objects(server, "tables/predictions/"):
+        target = folder / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        client(server).download_file(BUCKET, key, str(target))
+    return by_policy(spark.read.format("delta").load(str(folder / "tables/predictions")))
+
+
+def by_policy(rows):
+    keys = ["model_name", "policy_id", "prediction"]
+    return {
+        (row[0], row[1]): row[2]
+        for row in rows.where(rows.batch_id == FIRST).select(keys).collect()
+    }
+
+
 def test_predictions_are_those_of_local_tables(
     killed, portfolio, server, finished, spark, tmp_path
 ):
-    for key in objects(server, "tables/predictions/"):
-        target = tmp_path / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        client(server).download_file(BUCKET, key, str(target))
-    keys = ["model_name", "policy_id", "prediction"]
-    stored = spark.read.format("delta").load(str(tmp_path / "tables/predictions"))
     expected = finished.read(spark, "predictions", FIRST).where("model_name != 'boosted'")
-    found = {(row[0], row[1]): row[2] for row in stored.select(keys).collect()}
+    found = predictions(server, spark, tmp_path)
     assert len(found) == 6 * 120
-    assert found == pytest.approx({(r[0], r[1]): r[2] for r in expected.select(keys).collect()})
+    assert found == pytest.approx(by_policy(expected))
+
+
+def test_tasks_read_and_write_the_files_themselves_and_predict_the_same_bits(
+    killed, portfolio, server, spark, tmp_path
+):
+    before = predictions(server, spark, tmp_path / "before")
+    words = ["--set", "predict.read=direct", "--set", "predict.unseen_warning_share=0.4"]
+    script = [ROOT / "jobs/predict.py", "--config", portfolio.config_file(), "--batch", FIRST]
+    line = Job(portfolio, server, "direct", *words, script=script).line()
+    assert line["status"] == "done", line
+    assert line["details"]["read"] == {"by": "files"}
+    assert predictions(server, spark, tmp_path / "after") == before
+
+
+def test_where_hadoop_reaches_the_store_in_its_own_way_spark_reads(killed, portfolio, server):
+    words = ["--set", "predict.read=direct", "--set", "predict.unseen_warning_share=0.45"]
+    script = [ROOT / "jobs/predict.py", "--config", portfolio.config_file(), "--batch", FIRST]
+    conf = ["spark.hadoop.fs.s3a.requester.pays.enabled=true"]
+    line = Job(portfolio, server, "own-way", *words, script=script, conf=conf).line()
+    assert line["status"] == "done", line
+    assert "fs.s3a.requester.pays.enabled" in json.dumps(line["details"]["read"])
 
 
 def test_a_second_driver_is_refused_while_the_first_writes_and_nothing_is_lost(

@@ -130,7 +130,7 @@ class FilePredictor:
         partitions = [{"batch_id": run.batch, "model_name": o.name} for o in plan.outputs]
         files = commit.files_of_tasks(partitions, _REPEATED)
         if files is None:
-            raise NotCertain("table predictions is not on a file system that tasks mount")
+            raise NotCertain("table predictions is not on a file system that tasks open")
         work = FilePrediction(
             predict=self._pass,
             files=files,
@@ -162,7 +162,7 @@ def _run_tasks(spark: SparkSession, work: FilePrediction, files: list[RowGroups]
 def tasks_of(files: Iterable[RowGroups], slots: int) -> Iterator[FileTask]:
     """Divide files into tasks of about as many rows, by row groups."""
     groups = [
-        RowGroups(file.path, file.size, file.counts, (number,))
+        RowGroups(file.path, file.size, file.counts, (number,), file.store)
         for file in files
         for number in file.numbers
     ]

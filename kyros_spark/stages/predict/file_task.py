@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from kyros_spark.delta.part_files import NewFiles, PartFile
 from kyros_spark.delta.row_groups import RowGroups, batches
-from kyros_spark.errors import KyrosError, PlatformError
+from kyros_spark.errors import DamagedFileError, KyrosError, PlatformError
 from kyros_spark.model.predicted_column import ROWS
 from kyros_spark.scoring.host_report import HostReport
 from kyros_spark.scoring.prediction_pass import PredictedBatch, PredictionPass
@@ -124,6 +124,10 @@ def _fault(files: NewFiles, error: BaseException) -> tuple[str, str]:
             f"be none ({error}); give Spark's user the right to write there"
         )
         return PlatformError.__name__, message
+    if isinstance(error, OSError) and files.store.is_remote:
+        # What tasks are refused there, Spark may be allowed: it takes the batch.
+        message = f"{files.folder} cannot be written by tasks: {error}"
+        return DamagedFileError.__name__, message
     raise error
 
 

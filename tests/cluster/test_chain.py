@@ -102,6 +102,22 @@ def test_two_executors_share_one_file_a_model(place):
     assert len(kept) <= 7  # one a model, not one a model and executor
 
 
+def test_tasks_read_and_write_the_files_themselves_and_predict_the_same_bits(spark, place, local):
+    _, url, env, portfolio, _ = place
+    shutil.rmtree(portfolio.base / "predictions")
+    job = submit(
+        url, env, "run", portfolio, "--stages", "predict", "--batch", FIRST, "--batch", SECOND,
+        "--set", "predict.read=direct",
+    )  # fmt: skip
+    line = json.loads(job.communicate(timeout=300)[0].splitlines()[-1])
+    assert line["status"] == "done", line
+    last = (
+        portfolio.read(spark, "runs").where("stage = 'predict'").orderBy("ordinal").collect()[-2:]
+    )
+    assert [json.loads(row["details"])["read"] for row in last] == [{"by": "files"}] * 2
+    assert values(spark, portfolio, portfolio.base) == local
+
+
 def test_a_killed_executor_costs_retries_not_results(spark, place, local):
     folder, url, env, portfolio, _ = place
     shutil.rmtree(portfolio.base / "predictions")

@@ -28,6 +28,16 @@ def spark_bytes(text: str) -> int:
     return int(match[1]) << _UNITS[match[2] or "m"] if match else 0
 
 
+def setting_of(spark: SparkSession, name: str, default: str) -> str:
+    """Return a setting of the session; the default where it is not set, or not told."""
+    from pyspark.errors import PySparkException
+
+    try:
+        return str(spark.conf.get(name, default))
+    except PySparkException:  # serverless compute does not tell its machines' settings
+        return default
+
+
 def heap_holds(spark: SparkSession, types: Iterable[str], rows: int) -> bool:
     """Return whether so many rows may be collected as Arrow by this session's driver.
 
@@ -35,8 +45,8 @@ def heap_holds(spark: SparkSession, types: Iterable[str], rows: int) -> bool:
     and at most `spark.driver.maxResultSize`, above which Spark refuses them.
     """
     needed = rows * sum(_WIDTHS.get(kind.partition("(")[0], _WIDTH) for kind in types)
-    heap = spark_bytes(str(spark.conf.get("spark.driver.memory", DEFAULT)))
-    most = spark_bytes(str(spark.conf.get("spark.driver.maxResultSize", DEFAULT)))
+    heap = spark_bytes(setting_of(spark, "spark.driver.memory", DEFAULT))
+    most = spark_bytes(setting_of(spark, "spark.driver.maxResultSize", DEFAULT))
     return needed <= heap // _SHARE and (most == 0 or needed <= most)
 
 

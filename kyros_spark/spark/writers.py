@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from kyros_spark.spark.driver_heap import DEFAULT, spark_bytes
+from kyros_spark.spark.driver_heap import DEFAULT, setting_of, spark_bytes
 from kyros_spark.spark.session import task_slots
 
 _WRITER = 128 << 20  # bytes: a row group of the default size of Parquet
@@ -28,11 +28,11 @@ def files_at_once(spark: SparkSession, files: int) -> Iterator[None]:
     """
     key = "spark.sql.maxConcurrentOutputFileWriters"
     most = files + 1  # with as many files as the setting says, Spark sorts all the same (4.1.3)
-    if files > _that_fit(spark) or most <= int(str(spark.conf.get(key, "0"))):
+    before = setting_of(spark, key, "0")
+    if files > _that_fit(spark) or most <= int(before):
         yield
         return
     try:
-        before = spark.conf.get(key)
         spark.conf.set(key, str(most))
     except PySparkException:
         yield
@@ -40,14 +40,14 @@ def files_at_once(spark: SparkSession, files: int) -> Iterator[None]:
     try:
         yield
     finally:
-        spark.conf.set(key, str(before))
+        spark.conf.set(key, before)
 
 
 def _that_fit(spark: SparkSession) -> int:
     """Return how many files a task may write at once: half of its share of the heap."""
-    if str(spark.conf.get("spark.master", "")).startswith("local"):
-        heap, tasks = spark.conf.get("spark.driver.memory", DEFAULT), task_slots(spark)
+    if setting_of(spark, "spark.master", "").startswith("local"):
+        heap, tasks = setting_of(spark, "spark.driver.memory", DEFAULT), task_slots(spark)
     else:
-        heap = spark.conf.get("spark.executor.memory", DEFAULT)
-        tasks = int(str(spark.conf.get("spark.executor.cores", str(_CORES))))
-    return spark_bytes(str(heap)) // 2 // (tasks * _WRITER)
+        heap = setting_of(spark, "spark.executor.memory", DEFAULT)
+        tasks = int(setting_of(spark, "spark.executor.cores", str(_CORES)))
+    return spark_bytes(heap) // 2 // (tasks * _WRITER)

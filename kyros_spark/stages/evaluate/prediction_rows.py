@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 
@@ -88,12 +89,19 @@ def collected_rows(
         table = plain_table(tables, "predictions", version)
         plain[version] = None if table is None else table.by_path()
     left: list[PredictionSource] = []
-    for source in distinct:
-        rows = _of_files(plain[source.table_version], source, key)
-        if rows is None:
-            left.append(source)
-        else:
-            yield source, rows
+    with ThreadPoolExecutor(1) as ahead:  # reads while the rows before are joined
+        coming = [
+            ahead.submit(_of_files, plain[source.table_version], source, key)
+            for source in distinct[:1]
+        ]
+        for source, behind in zip(distinct, [*distinct[1:], None], strict=True):
+            rows = coming.pop().result()
+            if behind is not None:
+                coming.append(ahead.submit(_of_files, plain[behind.table_version], behind, key))
+            if rows is None:
+                left.append(source)
+            else:
+                yield source, rows
     per_read = max(1, most // policies)
     for first in range(0, len(left), per_read):
         asked = left[first : first + per_read]

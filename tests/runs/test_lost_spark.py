@@ -24,7 +24,7 @@ from kyros_spark.foreign_errors import spark_is_gone
     ("command", "at"),
     [
         (f"clean --batch {FIRST}", f"clean {FIRST}: check policies"),
-        ("status", f"clean {FIRST}: inputs"),
+        (f"clean --batch {FIRST}", f"clean {FIRST}: write"),
     ],
 )
 def test_a_killed_jvm_is_told_in_a_sentence_and_the_same_command_ends_well(

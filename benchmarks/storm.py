@@ -41,13 +41,13 @@ WEIGHTS = (1, 1, 3)  # a run outlives its workers: they are killed more than onc
 def main(short=False, kills=None, seed=7):
     shutil.rmtree(FOLDER, ignore_errors=True)
     generate(_settings(), POLICIES)
-    expected = []
+    expected = {}
     for read in READ:
         calm = Attempt(FOLDER, f"calm-{read}", _read_by(read))
         whole = calm.wait()
         assert calm.code == 0, calm.told()
-        expected.append(rows_of(FOLDER / f"calm-{read}"))
-        rows = sum(map(len, expected[-1].values()))
+        expected[read] = rows_of(FOLDER / f"calm-{read}")
+        rows = sum(map(len, expected[read].values()))
         _say(f"undisturbed, predict.read {read}: {whole:.1f} s, {rows:,} rows in all tables")
     steps = calm.stages(), calm.seconds()
     storm = _Storm(expected, steps, EACH[short], kills or (15 if short else 200))
@@ -79,7 +79,7 @@ class _Storm:
             for number in itertools.count():
                 if self.over():
                     return
-                self._through(f"storm-{lane}-{number}", lane % len(READ), chance)
+                self._through(f"storm-{lane}-{number}", chance)
         except BaseException as fault:
             self.fault = self.fault or str(fault)
             raise
@@ -88,9 +88,9 @@ class _Storm:
         """Tell whether no more kills are wanted, or a fault was found in another lane."""
         return len(self.told) >= self.wanted or self.fault is not None
 
-    def _through(self, base, way, chance):
-        self._round(base, READ[way], chance)
-        found, expected = rows_of(FOLDER / base), self.expected[way]
+    def _through(self, base, chance):
+        self._round(base, chance)
+        found, expected = rows_of(FOLDER / base), self.expected[_reader(base)]
         for table, rows in expected.items():
             assert found[table] == rows, f"{base}, table {table}: rows differ"
         broken = broken_versions(FOLDER / base / "tables/predictions", whole_of(expected))
@@ -111,11 +111,11 @@ class _Storm:
         }  # fmt: skip
         (FOLDER / "storm.json").write_text(json.dumps(result, indent=1))
 
-    def _round(self, base, read, chance):
+    def _round(self, base, chance):
         """Give the command until it ends well; kill it in every step, once it has come there."""
         written, aims, furthest, away = set(), list(self.aims), 0, 0
         while True:
-            attempt, ended = Attempt(FOLDER, base, _read_by(read)), False
+            attempt, ended = Attempt(FOLDER, base, _read_by(_reader(base))), False
             while aims and attempt.alive() and not self.over() and not ended:
                 # An aim that the run is past by now is taken where it is.
                 step = max(aims.pop(0), furthest, attempt.step)
@@ -144,9 +144,13 @@ class _Storm:
         if victim in VICTIMS:
             stage = self.stages[attempt.step]
             with self.lock:
-                read = READ[int(base.split("-")[1]) % len(READ)]
-                self.told.append({"victim": victim, "at": stage, "round": base, "read": read})
+                self.told.append({"victim": victim, "at": stage, "round": base})
         return victim not in ("worker", "gone")  # Spark tries the task of a dead worker again
+
+
+def _reader(base):
+    """Return who reads for predict in a round: of storm-LANE-NUMBER, by the lane."""
+    return READ[int(base.split("-")[1]) % len(READ)]
 
 
 def _read_by(who):
@@ -182,7 +186,7 @@ def _table(told, rounds, redone):
     for victim in VICTIMS:
         counts = Counter(one["at"] for one in told if one["victim"] == victim)
         lines.append(f"{victim:<10}" + "".join(f"{counts[step]:>10}" for step in steps))
-    in_predict = Counter(one["read"] for one in told if one["at"] == "predict")
+    in_predict = Counter(_reader(one["round"]) for one in told if one["at"] == "predict")
     lines.append("in predict, by who reads: " + ", ".join(f"{r} {in_predict[r]}" for r in READ))
     return "\n".join([*lines, "every table as undisturbed, no version with a part of a batch"])
 

@@ -6,12 +6,13 @@ is not: executors cut the values into ranges (ordered.py), this process sorts (o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from pyspark.sql import DataFrame
 
 from kyros_spark.aggregates.rows import DriverRows, ExecutorRows, RowSource
+from kyros_spark.aggregates.state import AnyState
 from kyros_spark.evaluation.curves import Curves, Pair, curve_groups, curve_points
 from kyros_spark.evaluation.factors import (
     Factors,
@@ -39,6 +40,11 @@ class JudgedRows(RowSource, Protocol):
     @property
     def extra(self) -> tuple[str, ...]:
         """Return the columns of JOINED that the rows have."""
+
+    def aggregate_exactly(
+        self, columns: Sequence[str], new_state: Callable[[], AnyState]
+    ) -> AnyState:
+        """Return what `aggregate` does, of a state that does not depend on the order of rows."""
 
     def curves(self, models: Sequence[EvaluatedModel], pairs: Sequence[Pair], count: int) -> Curves:
         """Return Ginis and quantiles of the models' predictions and the pairs' ratios."""
@@ -83,6 +89,12 @@ class ExecutorJudgedRows(ExecutorRows):
     def extra(self) -> tuple[str, ...]:
         """Return the columns of JOINED that the rows have."""
         return tuple(name for name in JOINED if name in self.frame.columns)
+
+    def aggregate_exactly(
+        self, columns: Sequence[str], new_state: Callable[[], AnyState]
+    ) -> AnyState:
+        """Return the state of all rows."""
+        return self.aggregate(columns, new_state)
 
     def curves(self, models: Sequence[EvaluatedModel], pairs: Sequence[Pair], count: int) -> Curves:
         """Return Ginis and quantiles, from ranges of values."""

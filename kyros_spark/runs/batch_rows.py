@@ -63,7 +63,7 @@ class BatchRows:
         """Take the runs by batch, and the number of policies, which decides where rows are held."""
         self._portfolio, self._table = portfolio, table
         self._versions = {batch: run.outputs[table] for batch, run in runs.items()}
-        self._rows = policies
+        self.policies = policies
         self._is_few = 0 < policies <= portfolio.config.spark.local_rows
 
     def select(self, columns: Sequence[str], **partition: str) -> RowSource:
@@ -77,7 +77,7 @@ class BatchRows:
         for name, value in partition.items():
             frame = frame.where(F.col(name) == value)
         frame = frame.select(*names)
-        return collected(frame, self._rows) if self._is_few else ExecutorRows(frame)
+        return collected(frame, self.policies) if self._is_few else ExecutorRows(frame)
 
     def streamed(self, columns: Sequence[str], **partition: str) -> RowSource:
         """Return columns of the rows as `select` does, for one sum: a file at a time, if few."""
@@ -104,18 +104,15 @@ class BatchRows:
     def _of_files(
         self, columns: Sequence[str], partition: Mapping[str, str], key: Sequence[str] = ()
     ) -> pa.Table | None:
-        parts = [
-            None
-            if table is None
-            else (table.by_path() if key else table).rows(
-                {"batch_id": batch, **partition}, columns, key
-            )
-            for batch, table in self._plain.items()
-        ]
-        held = [part for part in parts if part is not None]
-        if not held or len(held) < len(parts):
-            return None
-        return pa.concat_tables(held).unify_dictionaries()
+        held = []
+        for batch, table in self._plain.items():
+            ordered = table.by_path() if table is not None and key else table
+            by = {"batch_id": batch, **partition}
+            part = ordered.rows(by, columns, key) if ordered is not None else None
+            if part is None:
+                return None
+            held.append(part)
+        return pa.concat_tables(held).unify_dictionaries() if held else None
 
     @cached_property
     def _plain(self) -> dict[str, PlainTable | None]:

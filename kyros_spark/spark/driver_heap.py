@@ -1,7 +1,7 @@
 """Tell whether the driver's JVM can hand rows over as Arrow: they pass through its heap whole.
 
 A heap that is too small for them ends in no error: the thread of Spark that takes in results dies,
-and the stage waits for ever (Spark 4.1.3).
+and the stage waits for ever (Spark 4.1.4).
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ order.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from kyros_spark.spark.driver_heap import DEFAULT, setting_of, spark_bytes
-from kyros_spark.spark.session import task_slots
+from kyros_spark.spark.session import setting, task_slots
 
 _WRITER = 128 << 20  # bytes: a row group of the default size of Parquet
 _CORES = 8  # of an executor, where nothing says
@@ -27,20 +27,12 @@ def files_at_once(spark: SparkSession, files: int) -> Iterator[None]:
     Where the platform allows no change, or the heap is too small, the session's setting stays.
     """
     key = "spark.sql.maxConcurrentOutputFileWriters"
-    most = files + 1  # with as many files as the setting says, Spark sorts all the same (4.1.3)
-    before = setting_of(spark, key, "0")
-    if files > _that_fit(spark) or most <= int(before):
+    most = files + 1  # with as many files as the setting says, Spark sorts all the same (4.1.4)
+    with ExitStack() as block:
+        if files <= _that_fit(spark) and most > int(setting_of(spark, key, "0")):
+            with suppress(PySparkException):
+                block.enter_context(setting(spark, key, str(most)))
         yield
-        return
-    try:
-        spark.conf.set(key, str(most))
-    except PySparkException:
-        yield
-        return
-    try:
-        yield
-    finally:
-        spark.conf.set(key, before)
 
 
 def _that_fit(spark: SparkSession) -> int:

@@ -13,16 +13,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pyarrow as pa
+from pyarrow.fs import (
+    FileSelector,
+    FileSystem,
+    FileType,
+    LocalFileSystem,
+    S3FileSystem,
+    resolve_s3_region,
+)
 from pyspark.sql import SparkSession
 
 from kyros_spark.config import is_remote
 from kyros_spark.storage.files import local_path
-
-if TYPE_CHECKING:  # importing it starts S3's threads, which no process may fork
-    import pyarrow as pa
-    from pyarrow.fs import FileSystem
 
 S3 = ("s3://", "s3a://")
 # Spark itself hands them to Hadoop from the environment, where tasks have them too.
@@ -90,8 +95,6 @@ class Store:
 
     def files_in(self, folder: str) -> Iterator[str]:
         """Yield the files of a folder, which may be missing."""
-        from pyarrow.fs import FileSelector, FileType
-
         for file in self.opened().get_file_info(FileSelector(folder, allow_not_found=True)):
             if file.type == FileType.File:
                 yield file.path
@@ -106,8 +109,6 @@ LOCAL = Store()
 
 @cache
 def _opened(store: Store) -> FileSystem:
-    from pyarrow.fs import LocalFileSystem, S3FileSystem
-
     if not store.is_remote:
         return LocalFileSystem()
     scheme, _, host = store.endpoint.rpartition("://")
@@ -139,11 +140,5 @@ def store_of(spark: SparkSession, address: str) -> Store | str:
     if endpoint.endswith("amazonaws.com"):
         endpoint = ""
     with suppress(OSError):
-        return Store(region or _region(bucket), endpoint)
+        return Store(region or str(resolve_s3_region(bucket)), endpoint)
     return f"the region of bucket {bucket} could not be found; set AWS_REGION"
-
-
-def _region(bucket: str) -> str:
-    from pyarrow.fs import resolve_s3_region
-
-    return str(resolve_s3_region(bucket))

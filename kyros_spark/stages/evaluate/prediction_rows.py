@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -89,25 +89,33 @@ def collected_rows(
         table = plain_table(tables, "predictions", version)
         plain[version] = None if table is None else table.by_path()
     left: list[PredictionSource] = []
-    with ThreadPoolExecutor(1) as ahead:  # reads while the rows before are joined
-        coming = [
-            ahead.submit(_of_files, plain[source.table_version], source, key)
-            for source in distinct[:1]
-        ]
-        for source, behind in zip(distinct, [*distinct[1:], None], strict=True):
-            rows = coming.pop().result()
-            if behind is not None:
-                coming.append(ahead.submit(_of_files, plain[behind.table_version], behind, key))
-            if rows is None:
-                left.append(source)
-            else:
-                yield source, rows
+    reads = [partial(_of_files, plain[source.table_version], source, key) for source in distinct]
+    for source, read in zip(distinct, _one_ahead(reads), strict=True):
+        if read is None:
+            left.append(source)
+        else:
+            yield source, read
     per_read = max(1, most // policies)
     for first in range(0, len(left), per_read):
         asked = left[first : first + per_read]
         rows = collected(_numbered(tables, asked, key), policies * len(asked)).table
         for number, source in enumerate(asked):
             yield source, rows.filter(pc.equal(rows.column(_NUMBER), number))
+
+
+def _one_ahead(
+    reads: Sequence[Callable[[], pa.Table | None]],
+) -> Iterator[pa.Table | None]:
+    """Yield what each call returns; the next one runs while the caller uses it."""
+    with ThreadPoolExecutor(1) as thread:
+        before: Future[pa.Table | None] | None = None
+        for read in reads:
+            coming = thread.submit(read)
+            if before is not None:
+                yield before.result()
+            before = coming
+        if before is not None:
+            yield before.result()
 
 
 def _of_files(

@@ -9,7 +9,6 @@ from typing import Any
 from kyros_spark.config import MonitorSettings
 from kyros_spark.digest import digest
 from kyros_spark.evaluation.intervals import ConfidenceInterval
-from kyros_spark.evaluation.judged_rows import LocalJudgedRows
 from kyros_spark.evaluation.rows import row_columns
 from kyros_spark.evaluation.subjects import EvaluatedModel
 from kyros_spark.monitoring.baseline import FORMAT
@@ -109,10 +108,7 @@ def _summed(
     reader = BatchReader(of.portfolio, settings, selection, batch, tuple(plan.segments))
     columns = list(dict.fromkeys([*row_columns(plan.models), "split", *plan.segments]))
     with reader.judged() as judged:
-        rows = judged.rows
-        if isinstance(rows, LocalJudgedRows):
-            return rows.aggregate_exactly(columns, plan.state).by_part()
-        return rows.aggregate(columns, plan.state).by_part()
+        return judged.rows.aggregate_exactly(columns, plan.state).by_part()
 
 
 def _baseline(

@@ -74,8 +74,9 @@ def measure_models(of: MonitoredBatch, settings: MonitorSettings, run: Run) -> l
             key = digest([FORMAT, "scores", identity, name, version, settings.bins])
             compute = partial(_frozen, baseline, name, settings.bins)
             bins, scores = kept(of.portfolio, key, _from_json, compute, _to_json)
-            streamed = own.streamed(_SCORES, model_name=name)
-            now = scores if of.is_baseline else scores_of(streamed, bins)
+            now = scores
+            if not of.is_baseline:
+                now = scores_of(own.streamed(_SCORES, model_name=name), bins)
             measured.append(MeasuredModel(name, str(version), bins, now, scores))
         return measured
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from kyros_spark.delta.batch_files import batch_rows, read_batch
+from kyros_spark.delta.partition_rows import small_rows
 from kyros_spark.errors import FeatureMismatchError
 from kyros_spark.model.manifest import Feature
 from kyros_spark.runs.micro_batches import slices_of
@@ -142,5 +143,6 @@ class ScoringInput:
         if has_present_settings(self.source_run, self.portfolio.config):  # as the log has them
             return {n: (definition_hash(f), definition_text(f)) for n, f in features.items()}
         version = self.source_run.outputs["feature_log"]
-        log = self.portfolio.tables.read("feature_log", version, [self.batch])
-        return {r["feature"]: (r["definition_hash"], r["definition"]) for r in log.collect()}
+        columns, of_batch = ["feature", "definition_hash", "definition"], {"batch_id": self.batch}
+        log = small_rows(self.portfolio.tables, "feature_log", version, columns, of_batch)
+        return {r["feature"]: (r["definition_hash"], r["definition"]) for r in log}

@@ -27,22 +27,15 @@ class TrainingRows:
 
     frame: all columns of table prepared, for what Spark has to compute
     files: the same rows as they are in the table's files
-    count: how many there are
-    is_local: whether those are at most spark.local_rows
+    is_local: whether there are at most spark.local_rows of them
     """
 
     def __init__(
-        self,
-        frame: DataFrame,
-        files: BatchRows,
-        columns: Iterable[str],
-        count: int,
-        is_local: bool,
+        self, frame: DataFrame, files: BatchRows, columns: Iterable[str], is_local: bool
     ) -> None:
         """Take the frame and the columns that models need; nothing is read yet."""
         self.frame = frame
         self.is_local = is_local
-        self._count = count
         self._files, self._columns = files, list(columns)
 
     @cached_property
@@ -51,7 +44,7 @@ class TrainingRows:
         if self.is_local and DRAW not in self._columns:
             return self._files.select(self._columns)
         chosen = self.frame.select(*map(quoted, self._columns))
-        return collected(chosen, self._count) if self.is_local else ExecutorRows(chosen)
+        return collected(chosen, self._files.policies) if self.is_local else ExecutorRows(chosen)
 
     def of(self, model: ModelSettings) -> RowSource:
         """Return the rows for a model: those of the executors if it is MLlib that fits it."""
@@ -64,7 +57,7 @@ class TrainingRows:
         """Hold another frame of such rows, with further columns, for the block."""
         chosen = frame.select(*map(quoted, [*self._columns, *more]))
         if self.is_local:
-            yield collected(chosen, self._count)
+            yield collected(chosen, self._files.policies)
         else:
             with persisted(chosen) as rows:
                 yield ExecutorRows(rows)
@@ -87,10 +80,10 @@ def training_rows(
     count = sum(last_run.rows_out for last_run in prepared_runs.values())
     files = BatchRows(portfolio, "prepared", prepared_runs, count)
     if count <= config.spark.local_rows:
-        yield TrainingRows(frame, files, columns, count, is_local=True)
+        yield TrainingRows(frame, files, columns, is_local=True)
     else:
         with persisted(frame) as rows:
-            yield TrainingRows(rows, files, columns, count, is_local=False)
+            yield TrainingRows(rows, files, columns, is_local=False)
 
 
 def model_columns(name: str, model: ModelSettings, prepare: PrepareSettings) -> list[str]:
